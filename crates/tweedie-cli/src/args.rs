@@ -1,0 +1,187 @@
+//! The command line.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+
+/// Score-based generative modelling: train a score network on your data, sample it, see the
+/// result.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+#[command(after_help = "Start here:\n  tweedie demo                        train on the built-in \
+    digits and show the result\n  tweedie levels my-images/           what noise levels your \
+    data asks for\n  tweedie train config.toml           train; see examples/ for \
+    configurations\n  tweedie sample runs/config          draw samples from the run\n\nExit \
+    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments.")]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Demo(Demo),
+    Levels(Levels),
+    Train(Train),
+    Sample(Sample),
+    Report(Report),
+}
+
+/// Train on the built-in digits, sample with ALS and CAS, and write a report with pictures.
+///
+/// Needs no data, no network and no arguments; takes under three minutes on two cores.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Folder of the run; what an earlier demo left there is replaced.
+    #[arg(long, default_value = "runs/demo")]
+    pub out: PathBuf,
+    /// Change a value of the demo's configuration; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Print the noise levels and step sizes that a data set asks for.
+///
+/// Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two items),
+/// Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
+/// sampling. The last lines are a fragment for a configuration file.
+#[derive(Debug, clap::Args)]
+pub struct Levels {
+    /// A folder of images, an IDX, npy, npz or csv file, or a built-in set: digits, tutorial,
+    /// swiss-roll, gaussians-8, gaussians-25, two-moons.
+    pub data: String,
+    /// sigma_L, the smallest noise level.
+    #[arg(long, default_value_t = 0.01)]
+    pub sigma_min: f64,
+    /// Technique 2's constant C: how much neighbouring levels overlap.
+    #[arg(long, default_value_t = 0.5, value_name = "C")]
+    pub overlap: f64,
+    /// Any other key of the [data] table, for example size=32; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Train a score network as a configuration file says.
+///
+/// Writes a run folder: the resolved configuration, statistics, checkpoints, grids of samples.
+/// A run that was stopped, even by force, continues with --resume as if it had not been.
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    /// The configuration; see examples/ and the README's table of keys.
+    pub config: PathBuf,
+    /// Change a value of the configuration, for example train.steps=500; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of the run [default: runs/NAME, for NAME.toml].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Continue the run from its latest checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Print the resolved configuration, parameters, memory and time per step; write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Sampler {
+    /// Consistent annealed sampling.
+    Cas,
+    /// Annealed Langevin sampling.
+    Als,
+}
+
+/// Draw samples from a run.
+///
+/// Writes a PNG file a sample, a grid, and samples.npz (arr_0, uint8, NHWC), or, for vectors,
+/// samples.npz with float32 rows and a picture. Sample k depends on its seed k alone: not on
+/// --batch, and not on which other seeds are drawn.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("step size").args(["eps_c", "eta", "eps_b"]))]
+pub struct Sample {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The scheme [default: the configuration's].
+    #[arg(long)]
+    pub sampler: Option<Sampler>,
+    /// Noise levels from sigma_max down to sigma_min [default: the configuration's].
+    #[arg(long)]
+    pub steps: Option<usize>,
+    /// Updates at each level.
+    #[arg(long)]
+    pub n_sigma: Option<usize>,
+    /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
+    #[arg(long)]
+    pub eps_c: Option<f64>,
+    /// Step size eta itself.
+    #[arg(long)]
+    pub eta: Option<f64>,
+    /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
+    #[arg(long)]
+    pub eps_b: Option<f64>,
+    /// The samples' numbers, first and last.
+    #[arg(long, default_value = "0-63", value_name = "A-B", value_parser = seeds)]
+    pub seeds: Range<u64>,
+    /// Return the last state, not the expected denoised sample.
+    #[arg(long)]
+    pub no_denoise: bool,
+    /// Use the moving average of the weights (the default, unless the configuration says raw).
+    #[arg(long, conflicts_with = "raw")]
+    pub ema: bool,
+    /// Use the raw weights.
+    #[arg(long)]
+    pub raw: bool,
+    /// Samples computed at a time.
+    #[arg(long, default_value_t = 64)]
+    pub batch: usize,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long)]
+    pub checkpoint: Option<u64>,
+    /// Where to put the samples [default: RUN/samples/SETTINGS].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Write no PNG file for each sample, only the grid and the npz.
+    #[arg(long)]
+    pub grid_only: bool,
+}
+
+/// Write a page with pictures about a run: samples, losses, noise levels, trajectories.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The two numbers of steps that are compared.
+    #[arg(long, num_args = 2, value_names = ["FEW", "MANY"], default_values_t = [10, 100])]
+    pub steps: Vec<usize>,
+}
+
+/// Parses `A-B`, both included, or a single number.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last && last < u64::MAX => Ok(first..last + 1),
+        _ => Err("write the first and the last number, like 0-63".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_read_with_both_ends() {
+        assert_eq!(seeds("3-5"), Ok(3..6));
+        assert_eq!(seeds("7"), Ok(7..8));
+        for wrong in ["5-3", "", "a-b", "-1", "0-18446744073709551615"] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `tweedie levels`.
+
+use tweedie::Result;
+use tweedie::run::Config;
+
+use crate::args::Levels;
+
+pub fn run(args: &Levels) -> Result<()> {
+    // The same words as in a configuration, so that the same rules hold.
+    let quoted = args.data.replace('\\', "\\\\").replace('"', "\\\"");
+    let changes: Vec<String> = args.set.iter().map(|change| format!("data.{change}")).collect();
+    let config = Config::parse(&format!("[data]\nsource = \"{quoted}\"\n"), &changes)
+        .map_err(|reason| tweedie::Error::setting("--set", args.set.join(" "), reason))?;
+    let data = tweedie::data::open(&config.data)?;
+    let report = tweedie::run::levels(&data, args.sigma_min, args.overlap)?;
+
+    println!("{}: {} items of shape {:?}", data.name(), data.len(), data.shape());
+    for note in data.notes() {
+        println!("  {note}");
+    }
+    println!("values: {}", values(&data));
+    let d = &report.distance;
+    println!();
+    println!("Technique 1, sigma_1: the largest distance between two items");
+    match (d.exact, d.standard_error) {
+        (true, _) => println!("  {:.4} (exact, {} pairs examined)", d.sigma_1, d.pairs_examined),
+        (false, error) => println!(
+            "  {:.4} or a little more, at most {:.4} ({} pairs examined{})",
+            d.sigma_1,
+            d.upper_bound,
+            d.pairs_examined,
+            error.map(|e| format!("; maxima of subsets vary by {e:.3}")).unwrap_or_default()
+        ),
+    }
+    println!("  median distance {:.4}", d.median);
+    println!("Technique 2, L: levels whose neighbours overlap with probability {}", args.overlap);
+    match &report.count {
+        Some(count) => println!("  {} levels, a factor of {:.5} apart", count.levels, count.ratio),
+        None => println!("  does not apply below 5 dimensions"),
+    }
+    println!("Technique 4, eps: the step size of annealed Langevin sampling");
+    for (n_sigma, choice) in &report.steps {
+        println!(
+            "  n_sigma = {n_sigma}: eps = {:.3e} (eta = {:.5}; noise variance {:.3} of scheduled)",
+            choice.eps, choice.eta, choice.ratio
+        );
+    }
+    println!();
+    println!("[noise]");
+    println!("distribution = \"geometric\"");
+    println!("sigma_max = {}", number(report.sigma_1));
+    println!("sigma_min = {}", number(report.sigma_l));
+    if let Some(count) = &report.count {
+        println!("levels = {}", count.levels);
+    }
+    Ok(())
+}
+
+fn values(data: &tweedie::data::Dataset) -> String {
+    let (mean, std) = data.mean_std();
+    let range = match (data.map().raw_range(), data.map().model_range()) {
+        (Some([a, b]), Some([low, high])) => format!("{a} to {b} mapped to {low} to {high}, "),
+        _ => String::new(),
+    };
+    format!("{range}mean {mean:.4}, standard deviation {std:.4}")
+}
+
+/// A float as TOML, without the noise of rounding.
+fn number(value: f64) -> String {
+    let text = format!("{value:.12}");
+    let text = text.trim_end_matches('0');
+    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
+}

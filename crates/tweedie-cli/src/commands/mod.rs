@@ -1,0 +1,7 @@
+//! One file a command.
+
+pub mod demo;
+pub mod levels;
+pub mod report;
+pub mod sample;
+pub mod train;

@@ -1,0 +1,29 @@
+//! The program: parses, calls the library, prints.
+
+mod args;
+mod commands;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    tweedie::memory::keep_freed_memory();
+    let result = match Args::parse().command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Levels(args) => commands::levels::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Sample(args) => commands::sample::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Progress on stderr: a bar with rate and time left on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Seconds between two plain lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Progress of one job.
+pub struct Progress {
+    what: &'static str,
+    total: u64,
+    first: u64,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    spoke: Instant,
+}
+
+impl Progress {
+    /// A job of `total` units, of which `first` are already done.
+    pub fn new(what: &'static str, total: u64, first: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total);
+            // The template is a constant; a wrong one would only lose the colours.
+            if let Ok(style) = ProgressStyle::with_template(
+                "{prefix} {wide_bar} {pos}/{len} {per_sec}, {eta} left  {msg}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(what);
+            bar.set_position(first);
+            bar.reset_eta();
+            bar
+        });
+        Self {
+            what,
+            total,
+            first,
+            bar,
+            began: Instant::now(),
+            spoke: Instant::now(),
+        }
+    }
+
+    /// `done` units are done; `note` is shown beside.
+    pub fn at(&mut self, done: u64, note: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            // Formatting a note for every step would cost more than small steps do.
+            if self.spoke.elapsed() > Duration::from_millis(200) {
+                bar.set_message(note());
+                self.spoke = Instant::now();
+            }
+        } else if self.spoke.elapsed() > INTERVAL {
+            self.spoke = Instant::now();
+            let elapsed = self.began.elapsed().as_secs_f64();
+            let rate = (done - self.first) as f64 / elapsed.max(1e-9);
+            let left = (self.total.saturating_sub(done)) as f64 / rate.max(1e-9);
+            let note = note();
+            eprintln!(
+                "{}: {done}/{} ({rate:.1}/s, {} left){}{note}",
+                self.what,
+                self.total,
+                duration(Duration::from_secs_f64(left.min(1e9))),
+                if note.is_empty() { "" } else { "  " },
+            );
+        }
+    }
+
+    /// The job is over; the bar goes away.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A duration as a person says it.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0) / 60.0),
+    }
+}

@@ -1,0 +1,160 @@
+//! A folder of images, in the order of their names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::arrange::Items;
+use super::array::Values;
+use super::fit::{fit, fitted_shape};
+use super::picture;
+use super::spec::{DataSpec, Fit};
+use crate::error::{Error, Result};
+
+/// The images under `folder`, sorted by path and fitted as `spec` says, and notes for the user.
+///
+/// Folders inside are read too; links to folders are not followed, as they may lead in circles.
+/// Hidden files and folders (names with a leading dot) do not count as there. Where the spec
+/// leaves the channels open, there is one if no image has colour, else three.
+pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<(Items, Vec<String>)> {
+    let mut found = Found::default();
+    walk(folder, &mut found)?;
+    let Found {
+        mut pictures,
+        skipped,
+    } = found;
+    if pictures.is_empty() {
+        let reason = format!(
+            "the folder holds no PNG, JPEG or WebP images ({skipped} other files); give one that does"
+        );
+        return Err(Error::content(folder, reason));
+    }
+    pictures.sort();
+    pictures.truncate(spec.limit.unwrap_or(usize::MAX));
+
+    let mut stack = Stack::default();
+    let mut dropped_alpha = 0;
+    for path in &pictures {
+        let picture = picture::read(path)?;
+        dropped_alpha += usize::from(picture.had_alpha);
+        let shape = fitted_shape(picture.shape, spec);
+        if spec.fit == Fit::Exact {
+            check_size(path, &shape, &pictures[0], stack.shape.as_ref(), spec.size)?;
+        }
+        stack.push(shape, fit(&picture.values, picture.shape, spec));
+    }
+    let mut notes = Vec::new();
+    if skipped > 0 {
+        notes.push(format!(
+            "skipped {skipped} files that are not PNG, JPEG or WebP images"
+        ));
+    }
+    if dropped_alpha > 0 {
+        notes.push(format!(
+            "dropped the alpha channel of {dropped_alpha} images"
+        ));
+    }
+    let shape = stack.shape.unwrap_or_default().to_vec();
+    Ok((
+        Items {
+            shape,
+            values: Values::U8(stack.values),
+        },
+        notes,
+    ))
+}
+
+#[derive(Default)]
+struct Found {
+    pictures: Vec<PathBuf>,
+    skipped: usize,
+}
+
+fn walk(folder: &Path, found: &mut Found) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let kind = entry.file_type().map_err(Error::io("read", &path))?;
+        if kind.is_dir() {
+            walk(&path, found)?;
+        } else if picture::is_named_as_picture(&path) && !path.is_dir() {
+            found.pictures.push(path);
+        } else {
+            found.skipped += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses an image that is not as large as the first, or as `size` asks.
+fn check_size(
+    path: &Path,
+    &[_, h, w]: &[usize; 3],
+    first_path: &Path,
+    first: Option<&[usize; 3]>,
+    size: Option<usize>,
+) -> Result<()> {
+    if let Some(size) = size
+        && [h, w] != [size; 2]
+    {
+        let reason = format!(
+            "the image is {w}x{h} (width x height), but size = {size}; set fit = \"resize\" or \
+             fit = \"crop\""
+        );
+        return Err(Error::content(path, reason));
+    }
+    if let Some(&[_, first_h, first_w]) = first
+        && [h, w] != [first_h, first_w]
+    {
+        let reason = format!(
+            "the image is {w}x{h} (width x height), but {} is {first_w}x{first_h}; set fit = \
+             \"resize\" or fit = \"crop\", and size",
+            first_path.display()
+        );
+        return Err(Error::content(path, reason));
+    }
+    Ok(())
+}
+
+/// Images of one height and width; one channel until the first with three comes.
+#[derive(Default)]
+struct Stack {
+    shape: Option<[usize; 3]>,
+    values: Vec<u8>,
+}
+
+impl Stack {
+    fn push(&mut self, shape: [usize; 3], image: Vec<u8>) {
+        let [channels, h, w] = *self.shape.get_or_insert(shape);
+        match (channels, shape[0]) {
+            (1, 3) => {
+                let planes = self.values.chunks_exact(h * w);
+                self.values = planes.flat_map(|plane| plane.repeat(3)).collect();
+                self.shape = Some(shape);
+                self.values.extend(image);
+            }
+            (3, 1) => self.values.extend(image.repeat(3)),
+            _ => self.values.extend(image),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_images_among_coloured_ones_get_three_channels() {
+        let mut stack = Stack::default();
+        stack.push([1, 1, 2], vec![1, 2]);
+        stack.push([3, 1, 2], vec![3, 4, 5, 6, 7, 8]);
+        stack.push([1, 1, 2], vec![9, 9]);
+        assert_eq!(stack.shape, Some([3, 1, 2]));
+        assert_eq!(
+            stack.values,
+            [1, 2, 1, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 9, 9]
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! npz: a zip archive of npy arrays, as numpy.savez and numpy.savez_compressed write it.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use super::array::Array;
+use super::bounded::Source;
+use super::npy;
+use crate::error::{Error, Result};
+
+/// The first bytes of a zip archive with at least one member.
+pub(crate) const MAGIC: &[u8; 4] = b"PK\x03\x04";
+
+/// The array `arr_0` in the npz file `bytes`, or its first array, and a note where others were
+/// passed over; `path` is for messages.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(Array, Option<String>)> {
+    let damaged = |error: zip::result::ZipError| {
+        let reason = format!("the npz archive cannot be read ({error}); save it again");
+        Error::content(path, reason)
+    };
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+    let mut arrays = Vec::new();
+    for name in archive.file_names() {
+        arrays.extend(
+            name.map_err(damaged)?
+                .strip_suffix(".npy")
+                .map(String::from),
+        );
+    }
+    let first = arrays
+        .iter()
+        .find(|&name| name == "arr_0")
+        .or(arrays.first());
+    let Some(chosen) = first else {
+        let reason = "the archive holds no .npy member; write it with numpy.savez";
+        return Err(Error::content(path, reason));
+    };
+    let note = (arrays.len() > 1).then(|| {
+        format!(
+            "took the array '{}' of {}",
+            chosen.escape_debug(),
+            arrays.len()
+        )
+    });
+    let member = archive.by_name(&format!("{chosen}.npy")).map_err(damaged)?;
+    // The archive's own claim of the packed size is bounded by the archive.
+    let packed = usize::try_from(member.compressed_size())
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let array = npy::parse(path, Source::deflated(path, member, packed))?;
+    Ok((array, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+    use zip::CompressionMethod;
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    use super::super::array::Values;
+    use super::*;
+
+    fn npz(method: CompressionMethod, members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(method);
+        for (name, bytes) in members {
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(bytes).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn read(bytes: &[u8]) -> Result<(Array, Option<String>)> {
+        parse(Path::new("some.npz"), bytes)
+    }
+
+    #[test]
+    fn arr_0_comes_before_the_first() {
+        let (one, two) = (
+            npy::file("|u1", "(1,)", &[1]),
+            npy::file("|u1", "(1,)", &[2]),
+        );
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let bytes = npz(method, &[("x.npy", &one), ("arr_0.npy", &two)]);
+            let (array, note) = read(&bytes).unwrap();
+            assert_eq!(array.values, Values::U8(vec![2]));
+            assert_eq!(note.unwrap(), "took the array 'arr_0' of 2");
+            let bytes = npz(method, &[("readme", b"x"), ("x.npy", &one)]);
+            let (array, note) = read(&bytes).unwrap();
+            assert_eq!((array.values, note), (Values::U8(vec![1]), None));
+        }
+    }
+
+    #[test]
+    fn what_holds_no_whole_array_is_refused() {
+        let whole = npy::file("|u1", "(90,)", &[1; 90]);
+        let stored = CompressionMethod::Deflated;
+        assert!(read(&npz(stored, &[("readme", b"x")])).is_err());
+        assert!(read(&npz(stored, &[("x.npy", &whole[..100])])).is_err());
+        let huge = npy::file("|u1", "(1152921504606846976,)", &[1; 90]);
+        let error = read(&npz(stored, &[("x.npy", &huge)]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("shorter than its header claims"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_never_panic(
+            at in any::<prop::sample::Index>(), with in any::<u8>(), keep in any::<prop::sample::Index>(),
+        ) {
+            let array = npy::file("|u1", "(90,)", &[1; 90]);
+            for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+                let mut bytes = npz(method, &[("x.npy", &array)]);
+                let i = at.index(bytes.len());
+                bytes[i] = with;
+                let _ = read(&bytes);
+                let _ = read(&bytes[..keep.index(bytes.len())]);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&[&MAGIC[..], &bytes].concat());
+        }
+    }
+}

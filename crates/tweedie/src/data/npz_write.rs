@@ -1,0 +1,84 @@
+//! Writing npz, as `numpy.load` reads it: one array, `arr_0`, stored without compression.
+
+use std::io::{Cursor, Write};
+
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+use crate::error::{Error, Result};
+
+/// The bytes of an npz file with the uint8 array `arr_0` of `shape`, row-major.
+///
+/// # Errors
+/// When `values` does not have the shape's size.
+pub fn npz_bytes_u8(shape: &[usize], values: &[u8]) -> Result<Vec<u8>> {
+    npz_bytes("|u1", shape, values.len(), values)
+}
+
+/// The bytes of an npz file with the float32 array `arr_0` of `shape`, row-major.
+///
+/// # Errors
+/// When `values` does not have the shape's size.
+pub fn npz_bytes_f32(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    npz_bytes("<f4", shape, values.len(), &bytes)
+}
+
+fn npz_bytes(descr: &str, shape: &[usize], count: usize, bytes: &[u8]) -> Result<Vec<u8>> {
+    if shape.iter().product::<usize>() != count {
+        return Err(Error::Shape {
+            what: "arr_0".into(),
+            expected: shape.to_vec(),
+            found: vec![count],
+        });
+    }
+    let failed = |e: std::io::Error| Error::content("samples.npz", e.to_string());
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .large_file(bytes.len() >= 1 << 31);
+    zip.start_file("arr_0.npy", options).map_err(|e| failed(e.into()))?;
+    zip.write_all(&npy_header(descr, shape)).map_err(failed)?;
+    zip.write_all(bytes).map_err(failed)?;
+    Ok(zip.finish().map_err(|e| failed(e.into()))?.into_inner())
+}
+
+/// Version 1.0 of the npy header, padded to a multiple of 64 bytes.
+fn npy_header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    // A Python tuple: one element needs its comma.
+    let axes: Vec<String> = shape.iter().map(|n| format!("{n},")).collect();
+    let mut text = format!(
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}",
+        axes.join(" ")
+    );
+    const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
+    let total = (MAGIC.len() + 2 + text.len() + 1).next_multiple_of(64);
+    while MAGIC.len() + 2 + text.len() + 1 < total {
+        text.push(' ');
+    }
+    text.push('\n');
+    [MAGIC, &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataSpec, open};
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = dir.path().join("images.npz");
+        let pixels: Vec<u8> = (0..2 * 4 * 5 * 3).map(|i| i as u8 * 2).collect();
+        std::fs::write(&images, npz_bytes_u8(&[2, 4, 5, 3], &pixels).unwrap()).unwrap();
+        let data = open(&DataSpec::new(images.to_str().unwrap())).unwrap();
+        assert_eq!((data.len(), data.shape()), (2, &[3, 4, 5][..]));
+
+        let vectors = dir.path().join("vectors.npz");
+        let values = [1.5, -2.0, 0.25, 7.0];
+        std::fs::write(&vectors, npz_bytes_f32(&[2, 2], &values).unwrap()).unwrap();
+        let data = open(&DataSpec::new(vectors.to_str().unwrap())).unwrap();
+        assert_eq!(data.gather(&[0, 1]), values);
+        assert!(npz_bytes_f32(&[3], &values).is_err());
+    }
+}

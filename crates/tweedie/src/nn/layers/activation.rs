@@ -1,0 +1,18 @@
+//! Activation functions by name.
+
+use serde::{Deserialize, Serialize};
+
+/// What follows a layer, element by element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0.01 x)`.
+    LeakyRelu,
+    /// `x sigmoid(x)`, also called swish.
+    #[default]
+    Silu,
+}

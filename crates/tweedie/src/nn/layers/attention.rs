@@ -1,0 +1,75 @@
+//! Self-attention over the pixels of an image.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::{Activation, GroupNorm, Linear};
+use crate::nn::init::Init;
+use crate::nn::ops;
+
+/// The hyper-parameters of an [`Attention`] layer.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionConfig {
+    /// Channels in and out.
+    pub channels: usize,
+    /// Heads; a divisor of `channels`.
+    pub heads: usize,
+    /// Groups of the normalisation.
+    pub groups: usize,
+    /// Its epsilon.
+    pub epsilon: f64,
+}
+
+/// GroupNorm, then softmax attention among the H W positions, then the residual.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// The normalisation.
+    pub group_norm: GroupNorm,
+    /// Queries.
+    pub to_q: Linear,
+    /// Keys.
+    pub to_k: Linear,
+    /// Values.
+    pub to_v: Linear,
+    /// The output projection, the only element (diffusers' name is `to_out.0`).
+    pub to_out: Vec<Linear>,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl Attention {
+    /// A layer of the given shape.
+    pub fn new(config: AttentionConfig, init: &mut Init) -> Self {
+        let AttentionConfig {
+            channels: c,
+            heads,
+            groups,
+            epsilon,
+        } = config;
+        Self {
+            group_norm: GroupNorm::new(groups, c, epsilon, init),
+            to_q: Linear::new(c, c, init),
+            to_k: Linear::new(c, c, init),
+            to_v: Linear::new(c, c, init),
+            to_out: vec![Linear::new(c, c, init)],
+            heads,
+        }
+    }
+
+    /// `[N, H, W, C]` to the same shape.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [n, h, w, c] = x.dims();
+        let normed = self.group_norm.forward(x.clone(), Activation::None);
+        let tokens = normed.reshape([n, h * w, c]);
+        let mut out = ops::attention(
+            self.to_q.forward(tokens.clone()),
+            self.to_k.forward(tokens.clone()),
+            self.to_v.forward(tokens),
+            self.heads,
+        );
+        for project in &self.to_out {
+            out = project.forward(out);
+        }
+        x + out.reshape([n, h, w, c])
+    }
+}

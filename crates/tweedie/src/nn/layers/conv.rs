@@ -1,0 +1,108 @@
+//! Convolutions, and the two layers that change resolution.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use crate::nn::init::Init;
+use crate::nn::ops::{self, Padding};
+
+/// A 2-D convolution, `weight` `[O, I, K, K]` and `bias` `[O]` as in `torch.nn.Conv2d`.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[O, I, K, K]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[O]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    stride: usize,
+    #[module(skip)]
+    padding: Padding,
+}
+
+impl Conv2d {
+    /// A `kernel` x `kernel` convolution (1 or 3) that keeps the resolution.
+    pub fn new(inputs: usize, outputs: usize, kernel: usize, init: &mut Init) -> Self {
+        Self::strided(inputs, outputs, kernel, 1, [[kernel / 2; 2]; 2], init)
+    }
+
+    /// The same, with initial weights of zero: the block it closes starts as the identity.
+    pub fn zeros(inputs: usize, outputs: usize, kernel: usize, init: &mut Init) -> Self {
+        Self {
+            weight: init.constant([outputs, inputs, kernel, kernel], 0.0),
+            bias: init.constant([outputs], 0.0),
+            stride: 1,
+            padding: [[kernel / 2; 2]; 2],
+        }
+    }
+
+    fn strided(
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+        init: &mut Init,
+    ) -> Self {
+        let bound = ((inputs * kernel * kernel) as f64).powf(-0.5);
+        Self {
+            weight: init.uniform([outputs, inputs, kernel, kernel], bound),
+            bias: init.uniform([outputs], bound),
+            stride,
+            padding,
+        }
+    }
+
+    /// `[N, H, W, I]` to `[N, H / stride, W / stride, O]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_shifted(x, None)
+    }
+
+    /// The same, plus `shift` `[N, O]` for each image and channel.
+    pub fn forward_shifted(&self, x: Tensor<4>, shift: Option<Tensor<2>>) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        ops::conv2d(x, weight, bias, shift, self.stride, self.padding)
+    }
+}
+
+/// Halves the resolution by a 3x3 convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct Downsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+impl Downsample {
+    /// `padding` 1 pads every side; 0 pads right and bottom only, as in DDPM's TensorFlow code.
+    pub fn new(channels: usize, padding: usize, init: &mut Init) -> Self {
+        let padding = [[padding; 2], [1; 2]];
+        Self {
+            conv: Conv2d::strided(channels, channels, 3, 2, padding, init),
+        }
+    }
+
+    /// `[N, H, W, C]` to `[N, H / 2, W / 2, C]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(x)
+    }
+}
+
+/// Doubles the resolution by nearest-neighbour upsampling and a 3x3 convolution.
+#[derive(Module, Debug)]
+pub struct Upsample {
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+impl Upsample {
+    /// Keeps the number of channels.
+    pub fn new(channels: usize, init: &mut Init) -> Self {
+        Self {
+            conv: Conv2d::new(channels, channels, 3, init),
+        }
+    }
+
+    /// `[N, H, W, C]` to `[N, 2H, 2W, C]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(ops::upsample_2x(x))
+    }
+}

@@ -1,0 +1,17 @@
+//! The layers, one a file, with the parameter names and layouts of PyTorch.
+
+mod activation;
+mod attention;
+mod conv;
+mod embedding;
+mod linear;
+mod norm;
+mod resnet;
+
+pub use activation::Activation;
+pub use attention::{Attention, AttentionConfig};
+pub use conv::{Conv2d, Downsample, Upsample};
+pub use embedding::{TimeEmbedding, positional_embedding};
+pub use linear::Linear;
+pub use norm::GroupNorm;
+pub use resnet::{ResnetBlock, ResnetConfig};

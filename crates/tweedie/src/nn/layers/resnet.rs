@@ -1,0 +1,77 @@
+//! The residual block of DDPM (Ho et al. 2020).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::{Activation, Conv2d, GroupNorm, Linear};
+use crate::nn::init::Init;
+
+/// The hyper-parameters of a [`ResnetBlock`].
+#[derive(Clone, Copy, Debug)]
+pub struct ResnetConfig {
+    /// Channels in.
+    pub inputs: usize,
+    /// Channels out.
+    pub outputs: usize,
+    /// Width of the noise embedding; `None` for an unconditional network.
+    pub embedding: Option<usize>,
+    /// Groups of both normalisations.
+    pub groups: usize,
+    /// Their epsilon.
+    pub epsilon: f64,
+}
+
+/// `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(embedding)))))`.
+#[derive(Module, Debug)]
+pub struct ResnetBlock {
+    /// First normalisation, over the input's channels.
+    pub norm1: GroupNorm,
+    /// First convolution, 3x3.
+    pub conv1: Conv2d,
+    /// Noise embedding to a shift per channel; absent in an unconditional network.
+    pub time_emb_proj: Option<Linear>,
+    /// Second normalisation.
+    pub norm2: GroupNorm,
+    /// Second convolution, 3x3, zero at first so that the block starts as its shortcut.
+    pub conv2: Conv2d,
+    /// 1x1, where the number of channels changes.
+    pub conv_shortcut: Option<Conv2d>,
+}
+
+impl ResnetBlock {
+    /// A block of the given shape.
+    pub fn new(config: ResnetConfig, init: &mut Init) -> Self {
+        let ResnetConfig {
+            inputs,
+            outputs,
+            embedding,
+            groups,
+            epsilon,
+        } = config;
+        Self {
+            norm1: GroupNorm::new(groups, inputs, epsilon, init),
+            conv1: Conv2d::new(inputs, outputs, 3, init),
+            time_emb_proj: embedding.map(|width| Linear::new(width, outputs, init)),
+            norm2: GroupNorm::new(groups, outputs, epsilon, init),
+            conv2: Conv2d::zeros(outputs, outputs, 3, init),
+            conv_shortcut: (inputs != outputs).then(|| Conv2d::new(inputs, outputs, 1, init)),
+        }
+    }
+
+    /// `[N, H, W, inputs]` to `[N, H, W, outputs]`; `embedding` `[N, width]` is already
+    /// activated.
+    pub fn forward(&self, x: Tensor<4>, embedding: Option<&Tensor<2>>) -> Tensor<4> {
+        let mut h = self.norm1.forward(x.clone(), Activation::Silu);
+        let shift = match (&self.time_emb_proj, embedding) {
+            (Some(project), Some(embedding)) => Some(project.forward(embedding.clone())),
+            _ => None,
+        };
+        h = self.conv1.forward_shifted(h, shift);
+        h = self.norm2.forward(h, Activation::Silu);
+        h = self.conv2.forward(h);
+        match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(x) + h,
+            None => x + h,
+        }
+    }
+}

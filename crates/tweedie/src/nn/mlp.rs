@@ -1,0 +1,107 @@
+//! A multi-layer perceptron for vectors: the network of the papers' toy experiments.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::nn::init::Init;
+use crate::nn::layers::{Activation, Linear};
+use crate::nn::ops;
+
+/// How a conditional MLP is told the noise level: as one more input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigmaInput {
+    /// ln(sigma).
+    #[default]
+    Log,
+    /// sigma itself, as in the one-dimensional tutorial.
+    Sigma,
+}
+
+/// The hyper-parameters of an [`Mlp`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MlpConfig {
+    /// Width of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// Follows every hidden layer.
+    pub activation: Activation,
+    /// What a conditional network sees of sigma.
+    pub sigma_input: SigmaInput,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self {
+            hidden: vec![512, 512, 512],
+            activation: Activation::LeakyRelu,
+            sigma_input: SigmaInput::Log,
+        }
+    }
+}
+
+/// Linear layers with an activation after each but the last.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    layers: Vec<Linear>,
+    #[module(skip)]
+    config: MlpConfig,
+    #[module(skip)]
+    conditional: bool,
+}
+
+impl Mlp {
+    /// A network for vectors of `dim` values; unconditional if `conditional` is false.
+    ///
+    /// # Errors
+    /// When a hidden layer has no units.
+    pub fn new(
+        config: &MlpConfig,
+        dim: usize,
+        conditional: bool,
+        init: &mut Init,
+    ) -> Result<Self> {
+        if config.hidden.contains(&0) {
+            let value = format!("{:?}", config.hidden);
+            return Err(Error::setting(
+                "network.mlp.hidden",
+                value,
+                "every hidden layer needs one unit or more",
+            ));
+        }
+        let mut widths = vec![dim + usize::from(conditional)];
+        widths.extend(&config.hidden);
+        widths.push(dim);
+        Ok(Self {
+            layers: widths.windows(2).map(|w| Linear::new(w[0], w[1], init)).collect(),
+            config: config.clone(),
+            conditional,
+        })
+    }
+
+    /// `x` `[N, D]` and one sigma per row to `[N, D]`.
+    pub fn forward(&self, x: Tensor<2>, sigma: &[f64]) -> Tensor<2> {
+        let mut h = x;
+        if self.conditional {
+            let column: Vec<f32> = sigma
+                .iter()
+                .map(|&sigma| match self.config.sigma_input {
+                    SigmaInput::Log => sigma.ln() as f32,
+                    SigmaInput::Sigma => sigma as f32,
+                })
+                .collect();
+            let data = TensorData::new(column, [sigma.len(), 1]);
+            let column = Tensor::from_data(data, &h.device());
+            h = Tensor::cat(vec![h, column], 1);
+        }
+        for (i, layer) in self.layers.iter().enumerate() {
+            h = layer.forward(h);
+            if i + 1 < self.layers.len() {
+                h = ops::activate(h, self.config.activation);
+            }
+        }
+        h
+    }
+}

@@ -1,0 +1,163 @@
+//! A network chosen by configuration, and the one way in which everything else calls it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::init::Init;
+use super::params::{self, Parameter};
+use super::unet::{UNet2d, UNetConfig};
+use super::{Mlp, MlpConfig, Preconditioning};
+use crate::error::{Error, Result};
+
+/// The `[network]` table of a configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// What the output means.
+    pub preconditioning: Preconditioning,
+    /// Standard deviation of the data, for `edm`; measured from the data when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_data: Option<f64>,
+    /// Whether the network is told sigma. Without, it is the papers' net(x)/sigma.
+    pub conditional: bool,
+    /// A U-Net, for images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unet: Option<UNetConfig>,
+    /// An MLP, for vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlp: Option<MlpConfig>,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            preconditioning: Preconditioning::default(),
+            sigma_data: None,
+            conditional: true,
+            unet: None,
+            mlp: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    UNet(UNet2d, [usize; 3]),
+    Mlp(Mlp),
+}
+
+/// A network on a device.
+#[derive(Clone, Debug)]
+pub struct Network {
+    body: Body,
+    dim: usize,
+    device: Device,
+}
+
+impl Network {
+    /// A network with initial weights for samples of `shape` (`[C, H, W]` or `[D]`).
+    ///
+    /// # Errors
+    /// When the configuration names both kinds or neither, or does not fit the shape.
+    pub fn new(config: &NetworkConfig, shape: &[usize], seed: u64, device: &Device) -> Result<Self> {
+        let mut init = Init::new(seed, device);
+        let dim = shape.iter().product();
+        let body = match (&config.unet, &config.mlp) {
+            (Some(unet), None) => {
+                let shape: [usize; 3] = shape.try_into().map_err(|_| Error::Shape {
+                    what: "the data (a U-Net takes images; use network.mlp for vectors)".into(),
+                    expected: vec![1, 32, 32],
+                    found: shape.to_vec(),
+                })?;
+                let unet = UNet2d::new(unet, shape, config.conditional, &mut init)?;
+                Body::UNet(unet, shape)
+            }
+            (None, Some(mlp)) => Body::Mlp(Mlp::new(mlp, dim, config.conditional, &mut init)?),
+            (found, _) => {
+                let value = if found.is_some() { "unet and mlp" } else { "none" };
+                let reason = "needs exactly one of the tables [network.unet] and [network.mlp]";
+                return Err(Error::setting("network", value, reason));
+            }
+        };
+        Ok(Self {
+            body,
+            dim,
+            device: device.clone(),
+        })
+    }
+
+    /// Values in one sample.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How many samples to give to one call on the CPU: enough to fill it, few enough to fit.
+    pub fn preferred_batch(&self) -> usize {
+        match self.body {
+            Body::UNet(..) => 16,
+            Body::Mlp(_) => 1024,
+        }
+    }
+
+    /// The raw output F for `x` `[N, dim]`, row-major and already scaled by c_in, and one sigma
+    /// a sample; `[N, dim]`.
+    pub fn forward(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
+        let n = sigma.len();
+        let x = Tensor::<2>::from_data(TensorData::new(x, [n, self.dim]), &self.device);
+        match &self.body {
+            Body::UNet(unet, [c, h, w]) => {
+                // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the
+                // frequencies of a positional embedding are made for.
+                let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
+                unet.forward(x.reshape([n, *c, *h, *w]), &time).reshape([n, self.dim])
+            }
+            Body::Mlp(mlp) => mlp.forward(x, sigma),
+        }
+    }
+
+    /// Names, shapes and values of all parameters.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        match &self.body {
+            Body::UNet(unet, _) => params::collect(unet),
+            Body::Mlp(mlp) => params::collect(mlp),
+        }
+    }
+
+    /// Gradients in the order of [`Network::parameters`].
+    pub fn gradients(&self, gradients: &mut Gradients) -> Vec<Vec<f32>> {
+        match &self.body {
+            Body::UNet(unet, _) => params::gradients(unet, gradients),
+            Body::Mlp(mlp) => params::gradients(mlp, gradients),
+        }
+    }
+
+    /// The same network with other values, in the order of [`Network::parameters`].
+    ///
+    /// # Errors
+    /// When a length does not fit.
+    pub fn with_values(&self, values: &[Vec<f32>]) -> Result<Self> {
+        let body = match &self.body {
+            Body::UNet(unet, shape) => Body::UNet(params::assign(unet.clone(), values)?, *shape),
+            Body::Mlp(mlp) => Body::Mlp(params::assign(mlp.clone(), values)?),
+        };
+        Ok(Self {
+            body,
+            dim: self.dim,
+            device: self.device.clone(),
+        })
+    }
+
+    /// A copy without gradients, for sampling.
+    pub fn without_gradients(&self) -> Self {
+        let body = match &self.body {
+            Body::UNet(unet, shape) => Body::UNet(unet.valid(), *shape),
+            Body::Mlp(mlp) => Body::Mlp(mlp.valid()),
+        };
+        Self {
+            body,
+            dim: self.dim,
+            device: self.device.clone().inner(),
+        }
+    }
+}

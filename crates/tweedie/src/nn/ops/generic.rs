@@ -1,0 +1,62 @@
+//! The operations composed of burn's own: right on every engine, fast on GPUs.
+
+use burn::tensor::Tensor;
+use burn::tensor::module;
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
+
+use super::Padding;
+
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    shift: Option<Tensor<2>>,
+    stride: usize,
+    padding: Padding,
+) -> Tensor<4> {
+    let mut x = channels_first(x);
+    let [[top, left], [bottom, right]] = padding;
+    let mut symmetric = padding[0];
+    if padding[0] != padding[1] {
+        x = x.pad((left, right, top, bottom), 0.0);
+        symmetric = [0, 0];
+    }
+    let options = ConvOptions::new([stride; 2], symmetric, [1, 1], 1);
+    let out = channels_last(module::conv2d(x, weight, Some(bias), options));
+    match shift {
+        Some(shift) => {
+            let [n, c] = shift.dims();
+            out + shift.reshape([n, 1, 1, c])
+        }
+        None => out,
+    }
+}
+
+pub fn group_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    epsilon: f64,
+) -> Tensor<4> {
+    let [n, h, w, c] = x.dims();
+    let x = x.reshape([n, h * w, groups, c / groups]);
+    let mean = x.clone().mean_dim(1).mean_dim(3);
+    let centred = x - mean;
+    let variance = centred.clone().square().mean_dim(1).mean_dim(3);
+    let x = (centred / (variance + epsilon).sqrt()).reshape([n, h, w, c]);
+    x * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c])
+}
+
+pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
+    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0; 2]);
+    channels_last(module::interpolate(channels_first(x), options))
+}
+
+fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 3, 1, 2])
+}
+
+fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    x.permute([0, 2, 3, 1])
+}

@@ -1,0 +1,76 @@
+//! The operations that layers are made of, on images `[N, H, W, C]` (channels last).
+//!
+//! Everything heavy in a network passes through here and nowhere else. Which code runs is
+//! decided by the tensor's engine: today every engine runs [`generic`], burn's own operations.
+
+mod generic;
+
+use burn::tensor::module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Tensor, activation};
+
+use super::layers::Activation;
+
+/// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
+pub type Padding = [[usize; 2]; 2];
+
+/// Cross-correlation of `x` `[N, H, W, I]` with `weight` `[O, I, K, K]`, plus `bias` `[O]` and,
+/// where given, a `shift` `[N, O]` for each image and channel.
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    shift: Option<Tensor<2>>,
+    stride: usize,
+    padding: Padding,
+) -> Tensor<4> {
+    generic::conv2d(x, weight, bias, shift, stride, padding)
+}
+
+/// GroupNorm followed by an activation: mean and (biased) variance over each of `groups` groups
+/// of channels of each image `[N, H, W, C]`, then `weight` and `bias` `[C]` per channel.
+pub fn group_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    epsilon: f64,
+    then: Activation,
+) -> Tensor<4> {
+    activate(generic::group_norm(x, weight, bias, groups, epsilon), then)
+}
+
+/// Nearest-neighbour upsampling by two: `[N, H, W, C]` to `[N, 2H, 2W, C]`.
+pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
+    generic::upsample_2x(x)
+}
+
+/// `x` `[..., I]` times the transpose of `weight` `[O, I]`, plus `bias` `[O]`.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    module::linear(x, weight.transpose(), Some(bias))
+}
+
+/// Applies an activation element by element.
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => activation::relu(x),
+        Activation::LeakyRelu => activation::leaky_relu(x, 0.01),
+        Activation::Silu => activation::silu(x),
+    }
+}
+
+/// Joins the channels of two images `[N, H, W, A]` and `[N, H, W, B]`.
+pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    Tensor::cat(vec![a, b], 3)
+}
+
+/// Softmax attention of `heads` heads: `q`, `k`, `v` are `[N, T, C]`, scaled by
+/// `(C / heads)^(-1/2)`.
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [n, t, c] = q.dims();
+    let split = |x: Tensor<3>| x.reshape([n, t, heads, c / heads]).swap_dims(1, 2);
+    let options = AttentionModuleOptions::default();
+    let out = module::attention(split(q), split(k), split(v), None, None, options);
+    out.swap_dims(1, 2).reshape([n, t, c])
+}

@@ -1,0 +1,140 @@
+//! Reading and writing a network's parameters by name, as plain `f32` arrays.
+//!
+//! The order is that of the network's definition, the same for values and gradients, so that an
+//! optimiser can keep its state in plain arrays beside them.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+
+/// A parameter's name (`down_blocks.0.resnets.0.conv1.weight`), shape and values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The path of field names, joined by dots.
+    pub name: String,
+    /// The tensor's shape.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Every parameter of `module`, in order of definition.
+pub fn collect<M: Module>(module: &M) -> Vec<Parameter> {
+    let mut visitor = Collect {
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// The gradient of every parameter of `module`, in the order of [`collect`].
+///
+/// A parameter that the loss does not depend on has a gradient of zeros.
+pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Vec<f32>> {
+    let mut visitor = CollectGradients {
+        gradients,
+        found: Vec::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// `module` with its parameters replaced by `values`, given in the order of [`collect`].
+///
+/// # Errors
+/// When the number of arrays or a length does not fit.
+pub fn assign<M: Module>(module: M, values: &[Vec<f32>]) -> Result<M> {
+    let mut mapper = Assign {
+        values: values.iter(),
+        wrong: None,
+    };
+    let module = module.map(&mut mapper);
+    let left = mapper.values.len();
+    match mapper.wrong {
+        Some(error) => Err(error),
+        None if left > 0 => Err(Error::Shape {
+            what: "the list of parameters".into(),
+            expected: vec![values.len() - left],
+            found: vec![values.len()],
+        }),
+        None => Ok(module),
+    }
+}
+
+struct Collect {
+    path: Vec<String>,
+    found: Vec<Parameter>,
+}
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        self.found.push(Parameter {
+            name: self.path.join("."),
+            shape: tensor.dims().to_vec(),
+            values: to_vec(tensor),
+        });
+    }
+
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+}
+
+struct CollectGradients<'a> {
+    gradients: &'a mut Gradients,
+    found: Vec<Vec<f32>>,
+}
+
+impl ModuleVisitor for CollectGradients<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        self.found.push(match tensor.grad_remove(self.gradients) {
+            Some(gradient) => to_vec(gradient),
+            None => vec![0.0; tensor.dims().iter().product()],
+        });
+    }
+}
+
+struct Assign<'a> {
+    values: std::slice::Iter<'a, Vec<f32>>,
+    wrong: Option<Error>,
+}
+
+impl ModuleMapper for Assign<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.dims();
+        let count: usize = shape.iter().product();
+        let replacement = match self.values.next() {
+            Some(values) if values.len() == count => {
+                let data = TensorData::new(values.clone(), shape);
+                let new = Tensor::from_data(data, &tensor.device());
+                if tensor.is_autodiff() { new.require_grad() } else { new }
+            }
+            other => {
+                self.wrong.get_or_insert_with(|| Error::Shape {
+                    what: "a network parameter".into(),
+                    expected: shape.to_vec(),
+                    found: other.map(|v| vec![v.len()]).unwrap_or_default(),
+                });
+                tensor
+            }
+        };
+        Param::from_mapped_value(id, replacement, mapper)
+    }
+}
+
+/// A tensor's values in row-major order.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .try_into_vec::<f32>()
+        .expect("every tensor of a network holds f32")
+}

@@ -1,0 +1,14 @@
+//! Noise levels: the sequences samplers descend, the laws networks train on, and how to choose
+//! both for a data set.
+
+mod levels;
+mod normal;
+mod techniques;
+mod training;
+
+pub use levels::Levels;
+pub use normal::{normal_cdf, normal_quantile};
+pub use techniques::{
+    InitialNoise, LevelCount, StepChoice, stationarity, technique_1, technique_2, technique_4,
+};
+pub use training::TrainingNoise;

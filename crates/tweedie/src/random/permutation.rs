@@ -1,0 +1,66 @@
+//! Random orders, for the examples of an epoch and for divisions of a data set.
+//!
+//! Fisher and Yates' shuffle in Durstenfeld's form (CACM 7, 1964), with numbers from the stream.
+
+use super::philox::philox_block;
+use super::source::NoiseSource;
+
+impl NoiseSource {
+    /// The order of 0..`n` in `epoch`: a permutation that depends on nothing else.
+    pub fn permutation(&self, epoch: u64, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for last in (1..n).rev() {
+            let address = last as u64;
+            let [low, high, ..] = philox_block(
+                self.permutation_key,
+                [
+                    address as u32,
+                    (address >> 32) as u32,
+                    epoch as u32,
+                    (epoch >> 32) as u32,
+                ],
+            );
+            let bits = u128::from(u64::from(high) << 32 | u64::from(low));
+            // Uniform on 0..=last up to a bias of last/2^64.
+            let chosen = (bits * (last as u128 + 1)) >> 64;
+            order.swap(last, chosen as usize);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::random::{NoiseSource, Stream};
+
+    #[test]
+    fn every_index_appears_once_and_epochs_differ() {
+        let source = NoiseSource::new(3, Stream::Order);
+        let order = source.permutation(0, 1000);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..1000));
+        assert_eq!(order, source.permutation(0, 1000));
+        assert_ne!(order, source.permutation(1, 1000));
+        assert!(source.permutation(0, 0).is_empty());
+        assert_eq!(source.permutation(0, 1), [0]);
+    }
+
+    #[test]
+    fn the_six_orders_of_three_are_equally_likely() {
+        let source = NoiseSource::new(4, Stream::Order);
+        let epochs = 60_000u64;
+        let mut counts = std::collections::HashMap::new();
+        for epoch in 0..epochs {
+            *counts.entry(source.permutation(epoch, 3)).or_insert(0.0) += 1.0;
+        }
+        assert_eq!(counts.len(), 6);
+        let expected = epochs as f64 / 6.0;
+        let chi_square: f64 = counts
+            .values()
+            .map(|c: &f64| (c - expected).powi(2) / expected)
+            .sum();
+        // Five degrees of freedom: P(chi^2 > 20.5) = 0.001.
+        assert!(chi_square < 20.5, "{chi_square}");
+    }
+}

@@ -1,0 +1,416 @@
+//! A run's configuration: one TOML file, every key with a default, unknown keys refused.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::data::{DataSpec, Dataset};
+use crate::error::{Error, Result};
+use crate::nn::unet::UNetConfig;
+use crate::nn::{MlpConfig, NetworkConfig};
+use crate::noise::{Levels, TrainingNoise, technique_2, technique_4};
+use crate::run::levels::largest_distance;
+use crate::sample::StepSize;
+use crate::train::{LossConfig, TrainConfig};
+
+/// Everything that determines a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Determines initial weights, the order of the data, and all noise of training.
+    #[serde(default)]
+    pub seed: u64,
+    /// What to learn from.
+    pub data: DataSpec,
+    /// The noise levels.
+    #[serde(default)]
+    pub noise: NoiseConfig,
+    /// The network.
+    #[serde(default)]
+    pub network: NetworkConfig,
+    /// The objective.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// The optimiser and the loop.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// How samples are drawn unless the command line says otherwise.
+    #[serde(default)]
+    pub sample: SampleConfig,
+}
+
+/// From which distribution training draws its noise levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseKind {
+    /// Uniform among L geometric levels (NCSN, ASM).
+    #[default]
+    Geometric,
+    /// The continuum: ln(sigma) uniform between the ends.
+    LogUniform,
+    /// ln(sigma) Gaussian (EDM).
+    LogNormal,
+}
+
+/// The `[noise]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NoiseConfig {
+    /// The distribution that training draws from.
+    pub distribution: NoiseKind,
+    /// sigma_1, where sampling starts; Technique 1 on the data when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_max: Option<f64>,
+    /// sigma_L, where sampling ends.
+    pub sigma_min: f64,
+    /// L, for `geometric`; Technique 2 when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub levels: Option<usize>,
+    /// Mean of ln(sigma), for `log-normal`.
+    pub mean: f64,
+    /// Standard deviation of ln(sigma), for `log-normal`.
+    pub std: f64,
+}
+
+impl Default for NoiseConfig {
+    fn default() -> Self {
+        Self {
+            distribution: NoiseKind::Geometric,
+            sigma_max: None,
+            sigma_min: 0.01,
+            levels: None,
+            mean: -1.2,
+            std: 1.2,
+        }
+    }
+}
+
+/// A sampling scheme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplerKind {
+    /// Consistent annealed sampling.
+    #[default]
+    Cas,
+    /// Annealed Langevin sampling.
+    Als,
+}
+
+/// The `[sample]` table. At most one of `eta`, `eps_b` and `eps_c` may be given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SampleConfig {
+    /// The scheme.
+    pub sampler: SamplerKind,
+    /// Noise levels, geometric between sigma_max and sigma_min.
+    pub steps: usize,
+    /// Updates at each level.
+    pub n_sigma: usize,
+    /// The step size eta itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<f64>,
+    /// The papers' eps: eta = eps_b / sigma_L^2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eps_b: Option<f64>,
+    /// eta = 1 - gamma^eps_c, from 1 to `inf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eps_c: Option<f64>,
+    /// Whether the result is the expected denoised sample rather than the last state.
+    pub denoise: bool,
+    /// Whether the moving average of the weights is used rather than the raw ones.
+    pub ema: bool,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            sampler: SamplerKind::Cas,
+            steps: 64,
+            n_sigma: 1,
+            eta: None,
+            eps_b: None,
+            eps_c: None,
+            denoise: true,
+            ema: true,
+        }
+    }
+}
+
+impl SamplerKind {
+    /// The name as papers write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cas => "CAS",
+            Self::Als => "ALS",
+        }
+    }
+}
+
+impl SampleConfig {
+    /// The step size on `levels`. When none is given: eps_c = 2 (ancestral sampling) for CAS,
+    /// Technique 4's choice for ALS.
+    ///
+    /// # Errors
+    /// When more than one is given.
+    pub fn step_size(&self, levels: &Levels) -> Result<StepSize> {
+        match (self.eta, self.eps_b, self.eps_c) {
+            (None, None, None) if self.sampler == SamplerKind::Als => {
+                Ok(StepSize::Eta(technique_4(levels, self.n_sigma)?.eta))
+            }
+            (None, None, None) => Ok(StepSize::EpsC(2.0)),
+            (Some(eta), None, None) => Ok(StepSize::Eta(eta)),
+            (None, Some(eps), None) => Ok(StepSize::EpsB(eps)),
+            (None, None, Some(eps)) => Ok(StepSize::EpsC(eps)),
+            _ => Err(Error::setting(
+                "sample",
+                "more than one of eta, eps_b, eps_c",
+                "they are three ways to say the same; give one",
+            )),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file and applies `changes` of the form `key.path=value`.
+    ///
+    /// # Errors
+    /// Names the file, the key and what it accepts.
+    pub fn load(path: &Path, changes: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        Self::parse(&text, changes).map_err(|reason| Error::content(path, reason))
+    }
+
+    /// Parses a configuration; the error is a message without the file's name.
+    pub fn parse(text: &str, changes: &[String]) -> Result<Self, String> {
+        let mut table: Table = toml::from_str(text).map_err(|e| one_line(&e))?;
+        for change in changes {
+            set(&mut table, change)?;
+        }
+        // From text again, so that a message can say where.
+        if changes.is_empty() {
+            toml::from_str(text).map_err(|e| one_line(&e))
+        } else {
+            Self::deserialize(Value::Table(table)).map_err(|e| one_line(&e))
+        }
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        // Tables of numbers, strings and booleans always have a TOML form.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Fills in everything that depends on the data: sigma_max, L, sigma_data, the network.
+    ///
+    /// # Errors
+    /// When a value is out of its range.
+    pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+        if self.noise.sigma_max.is_none() {
+            self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));
+        }
+        let (max, min) = self.sigma_range()?;
+        if self.noise.levels.is_none() && self.noise.distribution == NoiseKind::Geometric {
+            self.noise.levels = Some(level_count(max, min, data.dim())?);
+        }
+        if self.network.sigma_data.is_none() {
+            self.network.sigma_data = Some(data.mean_std().1);
+        }
+        if self.network.unet.is_none() && self.network.mlp.is_none() {
+            match data.is_image() {
+                true => self.network.unet = Some(UNetConfig::default()),
+                false => self.network.mlp = Some(MlpConfig::default()),
+            }
+        }
+        self.train.validate()?;
+        self.training_noise()?;
+        self.sample.step_size(&Levels::geometric(max, min, 2)?)?;
+        Ok(self)
+    }
+
+    /// (sigma_max, sigma_min) of a resolved configuration.
+    ///
+    /// # Errors
+    /// When they are missing or not in order.
+    pub fn sigma_range(&self) -> Result<(f64, f64)> {
+        let min = self.noise.sigma_min;
+        if !(min > 0.0 && min.is_finite()) {
+            return Err(Error::setting("noise.sigma_min", min, "must be positive, like 0.01"));
+        }
+        match self.noise.sigma_max {
+            Some(max) if max > min && max.is_finite() => Ok((max, min)),
+            Some(max) => {
+                let reason = format!("must be finite and larger than noise.sigma_min = {min}");
+                Err(Error::setting("noise.sigma_max", max, reason))
+            }
+            None => Err(Error::setting("noise.sigma_max", "missing", "is needed here")),
+        }
+    }
+
+    /// The distribution that training draws from.
+    ///
+    /// # Errors
+    /// When a value is out of its range.
+    pub fn training_noise(&self) -> Result<TrainingNoise> {
+        let (max, min) = self.sigma_range()?;
+        match self.noise.distribution {
+            NoiseKind::Geometric => {
+                let levels = self.noise.levels.unwrap_or(0);
+                if levels < 2 {
+                    let reason = "geometric noise needs 2 levels or more";
+                    return Err(Error::setting("noise.levels", levels, reason));
+                }
+                Ok(TrainingNoise::Discrete(Levels::geometric(max, min, levels)?))
+            }
+            NoiseKind::LogUniform => Ok(TrainingNoise::LogUniform {
+                sigma_min: min,
+                sigma_max: max,
+            }),
+            NoiseKind::LogNormal => {
+                let (mean, std) = (self.noise.mean, self.noise.std);
+                let noise = TrainingNoise::LogNormal { mean, std };
+                noise.validate()?;
+                Ok(noise)
+            }
+        }
+    }
+
+    /// The first key in which a continued run would differ from the stored one, with both
+    /// values; lengths, intervals, the engine and the defaults of sampling may change.
+    pub fn first_difference(&self, stored: &Self) -> Option<(String, String, String)> {
+        let free = |config: &Self| {
+            let mut config = config.clone();
+            let t = TrainConfig::default();
+            config.train.log_every = t.log_every;
+            config.train.checkpoint_every = t.checkpoint_every;
+            config.train.samples_every = t.samples_every;
+            config.train.keep = t.keep;
+            config.train.engine = t.engine;
+            if config.train.schedule == crate::train::Schedule::Constant {
+                config.train.steps = t.steps;
+            }
+            config.sample = SampleConfig::default();
+            Value::try_from(config).unwrap_or(Value::Boolean(false))
+        };
+        difference("", &free(self), &free(stored))
+    }
+}
+
+fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+    let (Value::Table(left), Value::Table(right)) = (a, b) else {
+        return (a != b).then(|| (path.to_owned(), a.to_string(), b.to_string()));
+    };
+    let absent = Value::String("(absent)".into());
+    left.keys().chain(right.keys()).find_map(|key| {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let of = |table: &Table| table.get(key).cloned().unwrap_or_else(|| absent.clone());
+        difference(&path, &of(left), &of(right))
+    })
+}
+
+/// Applies one `--set key.path=value`; a value that is not TOML is taken as a string.
+fn set(table: &mut Table, change: &str) -> Result<(), String> {
+    let (path, value) = change
+        .split_once('=')
+        .ok_or_else(|| format!("--set {change}: write it as key.path=value"))?;
+    let value = toml::from_str::<Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("v"))
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = path.trim().split('.').collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut table = table;
+    for key in keys {
+        let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        table = entry
+            .as_table_mut()
+            .ok_or_else(|| format!("--set {change}: {key} is a value, not a table"))?;
+    }
+    table.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// A TOML error as one line: where, and what.
+fn one_line(error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    let full = error.to_string();
+    match full.lines().next().filter(|line| line.contains("line")) {
+        Some(place) => format!("{}: {message}", place.trim()),
+        None => full.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Technique 2 with C = 0.5; below 5 dimensions, where it does not apply, levels a factor of
+/// 1.25 apart.
+pub(super) fn level_count(max: f64, min: f64, dim: usize) -> Result<usize> {
+    if dim >= 5 {
+        return Ok(technique_2(max, min, dim, 0.5)?.levels);
+    }
+    Ok(((max / min).ln() / 1.25_f64.ln()).ceil() as usize + 1)
+}
+
+/// Rounds up to two significant digits: a noise level needs no more, and never less.
+pub(super) fn round_up(sigma: f64) -> f64 {
+    let unit = 10_f64.powf(sigma.log10().floor() - 1.0);
+    (sigma / unit).ceil() * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "[data]\nsource = \"digits\"\n";
+
+    #[test]
+    fn a_written_configuration_reads_back_the_same() {
+        let mut config = Config::parse(SMALL, &[]).unwrap();
+        config.sample.eps_c = Some(f64::INFINITY);
+        config.network.unet = Some(UNetConfig::default());
+        config.network.mlp = Some(MlpConfig::default());
+        assert_eq!(Config::parse(&config.to_toml(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_what_is_accepted() {
+        let text = format!("{SMALL}\n[train]\nstepps = 5\n");
+        let error = Config::parse(&text, &[]).unwrap_err();
+        assert!(error.contains("stepps") && error.contains("`steps`"), "{error}");
+        assert!(error.contains("line 5") && !error.contains('\n'), "{error}");
+        let error = Config::parse(SMALL, &["train.stepps=5".into()]).unwrap_err();
+        assert!(error.contains("stepps") && error.contains("`steps`"), "{error}");
+        let error = Config::parse(SMALL, &["noise.distribution=foo".into()]).unwrap_err();
+        assert!(error.contains("foo") && error.contains("`log-uniform`"), "{error}");
+    }
+
+    #[test]
+    fn changes_on_the_command_line_win() {
+        let changes = ["train.steps=7", "network.unet.block_out_channels=[32, 64]", "seed=3"];
+        let changes: Vec<String> = changes.iter().map(|s| (*s).to_owned()).collect();
+        let config = Config::parse(SMALL, &changes).unwrap();
+        assert_eq!((config.train.steps, config.seed), (7, 3));
+        assert_eq!(config.network.unet.unwrap().block_out_channels, [32, 64]);
+        assert!(Config::parse(SMALL, &["train".into()]).unwrap_err().contains("key.path=value"));
+        assert!(Config::parse(SMALL, &["seed.x=1".into(), "seed=1".into()]).is_ok());
+        let error = Config::parse("seed = 1", &["seed.x=1".into()]).unwrap_err();
+        assert!(error.contains("not a table"), "{error}");
+    }
+
+    #[test]
+    fn what_a_continued_run_may_not_change_is_found() {
+        let stored = Config::parse(SMALL, &[]).unwrap();
+        let mut longer = stored.clone();
+        longer.train.steps = 99;
+        longer.sample.steps = 3;
+        assert_eq!(longer.first_difference(&stored), None);
+        longer.network.conditional = false;
+        let (key, new, old) = longer.first_difference(&stored).unwrap();
+        assert_eq!((key.as_str(), new.as_str(), old.as_str()), ("network.conditional", "false", "true"));
+    }
+
+    #[test]
+    fn sigma_max_is_rounded_up() {
+        for (sigma, expected) in [(9.61, 9.7), (0.0123, 0.013), (20.0, 20.0), (351.0, 360.0)] {
+            assert!((round_up(sigma) - expected).abs() < 1e-9 * expected);
+        }
+    }
+}

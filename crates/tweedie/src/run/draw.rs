@@ -1,0 +1,232 @@
+//! The job `sample`: a run's checkpoint as a denoiser, and batches of samples drawn from it.
+
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
+
+use super::directory::DataCard;
+use super::train::parameterisation;
+use super::{Config, RunDir, SampleConfig, SamplerKind};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::{Network, NetworkDenoiser};
+use crate::noise::Levels;
+use crate::random::{NoiseSource, Stream};
+use crate::sample::{Als, Cas, Observer, Sampler, Samples, StepView};
+use crate::score::Denoiser;
+use crate::train::Trainer;
+
+/// A trained network, ready to sample.
+pub struct Model {
+    denoiser: NetworkDenoiser,
+    config: Config,
+    data: DataCard,
+    step: u64,
+}
+
+/// What to draw.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// The scheme and its settings.
+    pub sample: SampleConfig,
+    /// The samples' numbers. Sample k is the same whatever else is drawn beside it.
+    pub seeds: Range<u64>,
+    /// Samples on their way at a time; bounds the memory, changes nothing else.
+    pub batch: usize,
+}
+
+impl Draw {
+    /// The samples numbered `seeds`, 64 at a time.
+    pub fn new(sample: SampleConfig, seeds: Range<u64>) -> Self {
+        Self {
+            sample,
+            seeds,
+            batch: 64,
+        }
+    }
+}
+
+/// Progress of a draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Sample steps made: steps times samples.
+    pub done: u64,
+    /// Sample steps in all.
+    pub total: u64,
+}
+
+/// Samples as model values.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Row-major `[n, dim]`.
+    pub values: Vec<f64>,
+    /// Values in one sample.
+    pub dim: usize,
+    /// Network calls for each sample.
+    pub calls: usize,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Drawn {
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.dim.max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The samples as bytes 0 to 255, `[n, C, H, W]`.
+    pub fn to_u8(&self, model: &Model) -> Vec<u8> {
+        self.values.iter().map(|&v| model.data.map.to_u8(v as f32)).collect()
+    }
+
+    /// The samples in the data's own units.
+    pub fn to_raw(&self, model: &Model) -> Vec<f32> {
+        self.values.iter().map(|&v| model.data.map.to_raw(v) as f32).collect()
+    }
+}
+
+impl Model {
+    /// Loads the latest checkpoint of `run`, or that of `step`: the moving average of the
+    /// weights, or the raw ones.
+    ///
+    /// # Errors
+    /// When there is no checkpoint, or it is damaged or of another network.
+    pub fn load(run: &RunDir, step: Option<u64>, ema: bool) -> Result<Self> {
+        let config = run.config()?;
+        let data = run.data()?;
+        let latest = run.latest()?;
+        let step = step.unwrap_or(latest);
+        let steps = run.checkpoints().steps();
+        if !steps.contains(&step) {
+            let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
+            return Err(Error::content(run.path(), reason));
+        }
+        let device = config.train.engine.device()?;
+        let network = Network::new(&config.network, &data.shape, config.seed, &device)?;
+        let weights = run.checkpoints().weights(step, &network.parameters(), ema)?;
+        let network = network.with_values(&weights)?;
+        Ok(Self::new(&network, config, data, step))
+    }
+
+    /// The moving average of a network in training.
+    ///
+    /// # Errors
+    /// Never in practice; see [`Trainer::average`].
+    pub fn of_trainer(trainer: &Trainer<'_>, config: &Config, data: &Dataset) -> Result<Self> {
+        let (config, card) = (config.clone(), DataCard::new(data));
+        Ok(Self::new(&trainer.average()?, config, card, trainer.step()))
+    }
+
+    fn new(network: &Network, config: Config, data: DataCard, step: u64) -> Self {
+        let (form, sigma_data) = parameterisation(&config);
+        Self {
+            denoiser: NetworkDenoiser::new(network, form, sigma_data),
+            config,
+            data,
+            step,
+        }
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What is known of the data.
+    pub fn data(&self) -> &DataCard {
+        &self.data
+    }
+
+    /// Updates behind the weights.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The denoiser itself.
+    pub fn denoiser(&self) -> &dyn Denoiser {
+        &self.denoiser
+    }
+
+    /// The sampler that `sample` describes, on this model's range of noise.
+    ///
+    /// # Errors
+    /// Names the setting that is not feasible, and what would be.
+    pub fn sampler(&self, sample: &SampleConfig) -> Result<Box<dyn Sampler>> {
+        let (max, min) = self.config.sigma_range()?;
+        let levels = Levels::geometric(max, min, sample.steps)?;
+        let step_size = sample.step_size(&levels)?;
+        Ok(match sample.sampler {
+            SamplerKind::Cas => Box::new(Cas::new(&levels.dilate(sample.n_sigma)?, step_size)?),
+            SamplerKind::Als => Box::new(Als::new(levels, sample.n_sigma, step_size)?),
+        })
+    }
+
+    /// One batch with an observer of your own: the samples numbered `seeds`, all at once.
+    ///
+    /// # Errors
+    /// See [`Model::sampler`]; and when the network's output is not finite.
+    pub fn run(
+        &self,
+        sample: &SampleConfig,
+        seeds: Range<u64>,
+        observer: &mut dyn Observer,
+    ) -> Result<Samples> {
+        let mut sampler = self.sampler(sample)?;
+        let samples: Vec<u64> = seeds.collect();
+        // One seed a sample: the source's own seed says nothing.
+        let source = NoiseSource::new(0, Stream::Sampling);
+        crate::sample::run(&self.denoiser, sampler.as_mut(), &source, &samples, observer)
+    }
+
+    /// Draws samples batch by batch.
+    ///
+    /// # Errors
+    /// See [`Model::sampler`]; and when the network's output is not finite.
+    pub fn draw(&self, draw: &Draw, on: &mut dyn FnMut(Progress)) -> Result<Drawn> {
+        if draw.batch == 0 {
+            return Err(Error::setting("batch", 0, "must be 1 or more"));
+        }
+        let began = Instant::now();
+        let count = draw.seeds.end.saturating_sub(draw.seeds.start);
+        let mut drawn = Drawn {
+            values: Vec::new(),
+            dim: self.denoiser.dim(),
+            calls: 0,
+            time: Duration::ZERO,
+        };
+        let mut before = 0;
+        let mut start = draw.seeds.start;
+        while start < draw.seeds.end {
+            let end = draw.seeds.end.min(start.saturating_add(draw.batch as u64));
+            let n = end - start;
+            let mut watch = Watch(|view: &StepView<'_>| {
+                on(Progress {
+                    done: before + n * (view.step as u64 + 1),
+                    total: count * view.steps as u64,
+                });
+            });
+            let samples = self.run(&draw.sample, start..end, &mut watch)?;
+            let steps = self.sampler(&draw.sample)?.steps() as u64;
+            before += n * steps;
+            drawn.calls = samples.calls;
+            let chosen = if draw.sample.denoise { samples.denoised } else { samples.x };
+            drawn.values.extend(chosen);
+            start = end;
+        }
+        drawn.time = began.elapsed();
+        Ok(drawn)
+    }
+}
+
+struct Watch<F>(F);
+
+impl<F: FnMut(&StepView<'_>)> Observer for Watch<F> {
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        (self.0)(view);
+        ControlFlow::Continue(())
+    }
+}

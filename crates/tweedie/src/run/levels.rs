@@ -1,0 +1,65 @@
+//! What a data set asks for: the numbers of Song & Ermon 2020's Techniques 1, 2 and 4.
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::noise::{
+    InitialNoise, LevelCount, Levels, StepChoice, technique_1, technique_2, technique_4,
+};
+use crate::random::{NoiseSource, Stream};
+
+/// Pairs whose distance may be computed: seconds of work.
+const PAIRS: u64 = 20_000_000;
+
+/// The advice of [`levels`].
+#[derive(Clone, Debug)]
+pub struct LevelsReport {
+    /// Technique 1.
+    pub distance: InitialNoise,
+    /// sigma_1, rounded up.
+    pub sigma_1: f64,
+    /// sigma_L, as given.
+    pub sigma_l: f64,
+    /// Technique 2; none below 5 dimensions, where it does not apply.
+    pub count: Option<LevelCount>,
+    /// Technique 4 for each n_sigma of 1, 3 and 5: (n_sigma, its result).
+    pub steps: Vec<(usize, StepChoice)>,
+}
+
+/// The largest distance between two items of `data`, exact for small sets.
+///
+/// # Errors
+/// When there are fewer than two items, or all are the same.
+pub fn largest_distance(data: &Dataset) -> Result<InitialNoise> {
+    let rows: Vec<usize> = (0..data.len()).collect();
+    let source = NoiseSource::new(0, Stream::Evaluation);
+    let found = technique_1(&data.gather(&rows), data.dim(), PAIRS, &source)?;
+    if found.sigma_1 > 0.0 {
+        return Ok(found);
+    }
+    let reason = "all items are the same, so nothing says how much noise is enough; \
+                  set noise.sigma_max";
+    Err(Error::content(data.name(), reason))
+}
+
+/// The three techniques on `data`, down to `sigma_l`, with Technique 2's constant `c`.
+///
+/// # Errors
+/// When there are fewer than two items, or a setting is out of its range.
+pub fn levels(data: &Dataset, sigma_l: f64, c: f64) -> Result<LevelsReport> {
+    let distance = largest_distance(data)?;
+    let sigma_1 = super::config::round_up(distance.sigma_1);
+    let count = match data.dim() {
+        0..5 => None,
+        dim => Some(technique_2(sigma_1, sigma_l, dim, c)?),
+    };
+    let number = super::config::level_count(sigma_1, sigma_l, data.dim())?;
+    let grid = Levels::geometric(sigma_1, sigma_l, count.map_or(number, |c| c.levels))?;
+    let steps = [1, 3, 5].into_iter().map(|n| Ok((n, technique_4(&grid, n)?)));
+    Ok(LevelsReport {
+        distance,
+        sigma_1,
+        sigma_l,
+        count,
+        steps: steps.collect::<Result<_>>()?,
+    })
+}

@@ -1,0 +1,18 @@
+//! Runs: the configuration a user writes, the folder a run lives in, and the two jobs that tie
+//! the library together, training and sampling.
+
+mod config;
+mod directory;
+mod draw;
+mod export;
+mod levels;
+mod report;
+mod train;
+
+pub use config::{Config, NoiseConfig, NoiseKind, SampleConfig, SamplerKind};
+pub use directory::{DataCard, Line, RunDir};
+pub use draw::{Draw, Drawn, Model, Progress};
+pub use export::export;
+pub use levels::{LevelsReport, largest_distance, levels};
+pub use report::{ReportOptions, write_report};
+pub use train::{Event, Plan, Session};

@@ -1,0 +1,122 @@
+//! The page of a run: data beside samples, losses, noise along the way, trajectories.
+
+mod noise;
+mod samples;
+mod training;
+mod trajectories;
+
+use std::path::PathBuf;
+
+use super::{Model, RunDir, SampleConfig, SamplerKind};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::report::{Page, Picture};
+
+/// Size of the charts, in pixels.
+const CHART: (usize, usize) = (900, 520);
+
+/// What to put on the page.
+#[derive(Clone, Debug)]
+pub struct ReportOptions {
+    /// Numbers of steps to sample with: few, many.
+    pub steps: [usize; 2],
+    /// Samples in each row of pictures.
+    pub columns: usize,
+}
+
+impl Default for ReportOptions {
+    fn default() -> Self {
+        Self {
+            steps: [10, 100],
+            columns: 16,
+        }
+    }
+}
+
+/// The page in the making, with everything its sections need.
+struct Report<'a> {
+    run: &'a RunDir,
+    model: Model,
+    /// The data itself; none where it is no longer where the configuration says.
+    data: Option<Dataset>,
+    options: ReportOptions,
+    page: Page,
+}
+
+/// Draws samples from `run` and writes `report/index.html` with its pictures beside it; returns
+/// the page's path. `on` is told what is being drawn.
+///
+/// # Errors
+/// When the run has no checkpoint, the network's output is not finite, or the disk refuses.
+pub fn write_report(
+    run: &RunDir,
+    options: &ReportOptions,
+    on: &mut dyn FnMut(&str),
+) -> Result<PathBuf> {
+    let model = Model::load(run, None, true)?;
+    let name = run.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let lead = format!(
+        "A score network after {} steps on {} ({} items).",
+        model.step(),
+        model.data().name,
+        model.data().count
+    );
+    let mut report = Report {
+        data: crate::data::open(&model.config().data).ok(),
+        page: Page::new(&format!("tweedie: {name}")).lead(&lead),
+        run,
+        model,
+        options: options.clone(),
+    };
+    on("samples");
+    report = samples::section(report)?;
+    on("losses");
+    report = training::section(report)?;
+    on("noise levels");
+    report = noise::section(report)?;
+    on("trajectories");
+    report = trajectories::section(report)?;
+    report.page = report.page.section("Configuration").code(&report.model.config().to_toml());
+    let path = run.path().join("report/index.html");
+    report.page.save(&path)?;
+    Ok(path)
+}
+
+impl Report<'_> {
+    fn heading(mut self, title: &str, text: &str) -> Self {
+        self.page = self.page.section(title).paragraph(text);
+        self
+    }
+
+    /// Puts a picture on the page and beside it.
+    fn picture(mut self, name: &str, picture: &Picture, caption: &str, pixels: bool) -> Result<Self> {
+        picture.save_png(self.run.path().join(format!("report/{name}.png")))?;
+        self.page = match pixels {
+            true => self.page.figure_pixels(picture, caption, caption)?,
+            false => self.page.figure(picture, caption, caption)?,
+        };
+        Ok(self)
+    }
+
+    /// The settings that are compared: each scheme with few and with many steps.
+    fn schemes(&self) -> Vec<(String, SampleConfig)> {
+        let mut schemes = Vec::new();
+        for sampler in [SamplerKind::Als, SamplerKind::Cas] {
+            for steps in self.options.steps {
+                let own = &self.model.config().sample;
+                let sample = SampleConfig {
+                    sampler,
+                    steps,
+                    n_sigma: 1,
+                    // The run's own step size belongs to the run's own scheme.
+                    eps_c: own.eps_c.filter(|_| sampler == SamplerKind::Cas),
+                    eta: None,
+                    eps_b: None,
+                    ..own.clone()
+                };
+                schemes.push((format!("{} {steps}", sampler.name()), sample));
+            }
+        }
+        schemes
+    }
+}

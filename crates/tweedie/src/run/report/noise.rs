@@ -1,0 +1,40 @@
+//! The noise in the samples along the way, measured against scheduled.
+
+use super::{CHART, Report};
+use crate::error::Result;
+use crate::report::{Axis, Chart, Series};
+use crate::run::SamplerKind;
+use crate::sample::NoiseLevels;
+
+const TEXT: &str = "After every step, the root mean square distance of the samples from the \
+    denoised samples that the step used, against the noise that the schedule asks for. Langevin \
+    sampling keeps more noise than scheduled (Proposition 1 of Jolicoeur-Martineau et al. 2021); \
+    consistent sampling keeps to the schedule, from below where the noise still hides what the \
+    sample will be, since part of it has been taken for data.";
+
+/// Samples that the root mean square is taken over.
+const SAMPLES: u64 = 32;
+
+pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+    let mut chart = Chart::new("Noise along the way")
+        .x(Axis::linear("step"))
+        .y(Axis::log("noise, standard deviation"));
+    let many = report.options.steps[1];
+    for (label, sample) in report.schemes() {
+        if sample.steps != many {
+            continue;
+        }
+        let mut levels = NoiseLevels::new();
+        report.model.run(&sample, 0..SAMPLES, &mut levels)?;
+        let steps = || levels.levels().iter();
+        if sample.sampler == SamplerKind::Als {
+            let scheduled = steps().map(|level| (level.step as f64, level.scheduled));
+            chart = chart.series(Series::dashed("scheduled", scheduled));
+        }
+        let measured = steps().filter(|level| level.scheduled > 0.0);
+        let measured = measured.map(|level| (level.step as f64, level.measured));
+        chart = chart.series(Series::line(label, measured));
+    }
+    let picture = chart.png(CHART.0, CHART.1)?;
+    report.heading("Noise", TEXT).picture("noise", &picture, "Measured and scheduled noise.", false)
+}

@@ -1,0 +1,110 @@
+//! Data beside samples.
+
+use super::{CHART, Report};
+use crate::error::Result;
+use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent};
+
+const TEXT: &str = "The first row is data. Below, the same seeds under annealed Langevin sampling \
+    (ALS) and consistent annealed sampling (CAS), with few and with many steps. Each scheme is \
+    shown twice: its last state, and the expected denoised sample (EDS) that costs nothing more.";
+
+/// Samples of one scheme, in model values.
+struct Row {
+    label: String,
+    values: Vec<f64>,
+}
+
+pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+    let shape = report.model.data().shape.clone();
+    let rows = draw(&report, if shape.len() == 3 { report.options.columns } else { 2000 })?;
+    let picture = match shape[..] {
+        [c, h, w] => images(&report, [c, h, w], &rows)?,
+        [1] => histogram(&report, &rows)?,
+        _ => scatter(&report, &rows)?,
+    };
+    let report = report.heading("Samples", TEXT);
+    report.picture("samples", &picture, "Data and samples.", shape.len() == 3)
+}
+
+/// The data first, then every scheme without and with the EDS.
+fn draw(report: &Report<'_>, count: usize) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if let Some(data) = &report.data {
+        let n = count.min(data.len());
+        let spread: Vec<usize> = (0..n).map(|i| i * data.len() / n).collect();
+        let values = data.gather(&spread).into_iter().map(f64::from).collect();
+        rows.push(Row {
+            label: "data".into(),
+            values,
+        });
+    }
+    for (label, sample) in report.schemes() {
+        let samples = report.model.run(&sample, 0..count as u64, &mut ())?;
+        rows.push(Row {
+            label: label.clone(),
+            values: samples.x,
+        });
+        rows.push(Row {
+            label: format!("{label} EDS"),
+            values: samples.denoised,
+        });
+    }
+    Ok(rows)
+}
+
+fn images(report: &Report<'_>, shape: [usize; 3], rows: &[Row]) -> Result<Picture> {
+    let map = &report.model.data().map;
+    let mut bytes = Vec::new();
+    let dim: usize = shape.iter().product();
+    for row in rows {
+        bytes.extend(row.values.iter().map(|&v| map.to_u8(v as f32)));
+        // A data set smaller than a row leaves the rest of it empty.
+        bytes.resize(bytes.len().next_multiple_of(dim * report.options.columns), 0);
+    }
+    Grid::new(shape)
+        .columns(report.options.columns)
+        .row_labels(rows.iter().map(|row| row.label.clone()))
+        .render(&bytes)
+}
+
+fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
+    const BINS: usize = 60;
+    let map = &report.model.data().map;
+    let all = rows.iter().flat_map(|row| &row.values).map(|&v| map.to_raw(v));
+    let range = extent(all);
+    let mut chart = Chart::new("Density of data and samples")
+        .x(Axis::linear("value"))
+        .y(Axis::linear("density"));
+    // The last states sit on top of their EDS in a line chart; the EDS is what is delivered.
+    for row in rows.iter().filter(|row| row.label == "data" || row.label.ends_with("EDS")) {
+        let values: Vec<f64> = row.values.iter().map(|&v| map.to_raw(v)).collect();
+        let points = density(&values, range, BINS);
+        chart = chart.series(match row.label.as_str() {
+            "data" => Series::bars("data", points),
+            label => Series::line(label, points),
+        });
+    }
+    chart.png(CHART.0, CHART.1)
+}
+
+/// The first two coordinates.
+fn scatter(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
+    let (map, dim) = (&report.model.data().map, report.model.data().shape[0]);
+    let cloud = |row: &Row| {
+        let points = row.values.chunks_exact(dim).map(|v| [map.to_raw(v[0]), map.to_raw(v[1])]);
+        Cloud::new(&row.label, points.collect::<Vec<_>>())
+    };
+    // One frame for all panels, a little wider than the data.
+    let reach = rows.first().map_or(1.0, |row| {
+        row.values.iter().map(|&v| map.to_raw(v).abs()).fold(0.0, f64::max)
+    });
+    let mut lines = Vec::new();
+    for rows in rows.chunks(3) {
+        let mut scatter = Scatter::new("").range(-1.2 * reach, 1.2 * reach);
+        for row in rows {
+            scatter = scatter.cloud(cloud(row));
+        }
+        lines.push(scatter.png(300)?);
+    }
+    Picture::stack(&lines, 8)
+}

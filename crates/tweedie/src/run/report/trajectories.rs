@@ -1,0 +1,105 @@
+//! How samples come about: the state and what the network makes of it, step by step.
+
+use std::ops::ControlFlow;
+
+use super::{CHART, Report};
+use crate::error::Result;
+use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series};
+use crate::run::{SampleConfig, SamplerKind};
+use crate::sample::{Observer, StepView, Trajectory};
+
+const TEXT: &str = "Consistent annealed sampling at work.";
+
+/// Samples followed.
+const FOLLOWED: usize = 4;
+
+pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+    let sample = SampleConfig {
+        sampler: SamplerKind::Cas,
+        steps: report.options.steps[1],
+        n_sigma: 1,
+        eta: None,
+        eps_b: None,
+        ..report.model.config().sample.clone()
+    };
+    let shape = report.model.data().shape.clone();
+    let picture = match shape[..] {
+        [c, h, w] => images(&report, &sample, [c, h, w])?,
+        [dim] => paths(&report, &sample, dim)?,
+        _ => return Ok(report),
+    };
+    let report = report.heading("Trajectories", TEXT);
+    let caption = "From noise to sample; for images, each state above its denoised sample.";
+    report.picture("trajectories", &picture, caption, shape.len() == 3)
+}
+
+/// Keeps the state and the denoised sample at chosen steps.
+struct Film {
+    steps: Vec<usize>,
+    frames: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Observer for Film {
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        if self.steps.contains(&view.step) {
+            self.frames.push((view.x.to_vec(), view.denoised.to_vec()));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Result<Picture> {
+    let columns = report.options.columns.min(sample.steps);
+    let last = sample.steps.saturating_sub(1);
+    let mut film = Film {
+        steps: (0..columns).map(|i| i * last / columns.saturating_sub(1).max(1)).collect(),
+        frames: Vec::new(),
+    };
+    report.model.run(sample, 0..FOLLOWED as u64, &mut film)?;
+    let (map, dim) = (&report.model.data().map, shape.iter().product::<usize>());
+    let mut bytes = Vec::new();
+    let mut labels = Vec::new();
+    for k in 0..FOLLOWED {
+        for denoised in [false, true] {
+            labels.push(if denoised { format!("seed {k} EDS") } else { format!("seed {k}") });
+            for (x, h) in &film.frames {
+                let values = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
+                bytes.extend(values.iter().map(|&v| map.to_u8(v as f32)));
+            }
+        }
+    }
+    Grid::new(shape).columns(film.frames.len()).row_labels(labels).render(&bytes)
+}
+
+fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Picture> {
+    let followed = 8 * FOLLOWED;
+    let mut trajectory = Trajectory::new((0..followed).collect());
+    report.model.run(sample, 0..followed as u64, &mut trajectory)?;
+    let map = &report.model.data().map;
+    let value = |step: usize, k: usize, d: usize| {
+        map.to_raw(trajectory.points()[(step * followed + k) * dim + d])
+    };
+    let steps = trajectory.noise().len();
+    if dim == 1 {
+        let mut chart = Chart::new("Samples on their way")
+            .x(Axis::linear("step"))
+            .y(Axis::linear("value"));
+        for k in 0..FOLLOWED {
+            let points = (0..steps).map(|step| (step as f64, value(step, k, 0)));
+            chart = chart.series(Series::line(format!("seed {k}"), points));
+        }
+        return chart.png(CHART.0, CHART.1);
+    }
+    let path = |k| (0..steps).map(|step| [value(step, k, 0), value(step, k, 1)]).collect();
+    let paths: Vec<Vec<[f64; 2]>> = (0..followed).map(path).collect();
+    let end = |k: usize| {
+        let last = &paths[k][steps - 1];
+        last[0].abs().max(last[1].abs())
+    };
+    let reach = (0..followed).map(end).fold(1e-9, f64::max);
+    let whole = Scatter::new("The whole way").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
+    let near = Scatter::new("Close to the data")
+        .cloud(Cloud::new("", Vec::new()).paths(paths))
+        .range(-1.3 * reach, 1.3 * reach);
+    Picture::side_by_side(&[whole.png(420)?, near.png(420)?], 8)
+}

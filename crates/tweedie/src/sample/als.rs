@@ -1,0 +1,112 @@
+//! Annealed Langevin sampling (ALS).
+//!
+//! Song and Ermon 2019, Algorithm 1 of Jolicoeur-Martineau et al. 2021: at every level,
+//! alpha_i = eps sigma_i^2/sigma_L^2, and n_sigma times
+//!
+//! x <- x + alpha_i s(x, sigma_i) + sqrt(2 alpha_i) z
+//!   =  (1 - eta) x + eta H(x, sigma_i) + sqrt(2 eta) sigma_i z, eta = eps/sigma_L^2
+//!
+//! (their Proposition 3). The noise variance stays above the schedule (Proposition 1): on a point
+//! mass it follows v <- (1 - eta)^2 v + 2 eta sigma_i^2, whose fixed point is
+//! sigma_i^2/(1 - eta/2).
+
+use super::sampler::{Sampler, State};
+use super::step_size::StepSize;
+use crate::error::{Error, Result};
+use crate::noise::Levels;
+
+/// Annealed Langevin sampling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Als {
+    levels: Levels,
+    n_sigma: usize,
+    eta: f64,
+}
+
+impl Als {
+    /// ALS down `levels` with `n_sigma` steps at each.
+    ///
+    /// eta must lie in (0, 2). Up to 1 a step stops short of H or reaches it; above 1 it goes
+    /// beyond, which is stable but gains nothing: 2 - eta forgets as fast with less noise. From 2
+    /// on the samples diverge.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for eta outside (0, 2), in the unit given; for eps_c, which is defined
+    /// for consistent annealed sampling; for `n_sigma` = 0.
+    pub fn new(levels: Levels, n_sigma: usize, step_size: StepSize) -> Result<Self> {
+        if n_sigma == 0 || levels.len().checked_mul(n_sigma).is_none() {
+            let reason = "the number of steps at every level must be at least 1, and countable";
+            return Err(Error::setting("n_sigma", n_sigma, reason));
+        }
+        let Some(eta) = step_size.constant(&levels) else {
+            let reason = "eps_c belongs to consistent annealed sampling; give eta or eps_b";
+            return Err(step_size.refuse(reason));
+        };
+        let eta = eta?;
+        if eta >= 2.0 {
+            let limit = 2.0 * step_size.unit(&levels);
+            let name = step_size.name();
+            let reason = format!(
+                "Langevin steps diverge; {name} must lie in (0, {limit}), and above {} a step \
+                 overshoots",
+                0.5 * limit
+            );
+            return Err(step_size.refuse(reason));
+        }
+        Ok(Self {
+            levels,
+            n_sigma,
+            eta,
+        })
+    }
+
+    /// eta = alpha_i/sigma_i^2, the step size relative to the noise variance.
+    pub fn eta(&self) -> f64 {
+        self.eta
+    }
+}
+
+impl Sampler for Als {
+    fn steps(&self) -> usize {
+        self.levels.len() * self.n_sigma
+    }
+
+    /// Langevin dynamics at a level is meant to hold that level.
+    fn noise(&self, i: usize) -> (f64, f64) {
+        let sigma = self.levels.as_slice()[i / self.n_sigma];
+        (sigma, sigma)
+    }
+
+    fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
+        let (sigma, _) = self.noise(i);
+        state.denoise(sigma)?;
+        state.update(1.0 - self.eta, self.eta, (2.0 * self.eta).sqrt() * sigma);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_settings_are_refused_in_their_own_unit() {
+        let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
+        let refusal = |n_sigma, step_size| {
+            Als::new(levels.clone(), n_sigma, step_size)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refusal(1, StepSize::EpsC(2.0)).starts_with("eps_c = 2"));
+        assert!(refusal(0, StepSize::Eta(0.1)).starts_with("n_sigma = 0"));
+        assert!(refusal(1, StepSize::Eta(2.0)).contains("eta must lie in (0, 2)"));
+        assert!(refusal(1, StepSize::EpsB(0.6)).contains("eps_b must lie in (0, 0.5)"));
+        for eta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(refusal(1, StepSize::Eta(eta)).starts_with("eta = "));
+        }
+        let als = Als::new(levels, 3, StepSize::EpsB(0.05)).unwrap();
+        assert!((als.eta() - 0.2).abs() < 1e-15);
+        assert_eq!(als.steps(), 48);
+        assert_eq!(als.noise(47), (0.5, 0.5));
+    }
+}

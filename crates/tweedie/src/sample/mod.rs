@@ -1,0 +1,32 @@
+//! Samplers: from noise to data through a [`Denoiser`](crate::score::Denoiser).
+//!
+//! Each algorithm is a [`Sampler`], one file with one step; the loop around it is [`run`].
+//!
+//! ```
+//! use tweedie::noise::Levels;
+//! use tweedie::random::{NoiseSource, Stream};
+//! use tweedie::sample::{Cas, StepSize, run};
+//! use tweedie::score::GaussianMixture;
+//!
+//! let data = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0])?;
+//! let levels = Levels::geometric(20.0, 0.01, 50)?;
+//! let mut cas = Cas::new(&levels, StepSize::EpsC(1.5))?;
+//! let noise = NoiseSource::new(0, Stream::Sampling);
+//! let samples = run(&data, &mut cas, &noise, &[0, 1, 2, 3], &mut ())?;
+//! assert_eq!(samples.denoised.len(), 4);
+//! # Ok::<(), tweedie::Error>(())
+//! ```
+
+mod als;
+mod cas;
+mod observers;
+mod run;
+mod sampler;
+mod step_size;
+
+pub use als::Als;
+pub use cas::{Cas, CasStep};
+pub use observers::{NoiseLevel, NoiseLevels, Trajectory};
+pub use run::{Observer, Samples, StepView, run};
+pub use sampler::{Sampler, State};
+pub use step_size::StepSize;

@@ -1,0 +1,145 @@
+//! The loop around every sampler.
+
+use std::ops::ControlFlow;
+
+use super::sampler::{Sampler, State};
+use crate::error::{Error, Result};
+use crate::random::NoiseSource;
+use crate::score::Denoiser;
+
+/// What a run gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    /// The samples after the last step, row-major `[n, dim]`.
+    pub x: Vec<f64>,
+    /// The expected denoised samples of the state before the last update, row-major `[n, dim]`:
+    /// what Jolicoeur-Martineau et al. 2021 return. They come with the last step and cost no
+    /// network call of their own.
+    pub denoised: Vec<f64>,
+    /// The number of values of a sample.
+    pub dim: usize,
+    /// Network calls made, each on the whole batch.
+    pub calls: usize,
+    /// Whether all steps were made: false where an observer stopped the run.
+    pub finished: bool,
+}
+
+/// What an observer sees after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepView<'a> {
+    /// The step just made, from 0.
+    pub step: usize,
+    /// How many steps there are.
+    pub steps: usize,
+    /// The noise level the step started from.
+    pub sigma: f64,
+    /// The noise level scheduled after the step.
+    pub sigma_next: f64,
+    /// The samples after the step, row-major `[n, dim]`.
+    pub x: &'a [f64],
+    /// The expected denoised samples the step used, those of the state before it, `[n, dim]`.
+    pub denoised: &'a [f64],
+    /// The number of values of a sample.
+    pub dim: usize,
+}
+
+/// Looks on while a sampler runs. Closures `FnMut(&StepView)` are observers, and so are `()`,
+/// which does nothing, and pairs of observers.
+pub trait Observer {
+    /// Sees the start: `x`, row-major `[n, dim]`, with noise of standard deviation `sigma`.
+    fn start(&mut self, sigma: f64, x: &[f64], dim: usize) {
+        let _ = (sigma, x, dim);
+    }
+
+    /// Sees a step, and says whether to go on.
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()>;
+}
+
+impl Observer for () {
+    fn step(&mut self, _: &StepView<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F: FnMut(&StepView<'_>)> Observer for F {
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        self(view);
+        ControlFlow::Continue(())
+    }
+}
+
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn start(&mut self, sigma: f64, x: &[f64], dim: usize) {
+        self.0.start(sigma, x, dim);
+        self.1.start(sigma, x, dim);
+    }
+
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        // Both see the step, whatever the first answers.
+        let (first, second) = (self.0.step(view), self.1.step(view));
+        if first.is_break() { first } else { second }
+    }
+}
+
+/// Runs `sampler` on `denoiser` for the `samples` numbered so.
+///
+/// The start is sigma_1 N(0, I), and every draw of noise is a function of `source`, the sample's
+/// number and the step: splitting `samples` over several runs changes nothing but the batches
+/// the denoiser is called with.
+///
+/// # Errors
+/// [`Error::NotFinite`] with the step and noise level where the denoiser's output or the final
+/// samples are NaN or infinite; those of the denoiser and the sampler.
+pub fn run(
+    denoiser: &dyn Denoiser,
+    sampler: &mut (impl Sampler + ?Sized),
+    source: &NoiseSource,
+    samples: &[u64],
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<Samples> {
+    let steps = sampler.steps();
+    // Draws of noise are numbered in 32 bits.
+    if steps == 0 || steps >= u32::MAX as usize {
+        return Err(Error::setting(
+            "steps",
+            steps,
+            "must be between 1 and 4 294 967 294",
+        ));
+    }
+    let start = sampler.noise(0).0;
+    let mut state = State::start(denoiser, source, samples, start)?;
+    observer.start(start, state.x(), state.dim());
+    let mut finished = true;
+    for step in 0..steps {
+        state.step = step;
+        sampler.step(step, &mut state)?;
+        let (sigma, sigma_next) = sampler.noise(step);
+        let view = StepView {
+            step,
+            steps,
+            sigma,
+            sigma_next,
+            x: state.x(),
+            denoised: state.denoised(),
+            dim: state.dim(),
+        };
+        if observer.step(&view).is_break() {
+            finished = step + 1 == steps;
+            break;
+        }
+    }
+    if state.x().iter().any(|x| !x.is_finite()) {
+        let (step, sigma) = (state.step, sampler.noise(state.step).0);
+        let hint = "the samples grew beyond all bounds; take a smaller step size".into();
+        return Err(Error::NotFinite { step, sigma, hint });
+    }
+    let (dim, calls) = (state.dim(), state.calls);
+    let (x, denoised) = state.into_samples();
+    Ok(Samples {
+        x,
+        denoised,
+        dim,
+        calls,
+        finished,
+    })
+}

@@ -1,0 +1,13 @@
+//! Training by denoising score matching: objective, optimiser, checkpoints, the loop.
+
+mod adam;
+mod checkpoint;
+mod losses;
+mod objective;
+mod trainer;
+
+pub use adam::{Adam, AdamConfig, LearningRate, Schedule, ema_decay};
+pub use checkpoint::{Checkpoint, Checkpoints};
+pub use losses::{LevelLoss, Losses};
+pub use objective::{LossConfig, Objective, Weighting};
+pub use trainer::{StepReport, TrainConfig, Trainer};

@@ -1,0 +1,361 @@
+//! The training loop's body: one call, one update.
+//!
+//! Every random number is keyed by (seed, step, place in the batch), so the trainer's whole
+//! state is its weights, moments, moving average and step: a resumed run equals an uninterrupted
+//! one bit for bit.
+
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::adam::global_norm;
+use super::{Adam, AdamConfig, Checkpoint, LearningRate, Objective, Schedule, ema_decay};
+use crate::data::Dataset;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::nn::params::Parameter;
+use crate::nn::{Network, params};
+use crate::noise::TrainingNoise;
+use crate::random::{NoiseSource, Stream};
+
+/// The `[train]` table of a configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Updates to make.
+    pub steps: u64,
+    /// Examples in one update.
+    pub batch: usize,
+    /// Adam's learning rate after the warm-up.
+    pub lr: f64,
+    /// Steps of linear warm-up.
+    pub warmup: u64,
+    /// What the learning rate does after the warm-up.
+    pub schedule: Schedule,
+    /// Adam's decays; the first may be negative.
+    pub betas: [f64; 2],
+    /// Adam's epsilon.
+    pub adam_eps: f64,
+    /// Largest norm of the gradient; 0 leaves it as it is.
+    pub clip: f64,
+    /// Decay of the moving average of the weights.
+    pub ema: f64,
+    /// Mirrors each image left to right with probability 1/2.
+    pub flip: bool,
+    /// Steps between two lines of `stats.jsonl`.
+    pub log_every: u64,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// How many checkpoints to keep.
+    pub keep: usize,
+    /// Steps between two grids of samples; 0 draws none while training.
+    pub samples_every: u64,
+    /// Who computes.
+    pub engine: Engine,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            batch: 128,
+            lr: 1e-4,
+            warmup: 0,
+            schedule: Schedule::Constant,
+            betas: [0.9, 0.999],
+            adam_eps: 1e-8,
+            clip: 0.0,
+            ema: 0.999,
+            flip: false,
+            log_every: 50,
+            checkpoint_every: 500,
+            keep: 2,
+            samples_every: 1000,
+            engine: Engine::Flex,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Names the first one that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_one = [
+            ("train.steps", self.steps),
+            ("train.batch", self.batch as u64),
+            ("train.log_every", self.log_every),
+            ("train.checkpoint_every", self.checkpoint_every),
+            ("train.keep", self.keep as u64),
+        ];
+        if let Some((name, value)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(Error::setting(name, value, "must be 1 or more"));
+        }
+        if self.steps > u64::from(u32::MAX) {
+            let reason = format!("must be at most {}", u32::MAX);
+            return Err(Error::setting("train.steps", self.steps, reason));
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return Err(Error::setting("train.lr", self.lr, "must be positive, for example 1e-4"));
+        }
+        if !(self.clip >= 0.0 && self.clip.is_finite()) {
+            return Err(Error::setting("train.clip", self.clip, "must be 0 (off) or positive"));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return Err(Error::setting("train.ema", self.ema, "must lie in [0, 1)"));
+        }
+        Ok(())
+    }
+}
+
+/// What one update did.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// The update's number, from 0.
+    pub step: u64,
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// Each example's noise level and loss.
+    pub examples: Vec<(f64, f64)>,
+    /// The gradient's norm before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+/// A network in training.
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    data: &'a Dataset,
+    noise: TrainingNoise,
+    objective: Objective,
+    network: Network,
+    parameters: Vec<Parameter>,
+    weights: Vec<Vec<f32>>,
+    adam: Adam,
+    step: u64,
+    random: Random,
+    /// The order of the data in the epoch it was last asked for.
+    order: (u64, Vec<usize>),
+}
+
+/// Which uniform number of an example decides what.
+const LEVEL_DRAW: u32 = 0;
+const FLIP_DRAW: u32 = 1;
+
+/// Where training's random numbers come from.
+struct Random {
+    examples: NoiseSource,
+    order: NoiseSource,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts at step 0. `network` must live on a device with gradients.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the network does not fit the data.
+    pub fn new(
+        config: &TrainConfig,
+        data: &'a Dataset,
+        noise: TrainingNoise,
+        objective: Objective,
+        network: Network,
+        seed: u64,
+    ) -> Result<Self> {
+        config.validate()?;
+        if data.dim() != network.dim() {
+            return Err(Error::Shape {
+                what: data.name().to_owned(),
+                expected: vec![network.dim()],
+                found: data.shape().to_vec(),
+            });
+        }
+        let parameters = network.parameters();
+        let weights: Vec<Vec<f32>> = parameters.iter().map(|p| p.values.clone()).collect();
+        let constants = AdamConfig {
+            beta1: config.betas[0],
+            beta2: config.betas[1],
+            epsilon: config.adam_eps,
+        };
+        let source = |stream| NoiseSource::new(seed, stream);
+        Ok(Self {
+            adam: Adam::new(constants, &weights)?,
+            config: config.clone(),
+            data,
+            noise,
+            objective,
+            network,
+            parameters,
+            weights,
+            step: 0,
+            random: Random {
+                examples: source(Stream::Training),
+                order: source(Stream::Order),
+            },
+            order: (u64::MAX, Vec::new()),
+        })
+    }
+
+    /// Updates made so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The network's parameters at the start; names and shapes hold throughout.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The network with its moving-average weights.
+    ///
+    /// # Errors
+    /// Never in practice: the arrays come from the same network.
+    pub fn average(&self) -> Result<Network> {
+        self.network.with_values(&self.adam.ema)
+    }
+
+    /// The state to store.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let mut weights = self.parameters.clone();
+        for (parameter, values) in weights.iter_mut().zip(&self.weights) {
+            parameter.values.clone_from(values);
+        }
+        Checkpoint {
+            step: self.step,
+            weights,
+            ema: self.adam.ema.clone(),
+            first: self.adam.first.clone(),
+            second: self.adam.second.clone(),
+        }
+    }
+
+    /// Continues from a stored state of the same network.
+    ///
+    /// # Errors
+    /// When the state belongs to another network.
+    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let weights: Vec<Vec<f32>> = checkpoint.weights.into_iter().map(|p| p.values).collect();
+        self.network = self.network.with_values(&weights)?;
+        self.weights = weights;
+        self.adam.ema = checkpoint.ema;
+        self.adam.first = checkpoint.first;
+        self.adam.second = checkpoint.second;
+        self.step = checkpoint.step;
+        Ok(())
+    }
+
+    /// Makes one update.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when the loss or the gradient is not finite; the weights are then
+    /// those of before.
+    pub fn update(&mut self) -> Result<StepReport> {
+        let batch = self.batch();
+        let n = batch.sigma.len();
+        let dim = self.data.dim();
+
+        // 1/2 || gain F + offset ||^2, summed over dimensions.
+        let raw = self.network.forward(batch.input, &batch.sigma);
+        let device = raw.device();
+        let gain = Tensor::<2>::from_data(TensorData::new(batch.gain, [n, 1]), &device);
+        let offset = Tensor::<2>::from_data(TensorData::new(batch.offset, [n, dim]), &device);
+        let each = (raw * gain + offset).square().sum_dim(1) * 0.5;
+        let losses = params::to_vec(each.clone().inner());
+        let examples: Vec<(f64, f64)> =
+            batch.sigma.iter().copied().zip(losses.iter().map(|&l| f64::from(l))).collect();
+        if let Some(&(sigma, _)) = examples.iter().find(|(_, loss)| !loss.is_finite()) {
+            return Err(self.diverged(sigma));
+        }
+
+        let mut gradients = each.mean().backward();
+        let gradients = self.network.gradients(&mut gradients);
+        let norm = global_norm(&gradients);
+        if !norm.is_finite() {
+            return Err(self.diverged(examples.first().map_or(f64::NAN, |e| e.0)));
+        }
+        let clipped = self.config.clip > 0.0 && norm > self.config.clip;
+        let scale = if clipped { self.config.clip / norm } else { 1.0 };
+        let rate = self.rate();
+        let decay = ema_decay(self.config.ema, self.step);
+        self.adam.update(&mut self.weights, &gradients, scale, rate, decay, self.step);
+        self.network = self.network.with_values(&self.weights)?;
+        self.step += 1;
+        Ok(StepReport {
+            step: self.step - 1,
+            loss: examples.iter().map(|e| e.1).sum::<f64>() / n as f64,
+            examples,
+            gradient_norm: norm,
+            rate,
+        })
+    }
+
+    fn diverged(&self, sigma: f64) -> Error {
+        Error::Diverged {
+            step: self.step,
+            sigma,
+            checkpoint: "lower train.lr, or set train.clip = 1".into(),
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        let rate = LearningRate {
+            peak: self.config.lr,
+            warmup: self.config.warmup,
+            schedule: self.config.schedule,
+            steps: self.config.steps,
+        };
+        rate.at(self.step)
+    }
+
+    /// The examples of the current step.
+    fn batch(&mut self) -> Batch {
+        let (n, dim) = (self.config.batch, self.data.dim());
+        let mut batch = Batch {
+            sigma: Vec::with_capacity(n),
+            input: vec![0.0; n * dim],
+            gain: Vec::with_capacity(n),
+            offset: vec![0.0; n * dim],
+        };
+        let step = self.step as u32;
+        let (mut x, mut z) = (vec![0.0; dim], vec![0.0; dim]);
+        for slot in 0..n {
+            let item = self.item(self.step * n as u64 + slot as u64);
+            self.data.read(item, &mut x);
+            let k = slot as u64;
+            if self.config.flip && self.random.examples.uniform(k, step, FLIP_DRAW) < 0.5 {
+                mirror(&mut x, self.data.shape());
+            }
+            self.random.examples.fill_normal(k, step, &mut z);
+            let sigma = self.noise.sigma(self.random.examples.uniform(k, step, LEVEL_DRAW));
+            let place = slot * dim..(slot + 1) * dim;
+            let (input, offset) = (&mut batch.input[place.clone()], &mut batch.offset[place]);
+            batch.gain.push(self.objective.example(&x, &z, sigma, input, offset));
+            batch.sigma.push(sigma);
+        }
+        batch
+    }
+
+    /// The item at a position of the endless sequence of shuffled epochs.
+    fn item(&mut self, position: u64) -> usize {
+        let n = self.data.len() as u64;
+        let epoch = position / n;
+        if self.order.0 != epoch {
+            self.order = (epoch, self.random.order.permutation(epoch, self.data.len()));
+        }
+        self.order.1[(position % n) as usize]
+    }
+}
+
+struct Batch {
+    sigma: Vec<f64>,
+    input: Vec<f32>,
+    gain: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+/// Mirrors an image `[C, H, W]` left to right; leaves anything else alone.
+fn mirror(x: &mut [f32], shape: &[usize]) {
+    if let [_, _, width] = shape {
+        x.chunks_mut(*width).for_each(<[f32]>::reverse);
+    }
+}

@@ -1,0 +1,490 @@
+//! Opening every kind of source through the public interface, with files made on the fly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::{GrayImage, Luma, Rgb, RgbImage, RgbaImage};
+use tempfile::TempDir;
+use tweedie::data::{BUILT_IN, DataSpec, Dataset, Fit, digits, open};
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> DataSpec {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        spec(&path)
+    }
+
+    fn folder(&self) -> DataSpec {
+        spec(self.0.path())
+    }
+}
+
+fn spec(path: &Path) -> DataSpec {
+    DataSpec::new(path.to_str().unwrap())
+}
+
+fn refused(spec: &DataSpec, words: &[&str]) {
+    let error = open(spec).unwrap_err().to_string();
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    assert!(!error.contains('\n'), "{error}");
+}
+
+fn item(set: &Dataset, i: usize) -> Vec<f32> {
+    set.gather(&[i])
+}
+
+fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = (text.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), values].concat()
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+#[test]
+fn the_table_reads_as_users_write_it() {
+    let least: DataSpec = toml::from_str("source = 'digits'").unwrap();
+    assert_eq!(least, DataSpec::new("digits"));
+    let text = "source = 'x'\nsize = 32\nfit = 'crop'\nchannels = 1\nrange = [-1, 1]\nlimit = 9";
+    let full: DataSpec = toml::from_str(text).unwrap();
+    assert_eq!((full.fit, full.range), (Fit::Crop, [-1.0, 1.0]));
+    let again: DataSpec = toml::from_str(&toml::to_string(&full).unwrap()).unwrap();
+    assert_eq!(again, full);
+    assert!(toml::from_str::<DataSpec>("source = 'x'\nsizes = 32").is_err());
+    assert!(toml::from_str::<DataSpec>("size = 32").is_err());
+}
+
+#[test]
+fn every_built_in_name_opens() {
+    for name in BUILT_IN {
+        let set = open(&DataSpec::new(name)).unwrap();
+        let expected = match name {
+            "digits" => (digits::COUNT, vec![1, 8, 8]),
+            "tutorial" => (1024, vec![1]),
+            _ => (10_000, vec![2]),
+        };
+        assert_eq!((set.len(), set.shape().to_vec()), expected, "{name}");
+        assert_eq!(set.name(), name);
+    }
+}
+
+#[test]
+fn digits_span_the_range_and_take_image_options() {
+    let set = open(&DataSpec {
+        range: [-1.0, 1.0],
+        ..DataSpec::new("digits")
+    })
+    .unwrap();
+    assert_eq!(set.map().raw_range(), Some([0.0, 16.0]));
+    assert_eq!(item(&set, 0)[..4], [-1.0, -1.0, -0.375, 0.625]);
+    assert_eq!(set.map().to_u8(1.0), 255);
+    let large = DataSpec {
+        size: Some(16),
+        fit: Fit::Resize,
+        channels: Some(3),
+        limit: Some(5),
+        ..DataSpec::new("digits")
+    };
+    let set = open(&large).unwrap();
+    assert_eq!((set.len(), set.shape()), (5, &[3, 16, 16][..]));
+    assert!(item(&set, 4).iter().all(|v| (0.0..=1.0).contains(v)));
+}
+
+#[test]
+fn synthetic_sets_take_count_seed_limit_and_standardise() {
+    let roll = |count, seed, standardise| {
+        open(&DataSpec {
+            count: Some(count),
+            seed,
+            standardise,
+            ..DataSpec::new("swiss-roll")
+        })
+    };
+    let set = roll(300, 1, false).unwrap();
+    assert_eq!(set.len(), 300);
+    assert_ne!(item(&set, 0), item(&roll(300, 2, false).unwrap(), 0));
+    let (mean, std) = roll(300, 1, true).unwrap().mean_std();
+    assert!(
+        mean.abs() < 1e-6 && (std - 1.0).abs() < 1e-6,
+        "{mean} {std}"
+    );
+    let limited = open(&DataSpec {
+        limit: Some(10),
+        ..DataSpec::new("tutorial")
+    })
+    .unwrap();
+    assert_eq!(limited.len(), 10);
+}
+
+#[test]
+fn options_that_mean_nothing_for_the_source_are_refused() {
+    let digits = DataSpec::new("digits");
+    refused(
+        &DataSpec {
+            count: Some(5),
+            ..digits.clone()
+        },
+        &["data.count", "limit"],
+    );
+    refused(
+        &DataSpec {
+            seed: 5,
+            ..digits.clone()
+        },
+        &["data.seed", "remove"],
+    );
+    refused(
+        &DataSpec {
+            standardise: true,
+            ..digits.clone()
+        },
+        &["data.standardise", "range"],
+    );
+    refused(
+        &DataSpec {
+            size: Some(16),
+            ..digits.clone()
+        },
+        &["data.size", "8x8", "resize"],
+    );
+    refused(
+        &DataSpec {
+            fit: Fit::Crop,
+            ..digits.clone()
+        },
+        &["data.fit", "set size"],
+    );
+    refused(
+        &DataSpec {
+            channels: Some(2),
+            ..digits.clone()
+        },
+        &["data.channels", "1 (grey)"],
+    );
+    refused(
+        &DataSpec {
+            range: [1.0, 0.0],
+            ..digits.clone()
+        },
+        &["data.range", "[1, 0]"],
+    );
+    refused(
+        &DataSpec {
+            limit: Some(0),
+            ..digits.clone()
+        },
+        &["data.limit", "at least 1"],
+    );
+    let moons = DataSpec::new("two-moons");
+    refused(
+        &DataSpec {
+            size: Some(8),
+            ..moons.clone()
+        },
+        &["data.size", "holds vectors"],
+    );
+    refused(
+        &DataSpec {
+            range: [-1.0, 1.0],
+            ..moons.clone()
+        },
+        &["data.range", "holds vectors"],
+    );
+    refused(
+        &DataSpec {
+            channels: Some(1),
+            ..moons.clone()
+        },
+        &["data.channels"],
+    );
+    refused(
+        &DataSpec {
+            count: Some(usize::MAX),
+            ..moons
+        },
+        &["data.count", "at most"],
+    );
+}
+
+#[test]
+fn an_unknown_source_names_the_built_in_ones() {
+    refused(
+        &DataSpec::new("swissroll"),
+        &["'swissroll'", "no such file", "swiss-roll", "digits"],
+    );
+}
+
+#[test]
+fn idx_files_hold_images_or_vectors() {
+    let place = Place::new();
+    let images = [
+        &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..],
+        &[0, 255, 51, 0],
+    ]
+    .concat();
+    let set = open(&place.write("any-name", &images)).unwrap();
+    assert_eq!((set.len(), set.shape()), (2, &[1, 1, 2][..]));
+    assert_eq!(set.gather(&[0, 1]), [0.0, 1.0, 0.2, 0.0]);
+    let vectors = [&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[7, 9]].concat();
+    assert_eq!(
+        item(&open(&place.write("v", &vectors)).unwrap(), 0),
+        [7.0, 9.0]
+    );
+    let labels = [&[0, 0, 8, 1, 0, 0, 0, 2][..], &[7, 9]].concat();
+    refused(&place.write("l", &labels), &["labels"]);
+    refused(&place.write("cut", &images[..18]), &["cut: ", "shorter"]);
+}
+
+#[test]
+fn npy_and_npz_files_hold_images_or_vectors() {
+    let place = Place::new();
+    let vectors = npy("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, 4.0]));
+    let set = open(&place.write("a.npy", &vectors)).unwrap();
+    assert_eq!((set.shape(), item(&set, 1)), (&[2][..], vec![3.0, 4.0]));
+    let set = open(&place.write(
+        "b.npy",
+        &npy("|u1", "(1, 1, 2, 3)", &[0, 51, 102, 153, 204, 255]),
+    ));
+    refused_shape(set);
+    let wide = npy(
+        "|u1",
+        "(1, 2, 2, 3)",
+        &[0, 51, 102, 0, 51, 102, 0, 51, 102, 0, 51, 102],
+    );
+    let set = open(&place.write("c.npy", &wide)).unwrap();
+    assert_eq!(set.shape(), [3, 2, 2]);
+    assert_eq!(item(&set, 0)[..5], [0.0, 0.0, 0.0, 0.0, 0.2]);
+
+    let mut zip = zip::ZipWriter::new(fs::File::create(place.path("d.npz")).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, bytes) in [
+        ("labels.npy", npy("|u1", "(1,)", &[3])),
+        ("arr_0.npy", wide),
+    ] {
+        zip.start_file(name, options).unwrap();
+        std::io::Write::write_all(&mut zip, &bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    let from_zip = open(&spec(&place.path("d.npz"))).unwrap();
+    assert_eq!(item(&from_zip, 0), item(&set, 0));
+    assert!(
+        from_zip.notes()[0].contains("'arr_0' of 2"),
+        "{:?}",
+        from_zip.notes()
+    );
+}
+
+fn refused_shape(set: tweedie::Result<Dataset>) {
+    let error = set.unwrap_err().to_string();
+    assert!(error.contains("axis 1 or axis 3"), "{error}");
+}
+
+#[test]
+fn float_images_must_lie_in_the_range() {
+    let place = Place::new();
+    let bytes = npy("<f4", "(1, 1, 2)", &floats(&[-1.0, 0.5]));
+    let spec = place.write("a.npy", &bytes);
+    refused(&spec, &["item 0", "-1", "range = [0, 1]", "set range"]);
+    let set = open(&DataSpec {
+        range: [-1.0, 1.0],
+        ..spec
+    })
+    .unwrap();
+    assert_eq!(item(&set, 0), [-1.0, 0.5]);
+    assert_eq!(set.map().to_u8(1.0), 255);
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_named() {
+    let place = Place::new();
+    for standardise in [false, true] {
+        let bytes = npy("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, f32::NAN]));
+        let spec = DataSpec {
+            standardise,
+            ..place.write("a.npy", &bytes)
+        };
+        refused(&spec, &["a.npy", "item 1, position 1 is NaN"]);
+    }
+    let bytes = npy("<f8", "(1, 1)", &1e300_f64.to_le_bytes());
+    refused(
+        &place.write("b.npy", &bytes),
+        &["b.npy", "item 0, position 0 is infinite"],
+    );
+}
+
+#[test]
+fn standardise_refuses_values_that_are_all_alike() {
+    let place = Place::new();
+    let spec = DataSpec {
+        standardise: true,
+        ..place.write("a.csv", b"1,1\n1,1\n")
+    };
+    refused(&spec, &["standardise"]);
+}
+
+#[test]
+fn csv_files_hold_vectors() {
+    let place = Place::new();
+    let set = open(&place.write("a.csv", b"x,y\n1,2\n3,4.5\n")).unwrap();
+    assert_eq!((set.len(), item(&set, 1)), (2, vec![3.0, 4.5]));
+    refused(&place.write("b.csv", b"1,2\n3\n"), &["b.csv", "line 2"]);
+    refused(&place.write("c.txt", b"1,2\n"), &["c.txt", "named .csv"]);
+    refused(&place.write("d.csv", b""), &["d.csv", "no rows"]);
+}
+
+#[test]
+fn folders_of_images_are_read_in_order_and_others_counted() {
+    let place = Place::new();
+    GrayImage::from_pixel(2, 2, Luma([51]))
+        .save(place.path("b.png"))
+        .unwrap();
+    RgbImage::from_pixel(2, 2, Rgb([255, 0, 102]))
+        .save(place.path("a/z.PNG"))
+        .unwrap();
+    RgbImage::from_pixel(2, 2, Rgb([0, 0, 0]))
+        .save(place.path("c.webp"))
+        .unwrap();
+    RgbImage::from_pixel(2, 2, Rgb([255; 3]))
+        .save(place.path("d.jpg"))
+        .unwrap();
+    RgbaImage::new(2, 2).save(place.path("e.png")).unwrap();
+    place.write("notes.txt", b"hello");
+    place.write(".hidden.png", b"hello");
+    let set = open(&place.folder()).unwrap();
+    assert_eq!((set.len(), set.shape()), (5, &[3, 2, 2][..]));
+    assert_eq!(item(&set, 0), [[1.0; 4], [0.0; 4], [0.4; 4]].concat());
+    assert_eq!(item(&set, 1), [0.2; 12]);
+    assert_eq!(item(&set, 3), [1.0; 12]);
+    assert_eq!(set.notes().len(), 2);
+    assert!(
+        set.notes()[0].contains("skipped 1 files"),
+        "{:?}",
+        set.notes()
+    );
+    let grey = open(&DataSpec {
+        channels: Some(1),
+        limit: Some(2),
+        ..place.folder()
+    })
+    .unwrap();
+    assert_eq!((grey.len(), grey.shape()), (2, &[1, 2, 2][..]));
+}
+
+#[test]
+fn mixed_sizes_need_a_fit() {
+    let place = Place::new();
+    GrayImage::from_pixel(2, 2, Luma([51]))
+        .save(place.path("a.png"))
+        .unwrap();
+    let wide = GrayImage::from_fn(6, 4, |x, _| {
+        Luma([if (1..5).contains(&x) { 255 } else { 0 }])
+    });
+    wide.save(place.path("b.png")).unwrap();
+    let words = [
+        "a.png",
+        "b.png",
+        "6x4",
+        "2x2",
+        "fit = \"resize\"",
+        "fit = \"crop\"",
+        "size",
+    ];
+    refused(&place.folder(), &words);
+    refused(
+        &DataSpec {
+            size: Some(4),
+            ..place.folder()
+        },
+        &["a.png", "size = 4", "fit"],
+    );
+    let crop = DataSpec {
+        size: Some(2),
+        fit: Fit::Crop,
+        ..place.folder()
+    };
+    assert_eq!(item(&open(&crop).unwrap(), 1), [1.0; 4]);
+    let set = open(&DataSpec {
+        fit: Fit::Resize,
+        ..crop
+    })
+    .unwrap();
+    assert!(
+        item(&set, 1).iter().all(|&v| v < 0.9),
+        "{:?}",
+        item(&set, 1)
+    );
+}
+
+#[test]
+fn what_is_not_an_image_is_named() {
+    let place = Place::new();
+    refused(
+        &place.folder(),
+        &["holds no PNG, JPEG or WebP images (0 other files)"],
+    );
+    GrayImage::from_pixel(2, 2, Luma([51]))
+        .save(place.path("a.png"))
+        .unwrap();
+    refused(
+        &spec(&place.path("a.png")),
+        &["a.png", "single image", "folder"],
+    );
+    let whole = fs::read(place.path("a.png")).unwrap();
+    place.write("b.png", b"just text");
+    refused(&place.folder(), &["b.png", "not an image"]);
+    place.write("b.png", &whole[..40]);
+    refused(&place.folder(), &["b.png", "cannot be decoded"]);
+    place.write("b.png", b"");
+    refused(&place.folder(), &["b.png", "not an image"]);
+}
+
+#[test]
+fn an_image_that_claims_to_be_huge_is_refused() {
+    let place = Place::new();
+    GrayImage::from_pixel(2, 2, Luma([51]))
+        .save(place.path("a.png"))
+        .unwrap();
+    let mut bytes = fs::read(place.path("a.png")).unwrap();
+    // Width and height, and the checksum of the header chunk, as a hostile writer would set them.
+    bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+    let mut sum = flate2::Crc::new();
+    sum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    place.write("a.png", &bytes);
+    refused(&place.folder(), &["a.png", "cannot be decoded"]);
+}
+
+#[test]
+#[ignore = "needs the files that scripts/fetch-data.sh fetches, under TWEEDIE_DATA"]
+fn the_fetched_sets_are_what_they_should_be() {
+    let root = PathBuf::from(std::env::var_os("TWEEDIE_DATA").expect("TWEEDIE_DATA is the folder"));
+    // The means and deviations that everyone normalises these sets by.
+    for (file, mean, std) in [
+        ("mnist/train-images-idx3-ubyte", 0.1307, 0.3081),
+        ("fashion-mnist/train-images-idx3-ubyte.gz", 0.2860, 0.3530),
+    ] {
+        let set = open(&spec(&root.join(file))).unwrap();
+        assert_eq!((set.len(), set.shape()), (60_000, &[1, 28, 28][..]));
+        let (found_mean, found_std) = set.mean_std();
+        assert!(
+            (found_mean - mean).abs() < 1e-4 && (found_std - std).abs() < 1e-4,
+            "{file}"
+        );
+    }
+}
