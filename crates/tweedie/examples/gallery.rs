@@ -187,7 +187,7 @@ fn main() -> Result<()> {
         chart
             .png(900, 560)?
             .save_png(out.join(format!("{name}.png")))?;
-        tweedie::files::write_atomic(
+        tweedie::write_atomic(
             &out.join(format!("{name}.svg")),
             chart.svg(900, 560)?.as_bytes(),
         )?;

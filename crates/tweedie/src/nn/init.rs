@@ -1,6 +1,6 @@
 //! Initial weights, drawn from counter-based streams: parameter `p` depends on (seed, p) alone.
 
-use burn::module::{Param, ParamId};
+use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::random::{NoiseSource, Stream};
@@ -60,6 +60,6 @@ impl Init {
 
     fn parameter<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
         let tensor = Tensor::from_data(TensorData::new(values, shape), &self.device);
-        Param::initialized(ParamId::new(), tensor.require_grad())
+        Param::from_tensor(tensor)
     }
 }

@@ -1,9 +1,13 @@
 //! The operations that layers are made of, on images `[N, H, W, C]` (channels last).
 //!
 //! Everything heavy in a network passes through here and nowhere else. Which code runs is
-//! decided by the tensor's engine: today every engine runs [`generic`], burn's own operations.
+//! decided by the tensor's engine: on the CPU `flex`, the kernels of `tweedie-kernels` with
+//! gradients of their own; on every other engine `generic`, burn's own operations.
 
+mod flex;
 mod generic;
+#[cfg(test)]
+mod tests;
 
 use burn::tensor::module;
 use burn::tensor::ops::AttentionModuleOptions;
@@ -11,8 +15,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::layers::Activation;
 
-/// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
-pub type Padding = [[usize; 2]; 2];
+pub use flex::Padding;
 
 /// Cross-correlation of `x` `[N, H, W, I]` with `weight` `[O, I, K, K]`, plus `bias` `[O]` and,
 /// where given, a `shift` `[N, O]` for each image and channel.
@@ -24,7 +27,10 @@ pub fn conv2d(
     stride: usize,
     padding: Padding,
 ) -> Tensor<4> {
-    generic::conv2d(x, weight, bias, shift, stride, padding)
+    match flex::is_flex(&x.device()) {
+        true => flex::conv2d(x, weight, bias, shift, stride, padding),
+        false => generic::conv2d(x, weight, bias, shift, stride, padding),
+    }
 }
 
 /// GroupNorm followed by an activation: mean and (biased) variance over each of `groups` groups
@@ -37,12 +43,22 @@ pub fn group_norm(
     epsilon: f64,
     then: Activation,
 ) -> Tensor<4> {
-    activate(generic::group_norm(x, weight, bias, groups, epsilon), then)
+    if !flex::is_flex(&x.device()) {
+        return activate(generic::group_norm(x, weight, bias, groups, epsilon), then);
+    }
+    // SiLU is part of the kernel's pass; anything else follows it.
+    match then {
+        Activation::Silu => flex::group_norm(x, weight, bias, groups, epsilon, true),
+        then => activate(flex::group_norm(x, weight, bias, groups, epsilon, false), then),
+    }
 }
 
 /// Nearest-neighbour upsampling by two: `[N, H, W, C]` to `[N, 2H, 2W, C]`.
 pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
-    generic::upsample_2x(x)
+    match flex::is_flex(&x.device()) {
+        true => flex::upsample_2x(x),
+        false => generic::upsample_2x(x),
+    }
 }
 
 /// `x` `[..., I]` times the transpose of `weight` `[O, I]`, plus `bias` `[O]`.

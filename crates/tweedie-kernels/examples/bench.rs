@@ -1,0 +1,126 @@
+//! Times every operation: the minimum over many runs, in ms and GFLOP/s. An argument chooses the
+//! instruction set, counted from 0, the portable one.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use tweedie_kernels::{Level, conv, group_norm, upsample};
+
+fn best(mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    let mut best = f64::INFINITY;
+    let mut runs = 0;
+    while runs < 5 || start.elapsed().as_secs_f64() < 0.4 {
+        let start = Instant::now();
+        f();
+        best = best.min(start.elapsed().as_secs_f64());
+        runs += 1;
+    }
+    best
+}
+
+fn values(len: usize) -> Vec<f32> {
+    (0..len)
+        .map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 504.0)
+        .collect()
+}
+
+fn main() {
+    let choice = std::env::args().nth(1).and_then(|n| n.parse().ok());
+    let level = choice.map_or(Level::best(), |n: usize| Level::available()[n]);
+    println!("{level:?}, {} threads", rayon::current_num_threads());
+    let cases = [
+        (64, 28, 32, 32, 3, 1),
+        (64, 14, 64, 64, 3, 1),
+        (64, 14, 128, 64, 3, 1),
+        (64, 7, 64, 64, 3, 1),
+        (128, 8, 64, 64, 3, 1),
+        (128, 4, 64, 64, 3, 1),
+        (8, 32, 128, 128, 3, 1),
+        (64, 28, 1, 32, 3, 1),
+        (64, 28, 32, 1, 3, 1),
+        (64, 28, 3, 32, 3, 1),
+        (64, 28, 32, 3, 3, 1),
+        (64, 28, 32, 32, 3, 2),
+        (64, 14, 64, 64, 3, 2),
+        (64, 14, 128, 64, 1, 1),
+        (64, 14, 96, 48, 3, 1),
+    ];
+    for (images, side, inputs, outputs, kernel, stride) in cases {
+        let shape = conv::Shape {
+            images,
+            size: [side; 2],
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            padding: [[kernel / 2; 2]; 2],
+        };
+        let [oh, ow] = shape.output_size().unwrap();
+        let x = values(images * side * side * inputs);
+        let w = values(outputs * inputs * kernel * kernel);
+        let b = values(images * outputs);
+        let dy = values(images * oh * ow * outputs);
+        let flop = 2.0 * (images * oh * ow * outputs * inputs * kernel * kernel) as f64;
+        let times = [
+            best(|| drop(black_box(conv::forward(level, &shape, &x, &w, &b)))),
+            best(|| drop(black_box(conv::grad_input(level, &shape, &w, &dy)))),
+            best(|| drop(black_box(conv::grad_weight(level, &shape, &x, &dy)))),
+            best(|| drop(black_box(conv::grad_bias(&shape, &dy)))),
+        ];
+        let name = format!("N {images} {side}x{side} {inputs}->{outputs} k{kernel} s{stride}");
+        print!("{name:30}");
+        for (name, time) in ["forward", "dx", "dw"].iter().zip(times) {
+            print!(
+                " {name} {:7.3} ms {:5.0} GF/s",
+                time * 1e3,
+                flop / time * 1e-9
+            );
+        }
+        let total = times.iter().sum::<f64>();
+        println!(
+            " db {:.3} all {:.3} ms {:.0} GF/s",
+            times[3] * 1e3,
+            total * 1e3,
+            3.0 * flop / total * 1e-9
+        );
+    }
+    for (images, side, channels) in [
+        (64, 28, 32),
+        (64, 14, 64),
+        (64, 14, 128),
+        (64, 7, 64),
+        (128, 8, 64),
+        (128, 4, 64),
+        (8, 32, 128),
+    ] {
+        let shape = group_norm::Shape {
+            images,
+            pixels: side * side,
+            channels,
+            groups: 32,
+            epsilon: 1e-5,
+            silu: true,
+        };
+        let x = values(images * side * side * channels);
+        let (w, b) = (values(channels), values(channels));
+        let forward = best(|| drop(black_box(group_norm::forward(level, &shape, &x, &w, &b))));
+        let backward = best(|| {
+            drop(black_box(group_norm::backward(
+                level, &shape, &x, &w, &b, &x,
+            )))
+        });
+        let up = best(|| {
+            drop(black_box(upsample::forward(
+                [images, side, side, channels],
+                &x,
+            )))
+        });
+        println!(
+            "norm + silu N {images} {side}x{side} {channels}: forward {:.3} ms, backward {:.3} ms; upsample {:.3} ms",
+            forward * 1e3,
+            backward * 1e3,
+            up * 1e3
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! One sum over taps for every pixel of a group of images.
+
+use super::tile::{Tap, gather};
+use crate::Level;
+use crate::level::by_level;
+use crate::scratch::{self, Scratch};
+
+/// Where the pixels of one image read and write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pixel {
+    /// Index of the corner in the padded image.
+    pub corner: usize,
+    /// Index of the pixel in the output image.
+    pub target: usize,
+}
+
+/// What to compute for every image: the same for all of a batch.
+pub(crate) struct Plan<'a> {
+    pub taps: &'a [Tap],
+    pub pixels: &'a [Pixel],
+    /// Values of a padded image.
+    pub padded: usize,
+    /// Pixels of an output image.
+    pub targets: usize,
+    /// Channels out.
+    pub outputs: usize,
+    pub weights: &'a Packed,
+    /// Added to each image's pixels: `[outputs]`, `[images, outputs]` or nothing.
+    pub bias: &'a [f32],
+}
+
+/// Weights in blocks of `block` outputs, `[outputs / block, depth, block]`, zeros at the end.
+pub(crate) struct Packed {
+    values: Scratch,
+    block: usize,
+    depth: usize,
+}
+
+impl Packed {
+    /// `weight(o, k)` is that of output `o` and the k-th value of the taps.
+    pub fn new(
+        level: Level,
+        outputs: usize,
+        depth: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let block = block(level, outputs);
+        let mut values = scratch::take(outputs.div_ceil(block) * block * depth);
+        for (j, columns) in values.chunks_exact_mut(depth.max(1) * block).enumerate() {
+            for (k, row) in columns.chunks_exact_mut(block).take(depth).enumerate() {
+                for (b, value) in row.iter_mut().enumerate() {
+                    let o = j * block + b;
+                    *value = if o < outputs { weight(o, k) } else { 0.0 };
+                }
+            }
+        }
+        Self {
+            values,
+            block,
+            depth,
+        }
+    }
+}
+
+/// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
+fn block(level: Level, outputs: usize) -> usize {
+    match level.widest() {
+        32 if (1..=16).contains(&(outputs % 32)) => 16,
+        widest => widest,
+    }
+}
+
+/// One block of outputs of a group of padded images.
+struct Work<'a> {
+    plan: &'a Plan<'a>,
+    /// The padded images.
+    x: &'a [f32],
+    /// How many, and the number of the first in the batch.
+    images: usize,
+    first: usize,
+    /// The block's weights, `[depth, block]`, and its first output.
+    weights: &'a [f32],
+    start: usize,
+}
+
+/// Runs `plan` on the images `first..` that are padded in `x`, into `out`, whole images.
+pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut [f32]) {
+    let images = out
+        .len()
+        .checked_div(plan.targets * plan.outputs)
+        .unwrap_or(0);
+    if images == 0 || plan.pixels.is_empty() {
+        return;
+    }
+    let Packed {
+        values,
+        block,
+        depth,
+    } = plan.weights;
+    for (j, start) in (0..plan.outputs).step_by(*block).enumerate() {
+        let weights = &values[j * depth * block..][..depth * block];
+        let work = Work {
+            plan,
+            x,
+            images,
+            first,
+            weights,
+            start,
+        };
+        match block {
+            32 => wide(level, &work, out),
+            16 => half(level, &work, out),
+            _ => narrow(level, &work, out),
+        }
+    }
+}
+
+by_level! {
+    fn wide(work: &Work, out: &mut [f32])
+        = pixels::<4, 32, false>, pixels::<4, 32, true>, pixels::<8, 32, true>
+}
+by_level! {
+    fn half(work: &Work, out: &mut [f32])
+        = pixels::<4, 16, false>, pixels::<6, 16, true>, pixels::<12, 16, true>
+}
+by_level! {
+    fn narrow(work: &Work, out: &mut [f32])
+        = pixels::<4, 8, false>, pixels::<8, 8, true>, pixels::<8, 8, true>
+}
+
+/// Every pixel, R at a time, then 4, then one.
+#[inline(always)]
+fn pixels<const R: usize, const B: usize, const FMA: bool>(work: &Work, out: &mut [f32]) {
+    let total = work.images * work.plan.pixels.len();
+    let mut at = 0;
+    while at + R <= total {
+        tile::<R, B, FMA>(work, at, out);
+        at += R;
+    }
+    while at + 4 <= total {
+        tile::<4, B, FMA>(work, at, out);
+        at += 4;
+    }
+    while at < total {
+        tile::<1, B, FMA>(work, at, out);
+        at += 1;
+    }
+}
+
+/// The R pixels from `at`, counted through the images.
+#[inline(always)]
+fn tile<const R: usize, const B: usize, const FMA: bool>(work: &Work, at: usize, out: &mut [f32]) {
+    let Work {
+        plan,
+        x,
+        first,
+        weights,
+        start,
+        ..
+    } = *work;
+    let (each, o) = (plan.pixels.len(), plan.outputs);
+    let (image, pixel) = (at / each, at % each);
+    let places: [[usize; 2]; R] = std::array::from_fn(|r| {
+        let (mut image, mut pixel) = (image, pixel + r);
+        while pixel >= each {
+            (image, pixel) = (image + 1, pixel - each);
+        }
+        [image, pixel]
+    });
+    let corners = places.map(|[image, pixel]| image * plan.padded + plan.pixels[pixel].corner);
+    let mut sums = [[0.0; B]; R];
+    gather::<R, B, FMA>(x, corners, plan.taps, weights.as_chunks().0, &mut sums);
+    let count = B.min(o - start);
+    for (sum, [image, pixel]) in sums.iter().zip(places) {
+        let target = (image * plan.targets + plan.pixels[pixel].target) * o + start;
+        let y = &mut out[target..][..count];
+        // A bias of one row serves every image.
+        let row = if plan.bias.len() == o {
+            0
+        } else {
+            (first + image) * o
+        } + start;
+        match plan.bias.get(row..row + count) {
+            Some(bias) => y
+                .iter_mut()
+                .zip(sum)
+                .zip(bias)
+                .for_each(|((y, s), b)| *y = s + b),
+            None => y.copy_from_slice(&sum[..count]),
+        }
+    }
+}
+
+/// Merges taps that follow one another in memory.
+pub(crate) fn merge(taps: impl IntoIterator<Item = Tap>) -> Vec<Tap> {
+    let mut merged: Vec<Tap> = Vec::new();
+    for tap in taps {
+        match merged.last_mut() {
+            Some(last) if last.offset + last.len == tap.offset => last.len += tap.len,
+            _ => merged.push(tap),
+        }
+    }
+    merged
+}
+
+/// Images in one task: enough pixels to fill tiles, few enough that every thread has work.
+/// The bits of a result do not depend on it.
+pub(crate) fn group(images: usize, pixels: usize) -> usize {
+    let share = images.div_ceil(4 * rayon::current_num_threads());
+    (512 / pixels.max(1)).clamp(1, share.max(1))
+}

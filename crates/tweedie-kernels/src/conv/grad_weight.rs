@@ -1,0 +1,222 @@
+//! The gradients with respect to weight and bias.
+
+use rayon::prelude::*;
+
+use super::Shape;
+use super::forward::{border, taps};
+use super::tile::outer;
+use crate::error::{Result, check};
+use crate::level::by_level;
+use crate::{Level, scratch};
+
+/// Values beyond the last pixel that a tile may read, for sums that nobody keeps.
+const SLACK: usize = 32;
+
+/// Pixels between two additions to memory: their values fit in the first-level cache, and short
+/// chains of sums lose less precision.
+const SPAN: usize = 64;
+
+/// `dw[o, c, u, v] = sum over n, i, j of dy[n, i, j, o] x[n, s i + u - top, s j + v - left, c]`,
+/// `[O, I, K, K]`.
+///
+/// The batch is cut into parts that depend on the shape alone; each is summed by one thread, and
+/// the parts are added in order.
+///
+/// # Errors
+/// When a length does not fit `shape`.
+pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result<Vec<f32>> {
+    let [oh, ow] = shape.output_size()?;
+    let Shape {
+        images,
+        size: [h, w],
+        inputs: c,
+        outputs: o,
+        kernel,
+        stride,
+        ..
+    } = *shape;
+    check("input", x.len(), &shape.input_dims())?;
+    check("output gradient", dy.len(), &[images, oh, ow, o])?;
+    let mut dw = vec![0.0; o * c * kernel * kernel];
+    if dw.is_empty() || x.is_empty() || dy.is_empty() {
+        return Ok(dw);
+    }
+
+    let border = border(shape);
+    let width = border.width();
+    let taps = taps(shape, width);
+    let corners: Vec<usize> = (0..oh * ow)
+        .map(|p| (p / ow * width + p % ow) * stride * c)
+        .collect();
+    let targets: Vec<usize> = (0..oh * ow).map(|p| p * o).collect();
+    let depth = kernel * kernel * c;
+
+    let parts = (images * oh * ow).div_ceil(256).min(32).min(images);
+    let share = images.div_ceil(parts);
+    let parts = images.div_ceil(share);
+    let mut partial = scratch::take(parts * depth * o);
+    let partial = &mut partial[..parts * depth * o];
+    partial
+        .par_chunks_mut(depth * o)
+        .enumerate()
+        .for_each(|(part, sums)| {
+            sums.fill(0.0);
+            let (image_x, image_dy) = (h * w * c, oh * ow * o);
+            let mut padded = scratch::take(border.len() + SLACK);
+            let mut gradient = scratch::take(image_dy + SLACK);
+            for n in part * share..images.min((part + 1) * share) {
+                border.fill(&x[n * image_x..][..image_x], &mut padded);
+                let (start, slack) = gradient.split_at_mut(image_dy);
+                start.copy_from_slice(&dy[n * image_dy..][..image_dy]);
+                slack.fill(0.0);
+                for span in (0..oh * ow).step_by(SPAN) {
+                    let span = span..(oh * ow).min(span + SPAN);
+                    let mut done = 0;
+                    for tap in &taps {
+                        let x = Side {
+                            values: &padded[tap.offset..],
+                            at: &corners[span.clone()],
+                            len: tap.len,
+                        };
+                        let dy = Side {
+                            values: &gradient,
+                            at: &targets[span.clone()],
+                            len: o,
+                        };
+                        let sums = &mut sums[done * o..][..tap.len * o];
+                        // Few outputs would leave most lanes of a vector idle: the inputs take them.
+                        if o < 8 {
+                            product(level, dy, x, [1, o], sums);
+                        } else {
+                            product(level, x, dy, [o, 1], sums);
+                        }
+                        done += tap.len;
+                    }
+                }
+            }
+        });
+
+    let (total, others) = partial.split_at_mut(depth * o);
+    total
+        .par_chunks_mut(4096)
+        .enumerate()
+        .for_each(|(block, total)| {
+            for other in others.chunks_exact(depth * o) {
+                let other = &other[block * 4096..][..total.len()];
+                total
+                    .iter_mut()
+                    .zip(other)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        });
+    let total = &*total;
+    dw.par_chunks_mut(c * kernel * kernel)
+        .enumerate()
+        .for_each(|(o_, dw)| {
+            let positions = kernel * kernel;
+            for (i, dw) in dw.chunks_exact_mut(positions).enumerate() {
+                for (t, dw) in dw.iter_mut().enumerate() {
+                    *dw = total[(t * c + i) * o + o_];
+                }
+            }
+        });
+    Ok(dw)
+}
+
+/// `db[n, o] = sum over i, j of dy[n, i, j, o]`: the gradient of a bias for each image, `[N, O]`;
+/// its sum over images is that of a bias for all.
+///
+/// # Errors
+/// When a length does not fit `shape`.
+pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Vec<f32>> {
+    let [oh, ow] = shape.output_size()?;
+    let o = shape.outputs;
+    check("output gradient", dy.len(), &[shape.images, oh, ow, o])?;
+    let mut db = vec![0.0; shape.images * o];
+    if db.is_empty() || dy.is_empty() {
+        return Ok(db);
+    }
+    let sums = db.par_chunks_mut(o).zip(dy.par_chunks(oh * ow * o));
+    sums.for_each(|(db, dy)| {
+        // Sums of short spans first: a long chain would lose precision.
+        let mut sum = vec![0.0; o];
+        for span in dy.chunks(SPAN * o) {
+            sum.fill(0.0);
+            for pixel in span.chunks_exact(o) {
+                sum.iter_mut().zip(pixel).for_each(|(sum, dy)| *sum += dy);
+            }
+            db.iter_mut().zip(&sum).for_each(|(db, sum)| *db += sum);
+        }
+    });
+    Ok(db)
+}
+
+/// One factor: `len` values at each of the places `at`.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    values: &'a [f32],
+    at: &'a [usize],
+    len: usize,
+}
+
+by_level! {
+    /// Adds `sum over p of rows[p, r] lanes[p, b]` to `out[r strides[0] + b strides[1]]`.
+    fn product(rows: Side, lanes: Side, strides: [usize; 2], out: &mut [f32])
+        = tiles::<4, 8, 8, false>, tiles::<6, 16, 16, true>, tiles::<12, 32, 16, true>
+}
+
+/// Tiles of R x WIDE; of HALF where no more lanes are left.
+#[inline(always)]
+fn tiles<const R: usize, const WIDE: usize, const HALF: usize, const FMA: bool>(
+    rows: Side,
+    lanes: Side,
+    strides: [usize; 2],
+    out: &mut [f32],
+) {
+    let mut b = 0;
+    while b < lanes.len {
+        let wide = lanes.len - b > HALF;
+        let mut r = 0;
+        while r < rows.len {
+            let full = rows.len - r > 4;
+            match (full, wide) {
+                (true, true) => add::<R, WIDE, FMA>(rows, lanes, [r, b], strides, out),
+                (true, false) => add::<R, HALF, FMA>(rows, lanes, [r, b], strides, out),
+                (false, true) => add::<4, WIDE, FMA>(rows, lanes, [r, b], strides, out),
+                (false, false) => add::<4, HALF, FMA>(rows, lanes, [r, b], strides, out),
+            }
+            r += if full { R } else { 4 };
+        }
+        b += if wide { WIDE } else { HALF };
+    }
+}
+
+#[inline(always)]
+fn add<const R: usize, const B: usize, const FMA: bool>(
+    rows: Side,
+    lanes: Side,
+    [r0, b0]: [usize; 2],
+    strides: [usize; 2],
+    out: &mut [f32],
+) {
+    let mut sums = [[0.0; B]; R];
+    outer::<R, B, FMA>(
+        &rows.values[r0..],
+        rows.at,
+        &lanes.values[b0..],
+        lanes.at,
+        &mut sums,
+    );
+    let count = B.min(lanes.len - b0);
+    for (r, sums) in sums.iter().enumerate().take(rows.len - r0) {
+        let start = (r0 + r) * strides[0] + b0 * strides[1];
+        if strides[1] == 1 {
+            let out = &mut out[start..][..count];
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        } else {
+            for (b, sum) in sums.iter().enumerate().take(count) {
+                out[start + b * strides[1]] += sum;
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Two-dimensional convolution, of any kernel, stride and zero padding:
+//!
+//! `y[n, i, j, o] = b[n, o] + sum over u, v, c of w[o, c, u, v] x[n, s i + u - top, s j + v - left, c]`
+//!
+//! In a zero-padded copy of the image, channels last, the values that one output needs from one
+//! kernel row lie in one run of memory, at a distance from the output's corner that is the same
+//! for every pixel. So both passes over images are the same sum, `sum over taps and k of
+//! x[corner + tap + k] w[tap, k, o]`, and one register-blocked kernel ([`tile`]) serves kernels
+//! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
+//! a few images at a time, so that the copy stays in the cache.
+
+mod forward;
+mod gather;
+mod grad_input;
+mod grad_weight;
+mod pad;
+mod shape;
+mod tile;
+
+pub use forward::forward;
+pub use grad_input::grad_input;
+pub use grad_weight::{grad_bias, grad_weight};
+pub use shape::Shape;

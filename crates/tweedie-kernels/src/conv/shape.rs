@@ -1,0 +1,82 @@
+//! The sizes of a convolution.
+
+use crate::error::{Error, Result, product};
+
+/// The sizes of a convolution of `[N, H, W, I]` with `[O, I, K, K]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// N.
+    pub images: usize,
+    /// H and W of the input.
+    pub size: [usize; 2],
+    /// I.
+    pub inputs: usize,
+    /// O.
+    pub outputs: usize,
+    /// K.
+    pub kernel: usize,
+    /// Step between outputs, in input pixels.
+    pub stride: usize,
+    /// Zeros around the input: `[[top, left], [bottom, right]]`, each less than K.
+    pub padding: [[usize; 2]; 2],
+}
+
+impl Shape {
+    /// H and W of the output: `(H + top + bottom - K) / stride + 1`.
+    ///
+    /// # Errors
+    /// When the shape means nothing or its values cannot be counted.
+    pub fn output_size(&self) -> Result<[usize; 2]> {
+        let Self {
+            kernel,
+            stride,
+            padding,
+            ..
+        } = *self;
+        if kernel == 0 || stride == 0 {
+            return Err(Error::Shape(
+                "kernel and stride of a convolution must be at least 1",
+            ));
+        }
+        if padding.as_flattened().iter().any(|&p| p >= kernel) {
+            return Err(Error::Shape(
+                "padding of a convolution must be less than its kernel",
+            ));
+        }
+        let mut out = [0; 2];
+        for axis in 0..2 {
+            let padded = self.size[axis]
+                .checked_add(padding[0][axis] + padding[1][axis])
+                .ok_or(Error::Shape("the image is too large to address"))?;
+            let room = padded
+                .checked_sub(kernel)
+                .ok_or(Error::Shape("the padded image is smaller than the kernel"))?;
+            out[axis] = room / stride + 1;
+        }
+        // Tables and padded copies are counted in the same way, some with a few more pixels.
+        let [h, w] = self.size;
+        let channels = self.inputs.max(self.outputs).saturating_add(64);
+        let wide = |n: usize| n.saturating_add(2 * kernel + stride);
+        product(&[self.images.saturating_add(1), wide(h), wide(w), channels, 4])?;
+        product(&[
+            self.inputs.saturating_add(64),
+            self.outputs.saturating_add(64),
+            kernel,
+            kernel,
+        ])?;
+        Ok(out)
+    }
+
+    pub(crate) fn input_dims(&self) -> [usize; 4] {
+        [self.images, self.size[0], self.size[1], self.inputs]
+    }
+
+    pub(crate) fn weight_dims(&self) -> [usize; 4] {
+        [self.outputs, self.inputs, self.kernel, self.kernel]
+    }
+
+    /// Index of `w[o, i, u, v]`.
+    pub(crate) fn weight_index(&self, o: usize, i: usize, u: usize, v: usize) -> usize {
+        ((o * self.inputs + i) * self.kernel + u) * self.kernel + v
+    }
+}

@@ -1,0 +1,23 @@
+//! CPU kernels for convolutional networks: `f32` images `[N, H, W, C]` (channels last) in plain
+//! slices, parameters as PyTorch keeps them.
+//!
+//! Every operation checks the length of every slice against the shape first and returns an
+//! [`Error`] where they differ.
+//!
+//! Results are reproducible: the same inputs give the same bits with any number of threads, and
+//! an image gives the same bits alone as within any batch. Every output is one chain of sums in
+//! an order that the shape alone decides; threads only choose who computes it. Instruction sets
+//! ([`Level`]) may differ in the last bits.
+
+#![deny(missing_docs)]
+
+pub mod conv;
+mod error;
+pub mod group_norm;
+mod level;
+mod scratch;
+mod sigmoid;
+pub mod upsample;
+
+pub use error::{Error, Result};
+pub use level::Level;
