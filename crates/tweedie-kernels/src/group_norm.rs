@@ -165,9 +165,9 @@ fn forward_body<const FMA: bool>(
     out: &mut [f32],
 ) {
     let stats = Statistics::of::<FMA>(shape, x);
-    let (scale, shift) = stats.affine(weight, bias);
-    let c = shape.channels;
-    for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+    let (scale, shift) = stats.affine(shape, weight, bias);
+    let row = scale.len();
+    for (out, x) in out.chunks_mut(row).zip(x.chunks(row)) {
         for (((y, &x), &a), &b) in out.iter_mut().zip(x).zip(&scale).zip(&shift) {
             let t = mul_add::<FMA>(x, a, b);
             *y = if shape.silu { t * sigmoid::<FMA>(t) } else { t };
@@ -188,15 +188,12 @@ fn backward_body<const FMA: bool>(
 ) {
     let c = shape.channels;
     let stats = Statistics::of::<FMA>(shape, x);
-    let (scale, shift) = stats.affine(weight, bias);
+    let (scale, shift) = stats.affine(shape, weight, bias);
 
     // d, kept in dx until its means are known.
     if shape.silu {
-        for ((dx, x), dy) in dx
-            .chunks_exact_mut(c)
-            .zip(x.chunks_exact(c))
-            .zip(dy.chunks_exact(c))
-        {
+        let row = scale.len();
+        for ((dx, x), dy) in dx.chunks_mut(row).zip(x.chunks(row)).zip(dy.chunks(row)) {
             let values = dx.iter_mut().zip(x).zip(dy).zip(&scale).zip(&shift);
             for ((((dx, &x), &dy), &a), &b) in values {
                 let t = mul_add::<FMA>(x, a, b);
@@ -210,9 +207,11 @@ fn backward_body<const FMA: bool>(
     }
 
     let (dweight, dbias) = sums.split_at_mut(c);
-    let normalised = |x: f32, k: usize| (x - stats.mean[k]) * stats.rstd[k];
-    channel_sums(dx, c, dbias, |d, _, _| d);
-    channel_sums(dx, c, dweight, |d, index, k| d * normalised(x[index], k));
+    channel_sums(dx, x, &stats.mean, dbias, |d, _, _| d);
+    channel_sums(dx, x, &stats.mean, dweight, |d, x, mean| d * (x - mean));
+    for (sum, &r) in dweight.iter_mut().zip(&stats.rstd) {
+        *sum *= f64::from(r);
+    }
 
     // dx = d first + x second + third, the formula sorted by d, x and the rest.
     let (mut first, mut second, mut third) = (vec![0.0; c], vec![0.0; c], vec![0.0; c]);
@@ -235,7 +234,9 @@ fn backward_body<const FMA: bool>(
             third[k] = (-r * mean_d + m * r * r * mean_dh) as f32;
         }
     }
-    for (dx, x) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+    let [first, second, third] = [first, second, third].map(|values| several(shape, values));
+    let row = first.len();
+    for (dx, x) in dx.chunks_mut(row).zip(x.chunks(row)) {
         let values = dx.iter_mut().zip(x).zip(&first).zip(&second).zip(&third);
         for ((((dx, &x), &f), &s), &t) in values {
             *dx = mul_add::<FMA>(*dx, f, mul_add::<FMA>(x, s, t));
@@ -257,18 +258,18 @@ impl Statistics {
         let (c, each) = (shape.channels, shape.channels / shape.groups);
         let count = (each * shape.pixels) as f64;
         let mut sums = vec![0.0; c];
-        channel_sums(x, c, &mut sums, |x, _, _| x);
+        channel_sums(x, x, &vec![0.0; c], &mut sums, |x, _, _| x);
         let mean: Vec<f32> = by_group(&sums, each, |sum| sum / count);
-        channel_sums(x, c, &mut sums, |x, _, k| (x - mean[k]) * (x - mean[k]));
+        channel_sums(x, x, &mean, &mut sums, |x, _, mean| (x - mean) * (x - mean));
         let rstd = by_group(&sums, each, |sum| {
             1.0 / (sum / count + shape.epsilon).sqrt()
         });
         Self { mean, rstd }
     }
 
-    /// `weight (x - mean) rstd + bias` as `x scale + shift`.
+    /// `weight (x - mean) rstd + bias` as `x scale + shift`, for [`several`] pixels.
     #[inline(always)]
-    fn affine(&self, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    fn affine(&self, shape: &Shape, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let scale: Vec<f32> = self.rstd.iter().zip(weight).map(|(r, w)| r * w).collect();
         let shift = bias
             .iter()
@@ -276,8 +277,14 @@ impl Statistics {
             .zip(&scale)
             .map(|((b, m), s)| b - m * s);
         let shift = shift.collect();
-        (scale, shift)
+        (several(shape, scale), several(shape, shift))
     }
+}
+
+/// One value for each channel, repeated for a few pixels: short rows make slow loops.
+fn several(shape: &Shape, values: Vec<f32>) -> Vec<f32> {
+    let pixels = (512 / shape.channels).clamp(1, shape.pixels);
+    values.repeat(pixels)
 }
 
 /// `f` of each group's sum, given to each of its channels.
@@ -287,33 +294,42 @@ fn by_group(sums: &[f64], each: usize, f: impl Fn(f64) -> f64) -> Vec<f32> {
         .collect()
 }
 
-/// `sums[k] = sum over pixels of f(x[p, k], index, k)`, LANES channels at a time.
+/// `sums[k] = sum over pixels of f(a[p, k], b[p, k], parameter[k])`, LANES channels at a time.
 #[inline(always)]
-fn channel_sums(x: &[f32], c: usize, sums: &mut [f64], f: impl Fn(f32, usize, usize) -> f32) {
+fn channel_sums(
+    a: &[f32],
+    b: &[f32],
+    parameter: &[f32],
+    sums: &mut [f64],
+    f: impl Fn(f32, f32, f32) -> f32,
+) {
     sums.fill(0.0);
-    let whole = c - c % LANES;
-    for (start, span) in x
-        .chunks(SPAN * c)
-        .enumerate()
-        .map(|(i, s)| (i * SPAN * c, s))
-    {
-        for block in (0..whole).step_by(LANES) {
-            let mut partial = [0.0f32; LANES];
-            for (p, pixel) in span.chunks_exact(c).enumerate() {
-                let index = start + p * c + block;
-                let values = &pixel[block..][..LANES];
+    let c = sums.len();
+    for (a, b) in a.chunks(SPAN * c).zip(b.chunks(SPAN * c)) {
+        let pixels = || a.chunks_exact(c).zip(b.chunks_exact(c));
+        let (blocks, rest) = sums.as_chunks_mut::<LANES>();
+        for (j, sums) in blocks.iter_mut().enumerate() {
+            let at = j * LANES;
+            let parameter = lanes(parameter, at);
+            let mut partial = [0.0; LANES];
+            for (a, b) in pixels() {
+                let (a, b) = (lanes(a, at), lanes(b, at));
                 for k in 0..LANES {
-                    partial[k] += f(values[k], index + k, block + k);
+                    partial[k] += f(a[k], b[k], parameter[k]);
                 }
             }
-            for (sum, &part) in sums[block..].iter_mut().zip(&partial) {
+            for (sum, part) in sums.iter_mut().zip(partial) {
                 *sum += f64::from(part);
             }
         }
-        for k in whole..c {
-            let values = span.chunks_exact(c).enumerate();
-            let part: f32 = values.map(|(p, x)| f(x[k], start + p * c + k, k)).sum();
-            sums[k] += f64::from(part);
+        for (k, sum) in (c - rest.len()..c).zip(rest) {
+            let part: f32 = pixels().map(|(a, b)| f(a[k], b[k], parameter[k])).sum();
+            *sum += f64::from(part);
         }
     }
+}
+
+#[inline(always)]
+fn lanes(values: &[f32], at: usize) -> [f32; LANES] {
+    std::array::from_fn(|k| values[at..at + LANES][k])
 }

@@ -65,6 +65,7 @@ impl Packed {
 /// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
 fn block(level: Level, outputs: usize) -> usize {
     match level.widest() {
+        _ if outputs <= 8 => 8,
         32 if (1..=16).contains(&(outputs % 32)) => 16,
         widest => widest,
     }
@@ -115,6 +116,7 @@ pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut 
     }
 }
 
+// Which of these a level uses is up to `block`; the others only have to be right.
 by_level! {
     fn wide(work: &Work, out: &mut [f32])
         = pixels::<4, 32, false>, pixels::<4, 32, true>, pixels::<8, 32, true>
@@ -125,7 +127,7 @@ by_level! {
 }
 by_level! {
     fn narrow(work: &Work, out: &mut [f32])
-        = pixels::<4, 8, false>, pixels::<8, 8, true>, pixels::<8, 8, true>
+        = pixels::<4, 8, false>, pixels::<8, 8, true>, pixels::<12, 8, true>
 }
 
 /// Every pixel, R at a time, then 4, then one.
@@ -147,7 +149,7 @@ fn pixels<const R: usize, const B: usize, const FMA: bool>(work: &Work, out: &mu
     }
 }
 
-/// The R pixels from `at`, counted through the images.
+/// One block of outputs of R pixels.
 #[inline(always)]
 fn tile<const R: usize, const B: usize, const FMA: bool>(work: &Work, at: usize, out: &mut [f32]) {
     let Work {
@@ -158,15 +160,8 @@ fn tile<const R: usize, const B: usize, const FMA: bool>(work: &Work, at: usize,
         start,
         ..
     } = *work;
-    let (each, o) = (plan.pixels.len(), plan.outputs);
-    let (image, pixel) = (at / each, at % each);
-    let places: [[usize; 2]; R] = std::array::from_fn(|r| {
-        let (mut image, mut pixel) = (image, pixel + r);
-        while pixel >= each {
-            (image, pixel) = (image + 1, pixel - each);
-        }
-        [image, pixel]
-    });
+    let o = plan.outputs;
+    let places = places::<R>(plan, at);
     let corners = places.map(|[image, pixel]| image * plan.padded + plan.pixels[pixel].corner);
     let mut sums = [[0.0; B]; R];
     gather::<R, B, FMA>(x, corners, plan.taps, weights.as_chunks().0, &mut sums);
@@ -189,6 +184,20 @@ fn tile<const R: usize, const B: usize, const FMA: bool>(work: &Work, at: usize,
             None => y.copy_from_slice(&sum[..count]),
         }
     }
+}
+
+/// Image and pixel of the R pixels from `at`, counted through the images.
+#[inline(always)]
+fn places<const R: usize>(plan: &Plan, at: usize) -> [[usize; 2]; R] {
+    let each = plan.pixels.len();
+    let (image, pixel) = (at / each, at % each);
+    std::array::from_fn(|r| {
+        let (mut image, mut pixel) = (image, pixel + r);
+        while pixel >= each {
+            (image, pixel) = (image + 1, pixel - each);
+        }
+        [image, pixel]
+    })
 }
 
 /// Merges taps that follow one another in memory.

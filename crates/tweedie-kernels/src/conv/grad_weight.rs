@@ -50,6 +50,11 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
         .collect();
     let targets: Vec<usize> = (0..oh * ow).map(|p| p * o).collect();
     let depth = kernel * kernel * c;
+    // All runs have one length. Sums are kept as [run, value, output], or as
+    // [run, output, value] where the values fill the lanes of vectors better than the outputs.
+    let run = taps[0].len;
+    let lanes = |len: usize| len.next_multiple_of(level.widest());
+    let swapped = o * lanes(run) < run * lanes(o);
 
     let parts = (images * oh * ow).div_ceil(256).min(32).min(images);
     let share = images.div_ceil(parts);
@@ -84,11 +89,10 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
                             len: o,
                         };
                         let sums = &mut sums[done * o..][..tap.len * o];
-                        // Few outputs would leave most lanes of a vector idle: the inputs take them.
-                        if o < 8 {
-                            product(level, dy, x, [1, o], sums);
+                        if swapped {
+                            product(level, dy, x, sums);
                         } else {
-                            product(level, x, dy, [o, 1], sums);
+                            product(level, x, dy, sums);
                         }
                         done += tap.len;
                     }
@@ -112,11 +116,16 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     let total = &*total;
     dw.par_chunks_mut(c * kernel * kernel)
         .enumerate()
-        .for_each(|(o_, dw)| {
-            let positions = kernel * kernel;
-            for (i, dw) in dw.chunks_exact_mut(positions).enumerate() {
+        .for_each(|(output, dw)| {
+            for (i, dw) in dw.chunks_exact_mut(kernel * kernel).enumerate() {
                 for (t, dw) in dw.iter_mut().enumerate() {
-                    *dw = total[(t * c + i) * o + o_];
+                    let (start, value) = ((t * c + i) / run * run, (t * c + i) % run);
+                    let within = if swapped {
+                        output * run + value
+                    } else {
+                        value * o + output
+                    };
+                    *dw = total[start * o + within];
                 }
             }
         });
@@ -151,7 +160,7 @@ pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Vec<f32>> {
     Ok(db)
 }
 
-/// One factor: `len` values at each of the places `at`.
+/// One factor: `len` values at each of the places `at`, and something to read behind them.
 #[derive(Clone, Copy)]
 struct Side<'a> {
     values: &'a [f32],
@@ -160,43 +169,38 @@ struct Side<'a> {
 }
 
 by_level! {
-    /// Adds `sum over p of rows[p, r] lanes[p, b]` to `out[r strides[0] + b strides[1]]`.
-    fn product(rows: Side, lanes: Side, strides: [usize; 2], out: &mut [f32])
-        = tiles::<4, 8, 8, false>, tiles::<6, 16, 16, true>, tiles::<12, 32, 16, true>
+    /// Adds `sum over p of rows[p, r] lanes[p, b]` to `out[r, b]`.
+    fn product(rows: Side, lanes: Side, out: &mut [f32])
+        = tiles::<4, 8, false>, tiles::<6, 16, true>, tiles::<12, 32, true>
 }
 
-/// Tiles of R x WIDE; of HALF where no more lanes are left.
+/// R rows at a time, or 4.
 #[inline(always)]
-fn tiles<const R: usize, const WIDE: usize, const HALF: usize, const FMA: bool>(
+fn tiles<const R: usize, const B: usize, const FMA: bool>(
     rows: Side,
     lanes: Side,
-    strides: [usize; 2],
     out: &mut [f32],
 ) {
-    let mut b = 0;
-    while b < lanes.len {
-        let wide = lanes.len - b > HALF;
+    for b in (0..lanes.len).step_by(B) {
         let mut r = 0;
         while r < rows.len {
-            let full = rows.len - r > 4;
-            match (full, wide) {
-                (true, true) => add::<R, WIDE, FMA>(rows, lanes, [r, b], strides, out),
-                (true, false) => add::<R, HALF, FMA>(rows, lanes, [r, b], strides, out),
-                (false, true) => add::<4, WIDE, FMA>(rows, lanes, [r, b], strides, out),
-                (false, false) => add::<4, HALF, FMA>(rows, lanes, [r, b], strides, out),
+            if rows.len - r > 4 {
+                add::<R, B, FMA>(rows, lanes, [r, b], out);
+                r += R;
+            } else {
+                add::<4, B, FMA>(rows, lanes, [r, b], out);
+                r += 4;
             }
-            r += if full { R } else { 4 };
         }
-        b += if wide { WIDE } else { HALF };
     }
 }
 
+/// One tile; sums beyond the end of a side are of no meaning and dropped.
 #[inline(always)]
 fn add<const R: usize, const B: usize, const FMA: bool>(
     rows: Side,
     lanes: Side,
     [r0, b0]: [usize; 2],
-    strides: [usize; 2],
     out: &mut [f32],
 ) {
     let mut sums = [[0.0; B]; R];
@@ -207,16 +211,11 @@ fn add<const R: usize, const B: usize, const FMA: bool>(
         lanes.at,
         &mut sums,
     );
-    let count = B.min(lanes.len - b0);
-    for (r, sums) in sums.iter().enumerate().take(rows.len - r0) {
-        let start = (r0 + r) * strides[0] + b0 * strides[1];
-        if strides[1] == 1 {
-            let out = &mut out[start..][..count];
-            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
-        } else {
-            for (b, sum) in sums.iter().enumerate().take(count) {
-                out[start + b * strides[1]] += sum;
-            }
-        }
+    let out = out.chunks_exact_mut(lanes.len).skip(r0);
+    for (out, sums) in out.zip(&sums) {
+        out[b0..]
+            .iter_mut()
+            .zip(sums)
+            .for_each(|(out, sum)| *out += sum);
     }
 }

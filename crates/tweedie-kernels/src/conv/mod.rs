@@ -5,7 +5,7 @@
 //! In a zero-padded copy of the image, channels last, the values that one output needs from one
 //! kernel row lie in one run of memory, at a distance from the output's corner that is the same
 //! for every pixel. So both passes over images are the same sum, `sum over taps and k of
-//! x[corner + tap + k] w[tap, k, o]`, and one register-blocked kernel ([`tile`]) serves kernels
+//! x[corner + tap + k] w[tap, k, o]`, and one register-blocked kernel (`tile`) serves kernels
 //! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
 //! a few images at a time, so that the copy stays in the cache.
 

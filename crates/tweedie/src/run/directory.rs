@@ -201,12 +201,18 @@ impl RunDir {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn truncate_stats(&self, step: u64) -> Result<()> {
-        let mut lines = self.stats()?;
-        lines.retain(|line| line.step <= step);
-        fs::remove_file(self.stats_path()).or_else(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(Error::io("write", self.stats_path())(e)),
-        })?;
-        lines.iter().try_for_each(|line| self.append(line))
+        let path = self.stats_path();
+        if !path.exists() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        // The lines themselves are kept as they are: numbers survive a rewriting only nearly.
+        let kept: String = text
+            .split_inclusive('\n')
+            .take_while(|line| {
+                serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step)
+            })
+            .collect();
+        write_atomic(&path, kept.as_bytes())
     }
 }

@@ -157,7 +157,11 @@ impl Model {
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sample: &SampleConfig) -> Result<Box<dyn Sampler>> {
         let (max, min) = self.config.sigma_range()?;
-        let levels = Levels::geometric(max, min, sample.steps)?;
+        let levels = match sample.steps {
+            // One call from the highest level: the crudest sampler, but a legal one.
+            1 => Levels::new(vec![max])?,
+            steps => Levels::geometric(max, min, steps)?,
+        };
         let step_size = sample.step_size(&levels)?;
         Ok(match sample.sampler {
             SamplerKind::Cas => Box::new(Cas::new(&levels.dilate(sample.n_sigma)?, step_size)?),

@@ -9,8 +9,8 @@ use crate::sample::NoiseLevels;
 const TEXT: &str = "After every step, the root mean square distance of the samples from the \
     denoised samples that the step used, against the noise that the schedule asks for. Langevin \
     sampling keeps more noise than scheduled (Proposition 1 of Jolicoeur-Martineau et al. 2021); \
-    consistent sampling keeps to the schedule, from below where the noise still hides what the \
-    sample will be, since part of it has been taken for data.";
+    consistent sampling does not. What is measured is the noise that the network sees: where it \
+    cannot tell noise from data, it takes part of the noise for data, and the curve lies lower.";
 
 /// Samples that the root mean square is taken over.
 const SAMPLES: u64 = 32;

@@ -98,10 +98,15 @@ fn scatter(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     let reach = rows.first().map_or(1.0, |row| {
         row.values.iter().map(|&v| map.to_raw(v).abs()).fold(0.0, f64::max)
     });
+    // A line a scheme: the data, the last states, their EDS.
+    let (data, schemes) = match rows {
+        [data, schemes @ ..] if data.label == "data" => (Some(data), schemes),
+        schemes => (None, schemes),
+    };
     let mut lines = Vec::new();
-    for rows in rows.chunks(3) {
+    for pair in schemes.chunks(2) {
         let mut scatter = Scatter::new("").range(-1.2 * reach, 1.2 * reach);
-        for row in rows {
+        for row in data.into_iter().chain(pair) {
             scatter = scatter.cloud(cloud(row));
         }
         lines.push(scatter.png(300)?);

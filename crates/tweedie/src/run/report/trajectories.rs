@@ -72,7 +72,7 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
 }
 
 fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Picture> {
-    let followed = 8 * FOLLOWED;
+    let followed = 2 * FOLLOWED;
     let mut trajectory = Trajectory::new((0..followed).collect());
     report.model.run(sample, 0..followed as u64, &mut trajectory)?;
     let map = &report.model.data().map;

@@ -1,0 +1,24 @@
+//! The help is part of the product: it is checked in, and a change shows.
+//!
+//! `TWEEDIE_UPDATE_HELP=1 cargo test --test help` writes the files anew.
+
+mod common;
+
+use std::path::Path;
+
+#[test]
+fn help_is_as_checked_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
+    for command in ["", "demo", "levels", "train", "sample", "report"] {
+        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        let found = common::succeed(&args);
+        let name = if command.is_empty() { "tweedie" } else { command };
+        let path = folder.join(format!("{name}.txt"));
+        if std::env::var_os("TWEEDIE_UPDATE_HELP").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(found, expected, "{} is out of date", path.display());
+    }
+}
