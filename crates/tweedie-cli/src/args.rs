@@ -9,11 +9,13 @@ use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 /// result.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-#[command(after_help = "Start here:\n  tweedie demo                        train on the built-in \
+#[command(
+    after_help = "Start here:\n  tweedie demo                        train on the built-in \
     digits and show the result\n  tweedie levels my-images/           what noise levels your \
     data asks for\n  tweedie train config.toml           train; see examples/ for \
     configurations\n  tweedie sample runs/config          draw samples from the run\n\nExit \
-    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments.")]
+    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments."
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,

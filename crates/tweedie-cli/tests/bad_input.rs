@@ -37,7 +37,9 @@ fn folders_that_are_not_images_of_one_size() {
         path
     };
     let save = |path: &Path, side: u32| {
-        image::GrayImage::from_pixel(side, side, image::Luma([9])).save(path).unwrap();
+        image::GrayImage::from_pixel(side, side, image::Luma([9]))
+            .save(path)
+            .unwrap();
     };
     let empty = folder("empty");
     fail(&["levels", text(&empty)], &["empty"]);
@@ -49,11 +51,23 @@ fn folders_that_are_not_images_of_one_size() {
     let mixed = folder("mixed");
     save(&mixed.join("a.png"), 8);
     save(&mixed.join("b.png"), 9);
-    fail(&["levels", text(&mixed)], &["a.png", "b.png", "fit", "size"]);
+    fail(
+        &["levels", text(&mixed)],
+        &["a.png", "b.png", "fit", "size"],
+    );
     // The way out that the message names works.
     save(&mixed.join("c.png"), 10);
-    image::GrayImage::from_pixel(8, 8, image::Luma([200])).save(mixed.join("d.png")).unwrap();
-    succeed(&["levels", text(&mixed), "--set", "fit=resize", "--set", "size=8"]);
+    image::GrayImage::from_pixel(8, 8, image::Luma([200]))
+        .save(mixed.join("d.png"))
+        .unwrap();
+    succeed(&[
+        "levels",
+        text(&mixed),
+        "--set",
+        "fit=resize",
+        "--set",
+        "size=8",
+    ]);
 }
 
 #[test]
@@ -71,7 +85,10 @@ fn nan_and_unknown_sources() {
     }
     fs::write(&npy, bytes).unwrap();
     fail(&["levels", text(&npy)], &["nan.npy", "NaN"]);
-    fail(&["levels", "no-such-thing"], &["no-such-thing", "swiss-roll"]);
+    fail(
+        &["levels", "no-such-thing"],
+        &["no-such-thing", "swiss-roll"],
+    );
 }
 
 #[test]
@@ -81,24 +98,62 @@ fn configurations() {
     let train = |text: &str, parts: &[&str]| {
         fs::write(&config, text).unwrap();
         let out = dir.path().join("run");
-        fail(&["train", config.to_str().unwrap(), "--out", out.to_str().unwrap()], parts);
+        fail(
+            &[
+                "train",
+                config.to_str().unwrap(),
+                "--out",
+                out.to_str().unwrap(),
+            ],
+            parts,
+        );
         assert!(!out.exists(), "a refused configuration left a run behind");
     };
     let with = |line: &str| format!("{TINY}\n{line}\n");
     train("", &["c.toml", "data"]);
     train("[data", &["c.toml", "line 1"]);
     train(&with("[lossy]"), &["lossy", "`loss`"]);
-    train(&TINY.replace("batch = 16", "batchsize = 16"), &["batchsize", "`batch`"]);
-    train(&TINY.replace("batch = 16", "batch = 0"), &["train.batch", "1 or more"]);
-    train(&TINY.replace("lr = 1e-3", "lr = -1.0"), &["train.lr", "positive"]);
-    train(&TINY.replace("lr = 1e-3", "lr = 1e-3\nbetas = [1.0, 0.9]"), &["betas", "(-1, 1)"]);
-    train(&TINY.replace("[8, 16]", "[8, 16, 16, 16, 16]"), &["divisible by 16", "8x8"]);
-    train(&TINY.replace("norm_num_groups = 4", "norm_num_groups = 3"), &["norm_num_groups"]);
-    train(&TINY.replace("log-uniform\"", "log-uniform\"\nsigma_min = -1"), &["sigma_min"]);
-    train(&TINY.replace("log-uniform\"", "log-uniform\"\nsigma_max = 0.001"), &["sigma_max"]);
+    train(
+        &TINY.replace("batch = 16", "batchsize = 16"),
+        &["batchsize", "`batch`"],
+    );
+    train(
+        &TINY.replace("batch = 16", "batch = 0"),
+        &["train.batch", "1 or more"],
+    );
+    train(
+        &TINY.replace("lr = 1e-3", "lr = -1.0"),
+        &["train.lr", "positive"],
+    );
+    train(
+        &TINY.replace("lr = 1e-3", "lr = 1e-3\nbetas = [1.0, 0.9]"),
+        &["betas", "(-1, 1)"],
+    );
+    train(
+        &TINY.replace("[8, 16]", "[8, 16, 16, 16, 16]"),
+        &["divisible by 16", "8x8"],
+    );
+    train(
+        &TINY.replace("norm_num_groups = 4", "norm_num_groups = 3"),
+        &["norm_num_groups"],
+    );
+    train(
+        &TINY.replace("log-uniform\"", "log-uniform\"\nsigma_min = -1"),
+        &["sigma_min"],
+    );
+    train(
+        &TINY.replace("log-uniform\"", "log-uniform\"\nsigma_max = 0.001"),
+        &["sigma_max"],
+    );
     train(&with("[network.mlp]"), &["network", "unet and mlp"]);
-    train(&TINY.replace("steps = 6", "steps = 6\neta = 0.5\neps_c = 2.0"), &["give one"]);
-    train(&TINY.replace("lr = 1e-3", "engine = \"vulkan\""), &["vulkan", "flex"]);
+    train(
+        &TINY.replace("steps = 6", "steps = 6\neta = 0.5\neps_c = 2.0"),
+        &["give one"],
+    );
+    train(
+        &TINY.replace("lr = 1e-3", "engine = \"vulkan\""),
+        &["vulkan", "flex"],
+    );
     fail(&["train", "nowhere.toml"], &["nowhere.toml"]);
 }
 
@@ -121,9 +176,16 @@ fn runs_that_cannot_go_on() {
     fail(&["sample", text(&run)], &["not the folder of a run"]);
     succeed(&train);
     fail(&train, &["already holds a run", "--resume", "--out"]);
-    let another = ["--resume", "--set", "network.unet.block_out_channels=[16,16]"];
+    let another = [
+        "--resume",
+        "--set",
+        "network.unet.block_out_channels=[16,16]",
+    ];
     fail_with(&another, &["network.unet.block_out_channels", "[8, 16]"]);
-    fail_with(&["--resume", "--set", "train.batch=8"], &["train.batch", "16"]);
+    fail_with(
+        &["--resume", "--set", "train.batch=8"],
+        &["train.batch", "16"],
+    );
 
     let weights = run.join("checkpoints/000000012/ema.safetensors");
     let bytes = fs::read(&weights).unwrap();
@@ -132,21 +194,42 @@ fn runs_that_cannot_go_on() {
     fail(&["sample", text(&run), "--checkpoint=5"], &["step 5", "12"]);
     fs::write(&weights, &bytes).unwrap();
 
-    fail(&["sample", text(&run), "--eta=0.001"], &["eta = 0.001", "must lie in ["]);
-    fail(&["sample", text(&run), "--eps-b=1"], &["eps_b = 1", "must lie in ["]);
+    fail(
+        &["sample", text(&run), "--eta=0.001"],
+        &["eta = 0.001", "must lie in ["],
+    );
+    fail(
+        &["sample", text(&run), "--eps-b=1"],
+        &["eps_b = 1", "must lie in ["],
+    );
     fail(&["sample", text(&run), "--eps-c=0.5"], &["eps_c = 0.5"]);
-    fail(&["sample", text(&run), "--sampler=als", "--eps-c=2"], &["eps_c = 2"]);
+    fail(
+        &["sample", text(&run), "--sampler=als", "--eps-c=2"],
+        &["eps_c = 2"],
+    );
     fail(&["sample", text(&run), "--batch=0"], &["batch"]);
     fail(&["sample", text(&run), "--steps=0"], &["0"]);
     succeed(&["sample", text(&run), "--eps-c=inf", "--seeds=0-3"]);
-    succeed(&["sample", text(&run), "--eps-c=1", "--steps=1", "--seeds=0-3"]);
+    succeed(&[
+        "sample",
+        text(&run),
+        "--eps-c=1",
+        "--steps=1",
+        "--seeds=0-3",
+    ]);
 
     // A file where a folder should be: nobody can write there, not even root.
     let blocker = dir.path().join("blocker");
     fs::write(&blocker, "x").unwrap();
     let inside = blocker.join("out");
-    fail(&["sample", text(&run), "--seeds=0-3", "--out", text(&inside)], &["blocker"]);
-    fail(&["train", text(&config), "--out", text(&inside)], &["blocker"]);
+    fail(
+        &["sample", text(&run), "--seeds=0-3", "--out", text(&inside)],
+        &["blocker"],
+    );
+    fail(
+        &["train", text(&config), "--out", text(&inside)],
+        &["blocker"],
+    );
     assert_eq!(fs::read(&blocker).unwrap(), b"x");
 
     fs::remove_dir_all(run.join("checkpoints")).unwrap();
@@ -158,13 +241,37 @@ fn a_loss_that_is_not_finite_names_step_level_and_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let config = tiny(dir.path());
     let run = dir.path().join("run");
-    let args = ["train", text(&config), "--out", text(&run), "--set", "train.lr=1e30"];
-    fail(&args, &["not finite", "step", "sigma", "no earlier checkpoint", "train.lr"]);
+    let args = [
+        "train",
+        text(&config),
+        "--out",
+        text(&run),
+        "--set",
+        "train.lr=1e30",
+    ];
+    fail(
+        &args,
+        &[
+            "not finite",
+            "step",
+            "sigma",
+            "no earlier checkpoint",
+            "train.lr",
+        ],
+    );
 }
 
 #[test]
 fn wrong_arguments_exit_with_2() {
-    for args in [&["train"][..], &["sample", "x", "--seeds", "5-3"], &["frobnicate"]] {
-        assert_eq!(tweedie(args).output().unwrap().status.code(), Some(2), "{args:?}");
+    for args in [
+        &["train"][..],
+        &["sample", "x", "--seeds", "5-3"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(
+            tweedie(args).output().unwrap().status.code(),
+            Some(2),
+            "{args:?}"
+        );
     }
 }

@@ -10,9 +10,16 @@ use std::path::Path;
 fn help_is_as_checked_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
     for command in ["", "demo", "levels", "train", "sample", "report"] {
-        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        let args: Vec<&str> = [command, "--help"]
+            .into_iter()
+            .filter(|a| !a.is_empty())
+            .collect();
         let found = common::succeed(&args);
-        let name = if command.is_empty() { "tweedie" } else { command };
+        let name = if command.is_empty() {
+            "tweedie"
+        } else {
+            command
+        };
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("TWEEDIE_UPDATE_HELP").is_some() {
             std::fs::create_dir_all(&folder).unwrap();

@@ -19,7 +19,13 @@ fn the_demo_trains_samples_and_reports() {
         assert!(printed.contains("report/index.html"), "{printed}");
     }
     let page = fs::read_to_string(out.join("report/index.html")).unwrap();
-    for heading in ["Samples", "Training", "Noise", "Trajectories", "Configuration"] {
+    for heading in [
+        "Samples",
+        "Training",
+        "Noise",
+        "Trajectories",
+        "Configuration",
+    ] {
         assert!(page.contains(heading), "{heading}");
     }
     for picture in ["samples", "loss", "levels", "noise", "trajectories"] {
@@ -37,14 +43,22 @@ fn the_demo_trains_samples_and_reports() {
 /// The files of the checkpoint at `step`.
 fn checkpoint(run: &Path, step: u64) -> Vec<Vec<u8>> {
     let folder = run.join(format!("checkpoints/{step:09}"));
-    let names = ["model.safetensors", "ema.safetensors", "optimizer.safetensors"];
-    names.map(|name| fs::read(folder.join(name)).unwrap()).to_vec()
+    let names = [
+        "model.safetensors",
+        "ema.safetensors",
+        "optimizer.safetensors",
+    ];
+    names
+        .map(|name| fs::read(folder.join(name)).unwrap())
+        .to_vec()
 }
 
 /// The statistics without what the clock says.
 fn stats(run: &Path) -> Vec<String> {
     let text = fs::read_to_string(run.join("stats.jsonl")).unwrap();
-    text.lines().map(|line| line.split(",\"seconds\"").next().unwrap().to_owned()).collect()
+    text.lines()
+        .map(|line| line.split(",\"seconds\"").next().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -66,7 +80,10 @@ fn a_killed_run_resumes_bit_for_bit() {
     };
     assert!(call(train(&whole, &[])).output().unwrap().status.success());
 
-    let mut child = call(train(&killed, &[])).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = call(train(&killed, &[]))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let reached = killed.join("checkpoints/000000008");
     let began = Instant::now();
     while !reached.exists() && began.elapsed() < Duration::from_secs(120) {
@@ -74,12 +91,22 @@ fn a_killed_run_resumes_bit_for_bit() {
     }
     child.kill().unwrap(); // SIGKILL
     child.wait().unwrap();
-    assert!(!killed.join("checkpoints/000000060").exists(), "killed too late to test anything");
+    assert!(
+        !killed.join("checkpoints/000000060").exists(),
+        "killed too late to test anything"
+    );
 
     let output = call(train(&killed, &["--resume"])).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(!printed.contains("from step 0"), "it started over: {printed}");
+    assert!(
+        !printed.contains("from step 0"),
+        "it started over: {printed}"
+    );
     assert_eq!(checkpoint(&whole, 60), checkpoint(&killed, 60));
     assert!(stats(&whole) == stats(&killed), "the statistics differ");
 }
@@ -91,8 +118,18 @@ fn weights_do_not_depend_on_the_number_of_threads() {
     let mut found = Vec::new();
     for threads in ["1", "2", "3"] {
         let out = dir.path().join(threads);
-        let args = ["train", text(&config), "--out", text(&out), "--set", "train.steps=4"];
-        let output = tweedie(&args).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        let args = [
+            "train",
+            text(&config),
+            "--out",
+            text(&out),
+            "--set",
+            "train.steps=4",
+        ];
+        let output = tweedie(&args)
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
         assert!(output.status.success());
         found.push(checkpoint(&out, 4));
     }
@@ -105,15 +142,31 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
     let dir = tempfile::tempdir().unwrap();
     let config = tiny(dir.path());
     let run = dir.path().join("run");
-    succeed(&["train", text(&config), "--out", text(&run), "--set", "train.steps=8"]);
+    succeed(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&run),
+        "--set",
+        "train.steps=8",
+    ]);
     for (scheme, step_size) in [("cas", "--eps-c=1.5"), ("als", "--eta=0.1")] {
         let draw = |name: &str, seeds: &str, batch: &str| {
             let out = dir.path().join(format!("{scheme}-{name}"));
             let seeds = format!("--seeds={seeds}");
             let batch = format!("--batch={batch}");
             let printed = succeed(&[
-                "sample", text(&run), "--sampler", scheme, step_size, "--steps=12", "--n-sigma=2",
-                &seeds, &batch, "--out", text(&out),
+                "sample",
+                text(&run),
+                "--sampler",
+                scheme,
+                step_size,
+                "--steps=12",
+                "--n-sigma=2",
+                &seeds,
+                &batch,
+                "--out",
+                text(&out),
             ]);
             assert!(printed.contains("samples a second"), "{printed}");
             out
@@ -155,13 +208,25 @@ fn vectors_train_sample_and_report_too() {
 #[test]
 fn levels_and_dry_run_print_what_they_promise() {
     let printed = succeed(&["levels", "digits"]);
-    for part in ["Technique 1", "Technique 2", "Technique 4", "[noise]", "sigma_max = 4.9"] {
+    for part in [
+        "Technique 1",
+        "Technique 2",
+        "Technique 4",
+        "[noise]",
+        "sigma_max = 4.9",
+    ] {
         assert!(printed.contains(part), "no {part} in {printed}");
     }
     let dir = tempfile::tempdir().unwrap();
     let config = tiny(dir.path());
     let printed = succeed(&["train", text(&config), "--dry-run"]);
-    for part in ["parameters", "memory", "a step", "sigma_max = 4.9", "block_out_channels"] {
+    for part in [
+        "parameters",
+        "memory",
+        "a step",
+        "sigma_max = 4.9",
+        "block_out_channels",
+    ] {
         assert!(printed.contains(part), "no {part} in {printed}");
     }
 }
@@ -179,15 +244,37 @@ fn mnist_trains() {
     let source = format!("data.source={}", text(&images));
     let config = root.join("examples/mnist.toml");
     succeed(&[
-        "train", text(&config), "--out", text(&out), "--set", &source, "--set", "train.steps=30",
-        "--set", "train.batch=16", "--set", "train.log_every=10", "--set", "train.samples_every=0",
-        "--set", "network.unet.block_out_channels=[16,16,16]", "--set", "train.schedule=constant",
-        "--set", "train.warmup=0",
+        "train",
+        text(&config),
+        "--out",
+        text(&out),
+        "--set",
+        &source,
+        "--set",
+        "train.steps=30",
+        "--set",
+        "train.batch=16",
+        "--set",
+        "train.log_every=10",
+        "--set",
+        "train.samples_every=0",
+        "--set",
+        "network.unet.block_out_channels=[16,16,16]",
+        "--set",
+        "train.schedule=constant",
+        "--set",
+        "train.warmup=0",
     ]);
     let losses: Vec<f64> = stats(&out)
         .iter()
         .map(|line| {
-            let loss = line.split("\"loss\":").nth(1).unwrap().split(',').next().unwrap();
+            let loss = line
+                .split("\"loss\":")
+                .nth(1)
+                .unwrap()
+                .split(',')
+                .next()
+                .unwrap();
             loss.parse().unwrap()
         })
         .collect();

@@ -71,7 +71,11 @@ pub enum Error {
 
 impl Error {
     /// A setting `name` whose `value` is refused for `reason`.
-    pub fn setting(name: impl Into<String>, value: impl ToString, reason: impl Into<String>) -> Self {
+    pub fn setting(
+        name: impl Into<String>,
+        value: impl ToString,
+        reason: impl Into<String>,
+    ) -> Self {
         Self::Setting {
             name: name.into(),
             value: value.to_string(),
@@ -90,6 +94,10 @@ impl Error {
     /// A closure for `map_err`: the system refused to `action` `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

@@ -2,6 +2,22 @@
 //!
 //! Data flows one way: noise levels -> denoiser -> sampler -> samples -> report. Samplers know
 //! nothing of networks, networks nothing of samplers; `run` ties them together for the program.
+//!
+//! ```
+//! use tweedie::noise::Levels;
+//! use tweedie::random::{NoiseSource, Stream};
+//! use tweedie::sample::{Cas, StepSize, run};
+//! use tweedie::score::GaussianMixture;
+//!
+//! // Any Denoiser will do: an analytic one, or a network.
+//! let law = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0])?;
+//! let levels = Levels::geometric(20.0, 0.01, 100)?;
+//! let mut cas = Cas::new(&levels, StepSize::EpsC(2.0))?;
+//! let source = NoiseSource::new(0, Stream::Sampling);
+//! let samples = run(&law, &mut cas, &source, &[0, 1, 2, 3], &mut ())?;
+//! assert_eq!((samples.denoised.len(), samples.calls), (4, 100));
+//! # Ok::<(), tweedie::Error>(())
+//! ```
 
 #![deny(missing_docs)]
 

@@ -6,7 +6,7 @@
 /// activations spends a large share of its time in the kernel. Call this once, at program
 /// start. It does nothing where the C library is not glibc.
 ///
-/// `benches/allocator.sh` measures what it gains; `TWEEDIE_ALLOCATOR=default` switches it off.
+/// `TWEEDIE_ALLOCATOR=default` in the environment switches it off, to measure what it gains.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

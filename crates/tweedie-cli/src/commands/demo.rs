@@ -23,11 +23,19 @@ pub fn run(args: &Demo) -> Result<()> {
     let session = Session::start(config, &args.out)?;
     super::train::train(&session, Some(LONGEST))?;
     println!("2. sampling with ALS and CAS, few steps and many, with and without the EDS");
-    let page = write_report(session.run_dir(), &ReportOptions::default(), &mut |_| ())?;
-    println!("3. done in {}. Look at the report:", duration(began.elapsed()));
+    let page = write_report(session.run_dir(), &ReportOptions::default(), &mut |what| {
+        println!("   {what}");
+    })?;
+    println!(
+        "3. done in {}. Look at the report:",
+        duration(began.elapsed())
+    );
     let page = std::path::absolute(&page).unwrap_or(page);
     println!("   {}", page.display());
-    println!("Next: tweedie sample {} --steps 32 --seeds 0-15", args.out.display());
+    println!(
+        "Next: tweedie sample {} --steps 32 --seeds 0-15",
+        args.out.display()
+    );
     Ok(())
 }
 
@@ -39,7 +47,10 @@ fn clear(args: &Demo) -> Result<()> {
         return Ok(());
     }
     RunDir::open(out).map_err(|_| {
-        Error::content(out, "is not empty and not a run; choose another folder with --out")
+        Error::content(
+            out,
+            "is not empty and not a run; choose another folder with --out",
+        )
     })?;
     std::fs::remove_dir_all(out).map_err(Error::io("replace", out))
 }

@@ -8,13 +8,23 @@ use crate::args::Levels;
 pub fn run(args: &Levels) -> Result<()> {
     // The same words as in a configuration, so that the same rules hold.
     let quoted = args.data.replace('\\', "\\\\").replace('"', "\\\"");
-    let changes: Vec<String> = args.set.iter().map(|change| format!("data.{change}")).collect();
+    let changes: Vec<String> = args
+        .set
+        .iter()
+        .map(|change| format!("data.{change}"))
+        .collect();
     let config = Config::parse(&format!("[data]\nsource = \"{quoted}\"\n"), &changes)
         .map_err(|reason| tweedie::Error::setting("--set", args.set.join(" "), reason))?;
     let data = tweedie::data::open(&config.data)?;
+    eprintln!("comparing {} items with each other", data.len());
     let report = tweedie::run::levels(&data, args.sigma_min, args.overlap)?;
 
-    println!("{}: {} items of shape {:?}", data.name(), data.len(), data.shape());
+    println!(
+        "{}: {} items of shape {:?}",
+        data.name(),
+        data.len(),
+        data.shape()
+    );
     for note in data.notes() {
         println!("  {note}");
     }
@@ -23,19 +33,30 @@ pub fn run(args: &Levels) -> Result<()> {
     println!();
     println!("Technique 1, sigma_1: the largest distance between two items");
     match (d.exact, d.standard_error) {
-        (true, _) => println!("  {:.4} (exact, {} pairs examined)", d.sigma_1, d.pairs_examined),
+        (true, _) => println!(
+            "  {:.4} (exact, {} pairs examined)",
+            d.sigma_1, d.pairs_examined
+        ),
         (false, error) => println!(
             "  {:.4} or a little more, at most {:.4} ({} pairs examined{})",
             d.sigma_1,
             d.upper_bound,
             d.pairs_examined,
-            error.map(|e| format!("; maxima of subsets vary by {e:.3}")).unwrap_or_default()
+            error
+                .map(|e| format!("; maxima of subsets vary by {e:.3}"))
+                .unwrap_or_default()
         ),
     }
     println!("  median distance {:.4}", d.median);
-    println!("Technique 2, L: levels whose neighbours overlap with probability {}", args.overlap);
+    println!(
+        "Technique 2, L: levels whose neighbours overlap with probability {}",
+        args.overlap
+    );
     match &report.count {
-        Some(count) => println!("  {} levels, a factor of {:.5} apart", count.levels, count.ratio),
+        Some(count) => println!(
+            "  {} levels, a factor of {:.5} apart",
+            count.levels, count.ratio
+        ),
         None => println!("  does not apply below 5 dimensions"),
     }
     println!("Technique 4, eps: the step size of annealed Langevin sampling");
@@ -69,5 +90,9 @@ fn values(data: &tweedie::data::Dataset) -> String {
 fn number(value: f64) -> String {
     let text = format!("{value:.12}");
     let text = text.trim_end_matches('0');
-    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
+    if text.ends_with('.') {
+        format!("{text}0")
+    } else {
+        text.to_owned()
+    }
 }

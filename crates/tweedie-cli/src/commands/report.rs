@@ -8,7 +8,10 @@ use crate::args::Report;
 pub fn run(args: &Report) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let steps = [args.steps[0], args.steps[1]];
-    let options = ReportOptions { steps, ..ReportOptions::default() };
+    let options = ReportOptions {
+        steps,
+        ..ReportOptions::default()
+    };
     let page = write_report(&run, &options, &mut |what| eprintln!("report: {what}"))?;
     println!("report: {}", page.display());
     Ok(())

@@ -12,7 +12,10 @@ pub fn run(args: &Sample) -> Result<()> {
     let model = Model::load(&run, args.checkpoint, sample.ema)?;
     // An impossible setting is refused before anything is computed or written.
     model.sampler(&sample)?;
-    let out = args.out.clone().unwrap_or_else(|| run.path().join("samples").join(name(&sample)));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| run.path().join("samples").join(name(&sample)));
 
     let mut progress = None;
     let mut draw = Draw::new(sample, args.seeds.clone());
@@ -63,7 +66,11 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> SampleConfig {
 /// A folder's name that tells the settings apart.
 fn name(sample: &SampleConfig) -> String {
     let mut name = format!("{}-{}", sample.sampler.name().to_lowercase(), sample.steps);
-    let parts = [("eta", sample.eta), ("eps_b", sample.eps_b), ("eps_c", sample.eps_c)];
+    let parts = [
+        ("eta", sample.eta),
+        ("eps_b", sample.eps_b),
+        ("eps_c", sample.eps_c),
+    ];
     for (key, value) in parts {
         if let Some(value) = value {
             name += &format!("-{key}{value}");

@@ -17,9 +17,10 @@ pub fn run(args: &Train) -> Result<()> {
     if args.dry_run {
         return dry_run(config);
     }
-    let folder = args.out.clone().unwrap_or_else(|| {
-        PathBuf::from("runs").join(args.config.file_stem().unwrap_or_default())
-    });
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("runs").join(args.config.file_stem().unwrap_or_default()));
     let session = match args.resume {
         true => Session::resume(config, &folder)?,
         false => Session::start(config, &folder)?,
@@ -39,13 +40,21 @@ pub fn train(session: &Session, stop_after: Option<Duration>) -> Result<u64> {
     let mut progress = None;
     let mut loss = f64::NAN;
     let step = session.train(stop_after, &mut |event| match event {
-        Event::Started { step, steps, parameters } => {
+        Event::Started {
+            step,
+            steps,
+            parameters,
+        } => {
             println!("network: {parameters} parameters; training from step {step} to {steps}");
             progress = Some(Progress::new("training", steps, step));
         }
         Event::Step(report) => {
             // A running mean: single batches jump.
-            loss = if loss.is_nan() { report.loss } else { 0.98 * loss + 0.02 * report.loss };
+            loss = if loss.is_nan() {
+                report.loss
+            } else {
+                0.98 * loss + 0.02 * report.loss
+            };
             if let Some(progress) = &mut progress {
                 progress.at(report.step + 1, || format!("loss {loss:.3}"));
             }
@@ -55,7 +64,10 @@ pub fn train(session: &Session, stop_after: Option<Duration>) -> Result<u64> {
     if let Some(progress) = progress {
         progress.finish();
     }
-    println!("trained to step {step}, loss {loss:.3}");
+    match loss.is_nan() {
+        true => println!("nothing to do: the run is already at step {step}"),
+        false => println!("trained to step {step}, loss {loss:.3}"),
+    }
     Ok(step)
 }
 

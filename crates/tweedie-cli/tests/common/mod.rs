@@ -33,7 +33,8 @@ steps = 6
 /// The program.
 pub fn tweedie(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tweedie"));
-    command.args(args);
+    // Help is wrapped to the terminal's width; there is none here.
+    command.args(args).env_remove("COLUMNS");
     command
 }
 
@@ -61,7 +62,10 @@ pub fn expect_error(output: &Output, args: &[&str], parts: &[&str]) {
     assert!(message.starts_with("error: "), "{args:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
     for part in parts {
-        assert!(message.contains(part), "{args:?}: no '{part}' in: {message}");
+        assert!(
+            message.contains(part),
+            "{args:?}: no '{part}' in: {message}"
+        );
     }
 }
 

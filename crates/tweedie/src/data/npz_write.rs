@@ -37,7 +37,8 @@ fn npz_bytes(descr: &str, shape: &[usize], count: usize, bytes: &[u8]) -> Result
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .large_file(bytes.len() >= 1 << 31);
-    zip.start_file("arr_0.npy", options).map_err(|e| failed(e.into()))?;
+    zip.start_file("arr_0.npy", options)
+        .map_err(|e| failed(e.into()))?;
     zip.write_all(&npy_header(descr, shape)).map_err(failed)?;
     zip.write_all(bytes).map_err(failed)?;
     Ok(zip.finish().map_err(|e| failed(e.into()))?.into_inner())

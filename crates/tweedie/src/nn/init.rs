@@ -30,7 +30,9 @@ impl Init {
         let p = self.number();
         let count: usize = shape.iter().product();
         let values = (0..count).map(|i| {
-            let u = self.source.uniform(p, (i >> 16) as u32, (i & 0xffff) as u32);
+            let u = self
+                .source
+                .uniform(p, (i >> 16) as u32, (i & 0xffff) as u32);
             ((2.0 * u - 1.0) * bound) as f32
         });
         self.parameter(shape, values.collect())

@@ -57,12 +57,7 @@ impl Mlp {
     ///
     /// # Errors
     /// When a hidden layer has no units.
-    pub fn new(
-        config: &MlpConfig,
-        dim: usize,
-        conditional: bool,
-        init: &mut Init,
-    ) -> Result<Self> {
+    pub fn new(config: &MlpConfig, dim: usize, conditional: bool, init: &mut Init) -> Result<Self> {
         if config.hidden.contains(&0) {
             let value = format!("{:?}", config.hidden);
             return Err(Error::setting(
@@ -75,7 +70,10 @@ impl Mlp {
         widths.extend(&config.hidden);
         widths.push(dim);
         Ok(Self {
-            layers: widths.windows(2).map(|w| Linear::new(w[0], w[1], init)).collect(),
+            layers: widths
+                .windows(2)
+                .map(|w| Linear::new(w[0], w[1], init))
+                .collect(),
             config: config.clone(),
             conditional,
         })

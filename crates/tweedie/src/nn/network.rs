@@ -60,7 +60,12 @@ impl Network {
     ///
     /// # Errors
     /// When the configuration names both kinds or neither, or does not fit the shape.
-    pub fn new(config: &NetworkConfig, shape: &[usize], seed: u64, device: &Device) -> Result<Self> {
+    pub fn new(
+        config: &NetworkConfig,
+        shape: &[usize],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let mut init = Init::new(seed, device);
         let dim = shape.iter().product();
         let body = match (&config.unet, &config.mlp) {
@@ -75,7 +80,11 @@ impl Network {
             }
             (None, Some(mlp)) => Body::Mlp(Mlp::new(mlp, dim, config.conditional, &mut init)?),
             (found, _) => {
-                let value = if found.is_some() { "unet and mlp" } else { "none" };
+                let value = if found.is_some() {
+                    "unet and mlp"
+                } else {
+                    "none"
+                };
                 let reason = "needs exactly one of the tables [network.unet] and [network.mlp]";
                 return Err(Error::setting("network", value, reason));
             }
@@ -110,7 +119,8 @@ impl Network {
                 // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the
                 // frequencies of a positional embedding are made for.
                 let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
-                unet.forward(x.reshape([n, *c, *h, *w]), &time).reshape([n, self.dim])
+                unet.forward(x.reshape([n, *c, *h, *w]), &time)
+                    .reshape([n, self.dim])
             }
             Body::Mlp(mlp) => mlp.forward(x, sigma),
         }

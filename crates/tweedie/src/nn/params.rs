@@ -116,7 +116,11 @@ impl ModuleMapper for Assign<'_> {
             Some(values) if values.len() == count => {
                 let data = TensorData::new(values.clone(), shape);
                 let new = Tensor::from_data(data, &tensor.device());
-                if tensor.is_autodiff() { new.require_grad() } else { new }
+                if tensor.is_autodiff() {
+                    new.require_grad()
+                } else {
+                    new
+                }
             }
             other => {
                 self.wrong.get_or_insert_with(|| Error::Shape {

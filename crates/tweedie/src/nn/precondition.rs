@@ -83,6 +83,9 @@ mod tests {
         // H = x + sigma^2 s, with s = F or F/sigma.
         let sigma = 3.0;
         assert_eq!(Preconditioning::Score.coefficients(sigma, 1.0).c_out, 9.0);
-        assert_eq!(Preconditioning::ScaledScore.coefficients(sigma, 1.0).c_out, 3.0);
+        assert_eq!(
+            Preconditioning::ScaledScore.coefficients(sigma, 1.0).c_out,
+            3.0
+        );
     }
 }

@@ -23,7 +23,11 @@ pub fn density(values: &[f64], range: (f64, f64), bins: usize) -> Vec<(f64, f64)
     }
     let scale = 1.0 / (values.len().max(1) as f64 * width);
     let centre = |i: usize| range.0 + (i as f64 + 0.5) * width;
-    counts.iter().enumerate().map(|(i, &n)| (centre(i), n as f64 * scale)).collect()
+    counts
+        .iter()
+        .enumerate()
+        .map(|(i, &n)| (centre(i), n as f64 * scale))
+        .collect()
 }
 
 #[cfg(test)]

@@ -235,7 +235,11 @@ impl Config {
     pub fn sigma_range(&self) -> Result<(f64, f64)> {
         let min = self.noise.sigma_min;
         if !(min > 0.0 && min.is_finite()) {
-            return Err(Error::setting("noise.sigma_min", min, "must be positive, like 0.01"));
+            return Err(Error::setting(
+                "noise.sigma_min",
+                min,
+                "must be positive, like 0.01",
+            ));
         }
         match self.noise.sigma_max {
             Some(max) if max > min && max.is_finite() => Ok((max, min)),
@@ -243,7 +247,11 @@ impl Config {
                 let reason = format!("must be finite and larger than noise.sigma_min = {min}");
                 Err(Error::setting("noise.sigma_max", max, reason))
             }
-            None => Err(Error::setting("noise.sigma_max", "missing", "is needed here")),
+            None => Err(Error::setting(
+                "noise.sigma_max",
+                "missing",
+                "is needed here",
+            )),
         }
     }
 
@@ -260,7 +268,9 @@ impl Config {
                     let reason = "geometric noise needs 2 levels or more";
                     return Err(Error::setting("noise.levels", levels, reason));
                 }
-                Ok(TrainingNoise::Discrete(Levels::geometric(max, min, levels)?))
+                Ok(TrainingNoise::Discrete(Levels::geometric(
+                    max, min, levels,
+                )?))
             }
             NoiseKind::LogUniform => Ok(TrainingNoise::LogUniform {
                 sigma_min: min,
@@ -302,7 +312,11 @@ fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, Strin
     };
     let absent = Value::String("(absent)".into());
     left.keys().chain(right.keys()).find_map(|key| {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         let of = |table: &Table| table.get(key).cloned().unwrap_or_else(|| absent.clone());
         difference(&path, &of(left), &of(right))
     })
@@ -321,7 +335,9 @@ fn set(table: &mut Table, change: &str) -> Result<(), String> {
     let last = keys.pop().unwrap_or_default();
     let mut table = table;
     for key in keys {
-        let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        let entry = table
+            .entry(key)
+            .or_insert_with(|| Value::Table(Table::new()));
         table = entry
             .as_table_mut()
             .ok_or_else(|| format!("--set {change}: {key} is a value, not a table"))?;
@@ -374,22 +390,39 @@ mod tests {
     fn an_unknown_key_is_named_with_what_is_accepted() {
         let text = format!("{SMALL}\n[train]\nstepps = 5\n");
         let error = Config::parse(&text, &[]).unwrap_err();
-        assert!(error.contains("stepps") && error.contains("`steps`"), "{error}");
+        assert!(
+            error.contains("stepps") && error.contains("`steps`"),
+            "{error}"
+        );
         assert!(error.contains("line 5") && !error.contains('\n'), "{error}");
         let error = Config::parse(SMALL, &["train.stepps=5".into()]).unwrap_err();
-        assert!(error.contains("stepps") && error.contains("`steps`"), "{error}");
+        assert!(
+            error.contains("stepps") && error.contains("`steps`"),
+            "{error}"
+        );
         let error = Config::parse(SMALL, &["noise.distribution=foo".into()]).unwrap_err();
-        assert!(error.contains("foo") && error.contains("`log-uniform`"), "{error}");
+        assert!(
+            error.contains("foo") && error.contains("`log-uniform`"),
+            "{error}"
+        );
     }
 
     #[test]
     fn changes_on_the_command_line_win() {
-        let changes = ["train.steps=7", "network.unet.block_out_channels=[32, 64]", "seed=3"];
+        let changes = [
+            "train.steps=7",
+            "network.unet.block_out_channels=[32, 64]",
+            "seed=3",
+        ];
         let changes: Vec<String> = changes.iter().map(|s| (*s).to_owned()).collect();
         let config = Config::parse(SMALL, &changes).unwrap();
         assert_eq!((config.train.steps, config.seed), (7, 3));
         assert_eq!(config.network.unet.unwrap().block_out_channels, [32, 64]);
-        assert!(Config::parse(SMALL, &["train".into()]).unwrap_err().contains("key.path=value"));
+        assert!(
+            Config::parse(SMALL, &["train".into()])
+                .unwrap_err()
+                .contains("key.path=value")
+        );
         assert!(Config::parse(SMALL, &["seed.x=1".into(), "seed=1".into()]).is_ok());
         let error = Config::parse("seed = 1", &["seed.x=1".into()]).unwrap_err();
         assert!(error.contains("not a table"), "{error}");
@@ -404,7 +437,10 @@ mod tests {
         assert_eq!(longer.first_difference(&stored), None);
         longer.network.conditional = false;
         let (key, new, old) = longer.first_difference(&stored).unwrap();
-        assert_eq!((key.as_str(), new.as_str(), old.as_str()), ("network.conditional", "false", "true"));
+        assert_eq!(
+            (key.as_str(), new.as_str(), old.as_str()),
+            ("network.conditional", "false", "true")
+        );
     }
 
     #[test]

@@ -172,8 +172,8 @@ impl RunDir {
     /// When the disk refuses.
     pub fn append(&self, line: &Line) -> Result<()> {
         let path = self.stats_path();
-        let mut text = serde_json::to_string(line)
-            .map_err(|e| Error::content(&path, e.to_string()))?;
+        let mut text =
+            serde_json::to_string(line).map_err(|e| Error::content(&path, e.to_string()))?;
         text.push('\n');
         fs::OpenOptions::new()
             .create(true)
@@ -193,7 +193,10 @@ impl RunDir {
             return Ok(Vec::new());
         }
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .map_while(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     /// Forgets the statistics of steps after `step`, which a resumed run makes again.

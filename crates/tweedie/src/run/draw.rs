@@ -80,12 +80,18 @@ impl Drawn {
 
     /// The samples as bytes 0 to 255, `[n, C, H, W]`.
     pub fn to_u8(&self, model: &Model) -> Vec<u8> {
-        self.values.iter().map(|&v| model.data.map.to_u8(v as f32)).collect()
+        self.values
+            .iter()
+            .map(|&v| model.data.map.to_u8(v as f32))
+            .collect()
     }
 
     /// The samples in the data's own units.
     pub fn to_raw(&self, model: &Model) -> Vec<f32> {
-        self.values.iter().map(|&v| model.data.map.to_raw(v) as f32).collect()
+        self.values
+            .iter()
+            .map(|&v| model.data.map.to_raw(v) as f32)
+            .collect()
     }
 }
 
@@ -107,7 +113,9 @@ impl Model {
         }
         let device = config.train.engine.device()?;
         let network = Network::new(&config.network, &data.shape, config.seed, &device)?;
-        let weights = run.checkpoints().weights(step, &network.parameters(), ema)?;
+        let weights = run
+            .checkpoints()
+            .weights(step, &network.parameters(), ema)?;
         let network = network.with_values(&weights)?;
         Ok(Self::new(&network, config, data, step))
     }
@@ -183,7 +191,13 @@ impl Model {
         let samples: Vec<u64> = seeds.collect();
         // One seed a sample: the source's own seed says nothing.
         let source = NoiseSource::new(0, Stream::Sampling);
-        crate::sample::run(&self.denoiser, sampler.as_mut(), &source, &samples, observer)
+        crate::sample::run(
+            &self.denoiser,
+            sampler.as_mut(),
+            &source,
+            &samples,
+            observer,
+        )
     }
 
     /// Draws samples batch by batch.
@@ -217,7 +231,11 @@ impl Model {
             let steps = self.sampler(&draw.sample)?.steps() as u64;
             before += n * steps;
             drawn.calls = samples.calls;
-            let chosen = if draw.sample.denoise { samples.denoised } else { samples.x };
+            let chosen = if draw.sample.denoise {
+                samples.denoised
+            } else {
+                samples.x
+            };
             drawn.values.extend(chosen);
             start = end;
         }

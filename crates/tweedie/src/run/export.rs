@@ -62,7 +62,9 @@ pub fn export(
 /// A histogram of numbers, or the first two coordinates of vectors.
 fn plot(values: &[f32], dim: usize) -> Result<crate::report::Picture> {
     if dim > 1 {
-        let points = values.chunks_exact(dim).map(|v| [f64::from(v[0]), f64::from(v[1])]);
+        let points = values
+            .chunks_exact(dim)
+            .map(|v| [f64::from(v[0]), f64::from(v[1])]);
         let cloud = Cloud::new("", points.collect::<Vec<_>>());
         return Scatter::new("Samples").cloud(cloud).png(600);
     }

@@ -54,7 +54,9 @@ pub fn levels(data: &Dataset, sigma_l: f64, c: f64) -> Result<LevelsReport> {
     };
     let number = super::config::level_count(sigma_1, sigma_l, data.dim())?;
     let grid = Levels::geometric(sigma_1, sigma_l, count.map_or(number, |c| c.levels))?;
-    let steps = [1, 3, 5].into_iter().map(|n| Ok((n, technique_4(&grid, n)?)));
+    let steps = [1, 3, 5]
+        .into_iter()
+        .map(|n| Ok((n, technique_4(&grid, n)?)));
     Ok(LevelsReport {
         distance,
         sigma_1,

@@ -147,7 +147,9 @@ impl Session {
                 on(Event::Logged(&line));
             }
             if save {
-                self.run.checkpoints().save(&trainer.checkpoint(), train.keep)?;
+                self.run
+                    .checkpoints()
+                    .save(&trainer.checkpoint(), train.keep)?;
                 on(Event::Saved(&self.run.checkpoints().path(step)));
             }
             let every = train.samples_every;
@@ -170,8 +172,14 @@ impl Session {
         };
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
         let drawn = model.draw(&Draw::new(self.config.sample.clone(), 0..GRID), &mut |_| ())?;
-        let path = self.run.path().join(format!("samples/step-{:09}.png", trainer.step()));
-        Grid::new([c, h, w]).columns(8).render(&drawn.to_u8(&model))?.save_png(&path)?;
+        let path = self
+            .run
+            .path()
+            .join(format!("samples/step-{:09}.png", trainer.step()));
+        Grid::new([c, h, w])
+            .columns(8)
+            .render(&drawn.to_u8(&model))?
+            .save_png(&path)?;
         Ok(Some(path))
     }
 
@@ -211,7 +219,10 @@ fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
 
 /// What the network's output means, in a resolved configuration.
 pub(super) fn parameterisation(config: &Config) -> (Preconditioning, f64) {
-    (config.network.preconditioning, config.network.sigma_data.unwrap_or(1.0))
+    (
+        config.network.preconditioning,
+        config.network.sigma_data.unwrap_or(1.0),
+    )
 }
 
 /// Means since the last line of statistics.

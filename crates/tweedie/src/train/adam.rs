@@ -88,13 +88,25 @@ impl Adam {
     /// Names the constant that is out of its range.
     pub fn new(config: AdamConfig, weights: &[Vec<f32>]) -> Result<Self> {
         if !(config.beta1 > -1.0 && config.beta1 < 1.0) {
-            return Err(Error::setting("train.betas[0]", config.beta1, "must lie in (-1, 1)"));
+            return Err(Error::setting(
+                "train.betas[0]",
+                config.beta1,
+                "must lie in (-1, 1)",
+            ));
         }
         if !(0.0..1.0).contains(&config.beta2) {
-            return Err(Error::setting("train.betas[1]", config.beta2, "must lie in [0, 1)"));
+            return Err(Error::setting(
+                "train.betas[1]",
+                config.beta2,
+                "must lie in [0, 1)",
+            ));
         }
         if !(config.epsilon > 0.0 && config.epsilon.is_finite()) {
-            return Err(Error::setting("train.adam_eps", config.epsilon, "must be positive"));
+            return Err(Error::setting(
+                "train.adam_eps",
+                config.epsilon,
+                "must be positive",
+            ));
         }
         let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         Ok(Self {
@@ -131,9 +143,15 @@ impl Adam {
         let t = (step + 1) as f64;
         let size = (rate / (1.0 - beta1.powf(t))) as f32;
         let root = (1.0 - beta2.powf(t)).sqrt() as f32;
-        let (beta1, beta2) = (beta1 as f32, beta2 as f32);
-        let (epsilon, scale, decay) = (epsilon as f32, gradient_scale as f32, decay as f32);
-        let states = self.first.iter_mut().zip(&mut self.second).zip(&mut self.ema);
+        // 1 - 0.999 loses four digits in f32, so the differences are formed in f64.
+        let (gain1, gain2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
+        let follow = (1.0 - decay) as f32;
+        let (epsilon, scale) = (epsilon as f32, gradient_scale as f32);
+        let states = self
+            .first
+            .iter_mut()
+            .zip(&mut self.second)
+            .zip(&mut self.ema);
         for ((weights, gradients), ((first, second), ema)) in
             weights.iter_mut().zip(gradients).zip(states)
         {
@@ -146,10 +164,10 @@ impl Adam {
                 .for_each(|((((weights, gradients), first), second), ema)| {
                     for i in 0..weights.len() {
                         let g = scale * gradients[i];
-                        first[i] += (1.0 - beta1) * (g - first[i]);
-                        second[i] += (1.0 - beta2) * (g * g - second[i]);
+                        first[i] += gain1 * (g - first[i]);
+                        second[i] += gain2 * (g * g - second[i]);
                         weights[i] -= size * first[i] / (second[i].sqrt() / root + epsilon);
-                        ema[i] += (1.0 - decay) * (weights[i] - ema[i]);
+                        ema[i] += follow * (weights[i] - ema[i]);
                     }
                 });
         }
@@ -158,8 +176,17 @@ impl Adam {
 
 /// The Euclidean norm of all gradients together.
 pub(super) fn global_norm(gradients: &[Vec<f32>]) -> f64 {
-    let squares = |chunk: &[f32]| chunk.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-    let sum: f64 = gradients.iter().flat_map(|g| g.chunks(CHUNK)).map(squares).sum();
+    let squares = |chunk: &[f32]| {
+        chunk
+            .iter()
+            .map(|&g| f64::from(g) * f64::from(g))
+            .sum::<f64>()
+    };
+    let sum: f64 = gradients
+        .iter()
+        .flat_map(|g| g.chunks(CHUNK))
+        .map(squares)
+        .sum();
     sum.sqrt()
 }
 
@@ -171,18 +198,41 @@ mod tests {
     #[test]
     fn follows_its_equations_also_with_a_negative_beta1() {
         let cases: [(f64, f64, [f64; 3]); 2] = [
-            (0.9, 0.999, [0.900_000_000_5, 0.800_412_228_691_792_7, 0.701_586_272_946_030_2]),
-            (-0.5, 0.9, [0.900_000_000_5, 0.815_672_596_590_069_7, 0.724_652_832_252_157_8]),
+            (
+                0.9,
+                0.999,
+                [
+                    0.900_000_000_5,
+                    0.800_412_228_691_792_7,
+                    0.701_586_272_946_030_2,
+                ],
+            ),
+            (
+                -0.5,
+                0.9,
+                [
+                    0.900_000_000_5,
+                    0.815_672_596_590_069_7,
+                    0.724_652_832_252_157_8,
+                ],
+            ),
         ];
         for (beta1, beta2, expected) in cases {
-            let config = AdamConfig { beta1, beta2, epsilon: 1e-8 };
+            let config = AdamConfig {
+                beta1,
+                beta2,
+                epsilon: 1e-8,
+            };
             let mut weights = vec![vec![1.0_f32]];
             let mut adam = Adam::new(config, &weights).unwrap();
             for (step, expected) in expected.into_iter().enumerate() {
                 let gradients = vec![vec![2.0 * weights[0][0]]];
                 adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64);
                 let found = f64::from(weights[0][0]);
-                assert!((found - expected).abs() < 1e-6, "{beta1} {step}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{beta1} {step}: {found} {expected}"
+                );
             }
         }
     }
@@ -191,7 +241,11 @@ mod tests {
     fn the_average_follows_its_recursion_and_warms_up() {
         assert_eq!(ema_decay(0.999, 0), 0.1);
         assert_eq!(ema_decay(0.999, 1_000_000), 0.999);
-        let config = AdamConfig { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        let config = AdamConfig {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        };
         let mut weights = vec![vec![1.0_f32; 3]];
         let mut adam = Adam::new(config, &weights).unwrap();
         let mut average = 1.0_f64;
@@ -206,11 +260,19 @@ mod tests {
 
     #[test]
     fn the_learning_rate_warms_up_and_falls() {
-        let rate = LearningRate { peak: 2.0, warmup: 4, schedule: Schedule::Cosine, steps: 104 };
+        let rate = LearningRate {
+            peak: 2.0,
+            warmup: 4,
+            schedule: Schedule::Cosine,
+            steps: 104,
+        };
         assert_eq!([rate.at(0), rate.at(3), rate.at(4)], [0.5, 2.0, 2.0]);
         assert!((rate.at(54) - 1.0).abs() < 1e-12);
         assert!(rate.at(104).abs() < 1e-12);
-        let constant = LearningRate { schedule: Schedule::Constant, ..rate };
+        let constant = LearningRate {
+            schedule: Schedule::Constant,
+            ..rate
+        };
         assert_eq!(constant.at(1000), 2.0);
     }
 
@@ -218,8 +280,17 @@ mod tests {
     fn constants_out_of_range_are_refused() {
         let weights = [vec![0.0]];
         for (beta1, beta2) in [(1.0, 0.9), (-1.0, 0.9), (0.0, 1.0), (f64::NAN, 0.9)] {
-            let config = AdamConfig { beta1, beta2, epsilon: 1e-8 };
-            assert!(Adam::new(config, &weights).unwrap_err().to_string().contains("betas"));
+            let config = AdamConfig {
+                beta1,
+                beta2,
+                epsilon: 1e-8,
+            };
+            assert!(
+                Adam::new(config, &weights)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("betas")
+            );
         }
     }
 }

@@ -112,12 +112,21 @@ impl Checkpoints {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let raw: Vec<&[f32]> = checkpoint.weights.iter().map(|p| &p.values[..]).collect();
         let ema: Vec<&[f32]> = checkpoint.ema.iter().map(|v| &v[..]).collect();
-        let moments: Vec<&[f32]> =
-            checkpoint.first.iter().chain(&checkpoint.second).map(|v| &v[..]).collect();
+        let moments: Vec<&[f32]> = checkpoint
+            .first
+            .iter()
+            .chain(&checkpoint.second)
+            .map(|v| &v[..])
+            .collect();
         write_tensors(&folder.join(MODEL), &checkpoint.weights, &[""], &raw)?;
         write_tensors(&folder.join(EMA), &checkpoint.weights, &[""], &ema)?;
         let prefixes = ["first.", "second."];
-        write_tensors(&folder.join(OPTIMIZER), &checkpoint.weights, &prefixes, &moments)?;
+        write_tensors(
+            &folder.join(OPTIMIZER),
+            &checkpoint.weights,
+            &prefixes,
+            &moments,
+        )?;
         let state = State {
             format: 1,
             step: checkpoint.step,
@@ -178,9 +187,11 @@ fn write_tensors(
         .iter()
         .map(|values| values.iter().flat_map(|v| v.to_le_bytes()).collect())
         .collect();
-    let names = prefixes
-        .iter()
-        .flat_map(|prefix| parameters.iter().map(move |p| (format!("{prefix}{}", p.name), p)));
+    let names = prefixes.iter().flat_map(|prefix| {
+        parameters
+            .iter()
+            .map(move |p| (format!("{prefix}{}", p.name), p))
+    });
     let mut views = Vec::new();
     for ((name, parameter), bytes) in names.zip(&bytes) {
         let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes)
@@ -203,7 +214,11 @@ fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec
         let advice = "it belongs to another network; use the configuration it was trained with";
         Error::content(path, format!("{reason}: {advice}"))
     };
-    let expected = file.names().iter().filter(|name| name.starts_with(prefix)).count();
+    let expected = file
+        .names()
+        .iter()
+        .filter(|name| name.starts_with(prefix))
+        .count();
     if expected != like.len() {
         return Err(stranger(format!(
             "holds {expected} tensors where the network has {}",
@@ -213,7 +228,9 @@ fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec
     like.iter()
         .map(|parameter| {
             let name = format!("{prefix}{}", parameter.name);
-            let view = file.tensor(&name).map_err(|_| stranger(format!("lacks {name}")))?;
+            let view = file
+                .tensor(&name)
+                .map_err(|_| stranger(format!("lacks {name}")))?;
             if view.shape() != parameter.shape || view.dtype() != Dtype::F32 {
                 return Err(stranger(format!(
                     "{name} is {:?} {:?} where the network has F32 {:?}",
@@ -223,7 +240,9 @@ fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec
                 )));
             }
             let words = view.data().chunks_exact(4);
-            Ok(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+            Ok(words
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect())
         })
         .collect()
 }
@@ -236,11 +255,16 @@ mod tests {
         let parameter = |name: &str, shape: &[usize]| Parameter {
             name: name.into(),
             shape: shape.to_vec(),
-            values: (0..shape.iter().product()).map(|i: usize| i as f32 + 0.1).collect(),
+            values: (0..shape.iter().product())
+                .map(|i: usize| i as f32 + 0.1)
+                .collect(),
         };
         let weights = vec![parameter("a.weight", &[2, 3]), parameter("a.bias", &[2])];
         let array = |offset: f32| -> Vec<Vec<f32>> {
-            weights.iter().map(|p| p.values.iter().map(|v| v + offset).collect()).collect()
+            weights
+                .iter()
+                .map(|p| p.values.iter().map(|v| v + offset).collect())
+                .collect()
         };
         Checkpoint {
             step,
@@ -262,7 +286,10 @@ mod tests {
         assert_eq!(checkpoints.steps(), [20, 30]);
         let like = example(0).weights;
         assert_eq!(checkpoints.load(30, &like).unwrap(), example(30));
-        assert_eq!(checkpoints.weights(20, &like, true).unwrap(), example(0).ema);
+        assert_eq!(
+            checkpoints.weights(20, &like, true).unwrap(),
+            example(0).ema
+        );
     }
 
     #[test]
@@ -273,16 +300,25 @@ mod tests {
         let mut other = example(0).weights;
         other[0].shape = vec![3, 2];
         let error = checkpoints.load(5, &other).unwrap_err().to_string();
-        assert!(error.contains("a.weight") && error.contains("another network"), "{error}");
+        assert!(
+            error.contains("a.weight") && error.contains("another network"),
+            "{error}"
+        );
         other.pop();
         let error = checkpoints.load(5, &other).unwrap_err().to_string();
-        assert!(error.contains("holds 2 tensors where the network has 1"), "{error}");
+        assert!(
+            error.contains("holds 2 tensors where the network has 1"),
+            "{error}"
+        );
 
         let ema = checkpoints.path(5).join(EMA);
         let bytes = fs::read(&ema).unwrap();
         for length in [0, 5, bytes.len() / 2, bytes.len() - 1] {
             fs::write(&ema, &bytes[..length]).unwrap();
-            let error = checkpoints.load(5, &example(0).weights).unwrap_err().to_string();
+            let error = checkpoints
+                .load(5, &example(0).weights)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("ema.safetensors"), "{error}");
         }
     }

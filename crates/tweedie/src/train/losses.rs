@@ -36,7 +36,11 @@ impl Losses {
     /// Adds one example.
     pub fn add(&mut self, sigma: f64, loss: f64) {
         let width = (self.sigma_max / self.sigma_min).ln();
-        let place = if width > 0.0 { (sigma / self.sigma_min).ln() / width } else { 0.0 };
+        let place = if width > 0.0 {
+            (sigma / self.sigma_min).ln() / width
+        } else {
+            0.0
+        };
         // The cast saturates: below the range is bin 0.
         let bin = ((place * self.sums.len() as f64) as usize).min(self.sums.len() - 1);
         self.sums[bin] += loss;

@@ -60,7 +60,11 @@ impl Objective {
     ///
     /// # Errors
     /// When the exponent is not finite or `sigma_data` not positive.
-    pub fn new(loss: &LossConfig, preconditioning: Preconditioning, sigma_data: f64) -> Result<Self> {
+    pub fn new(
+        loss: &LossConfig,
+        preconditioning: Preconditioning,
+        sigma_data: f64,
+    ) -> Result<Self> {
         if !loss.power.is_finite() {
             let reason = "must be a finite number; the papers use 2";
             return Err(Error::setting("loss.power", loss.power, reason));
@@ -113,7 +117,10 @@ mod tests {
 
     /// 1/2 ||gain F + offset||^2 for a raw output F.
     fn loss(gain: f32, offset: &[f32], raw: &[f32]) -> f64 {
-        let squares = offset.iter().zip(raw).map(|(&o, &f)| f64::from(gain * f + o).powi(2));
+        let squares = offset
+            .iter()
+            .zip(raw)
+            .map(|(&o, &f)| f64::from(gain * f + o).powi(2));
         0.5 * squares.sum::<f64>()
     }
 
@@ -132,10 +139,16 @@ mod tests {
         let (x, z, sigma) = ([0.3_f32, -0.8], [1.2_f32, 0.4], 0.7);
         let h = [0.1, -0.5];
         for weighting in [Weighting::Sigma, Weighting::Edm] {
-            let config = LossConfig { weighting, power: 2.0 };
+            let config = LossConfig {
+                weighting,
+                power: 2.0,
+            };
             let mut found = Vec::new();
-            for form in [Preconditioning::Score, Preconditioning::ScaledScore, Preconditioning::Edm]
-            {
+            for form in [
+                Preconditioning::Score,
+                Preconditioning::ScaledScore,
+                Preconditioning::Edm,
+            ] {
                 let objective = Objective::new(&config, form, 0.5).unwrap();
                 let c = form.coefficients(sigma, 0.5);
                 let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);

@@ -96,10 +96,18 @@ impl TrainConfig {
             return Err(Error::setting("train.steps", self.steps, reason));
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return Err(Error::setting("train.lr", self.lr, "must be positive, for example 1e-4"));
+            return Err(Error::setting(
+                "train.lr",
+                self.lr,
+                "must be positive, for example 1e-4",
+            ));
         }
         if !(self.clip >= 0.0 && self.clip.is_finite()) {
-            return Err(Error::setting("train.clip", self.clip, "must be 0 (off) or positive"));
+            return Err(Error::setting(
+                "train.clip",
+                self.clip,
+                "must be 0 (off) or positive",
+            ));
         }
         if !(0.0..1.0).contains(&self.ema) {
             return Err(Error::setting("train.ema", self.ema, "must lie in [0, 1)"));
@@ -261,8 +269,12 @@ impl<'a> Trainer<'a> {
         let offset = Tensor::<2>::from_data(TensorData::new(batch.offset, [n, dim]), &device);
         let each = (raw * gain + offset).square().sum_dim(1) * 0.5;
         let losses = params::to_vec(each.clone().inner());
-        let examples: Vec<(f64, f64)> =
-            batch.sigma.iter().copied().zip(losses.iter().map(|&l| f64::from(l))).collect();
+        let examples: Vec<(f64, f64)> = batch
+            .sigma
+            .iter()
+            .copied()
+            .zip(losses.iter().map(|&l| f64::from(l)))
+            .collect();
         if let Some(&(sigma, _)) = examples.iter().find(|(_, loss)| !loss.is_finite()) {
             return Err(self.diverged(sigma));
         }
@@ -274,10 +286,15 @@ impl<'a> Trainer<'a> {
             return Err(self.diverged(examples.first().map_or(f64::NAN, |e| e.0)));
         }
         let clipped = self.config.clip > 0.0 && norm > self.config.clip;
-        let scale = if clipped { self.config.clip / norm } else { 1.0 };
+        let scale = if clipped {
+            self.config.clip / norm
+        } else {
+            1.0
+        };
         let rate = self.rate();
         let decay = ema_decay(self.config.ema, self.step);
-        self.adam.update(&mut self.weights, &gradients, scale, rate, decay, self.step);
+        self.adam
+            .update(&mut self.weights, &gradients, scale, rate, decay, self.step);
         self.network = self.network.with_values(&self.weights)?;
         self.step += 1;
         Ok(StepReport {
@@ -326,10 +343,14 @@ impl<'a> Trainer<'a> {
                 mirror(&mut x, self.data.shape());
             }
             self.random.examples.fill_normal(k, step, &mut z);
-            let sigma = self.noise.sigma(self.random.examples.uniform(k, step, LEVEL_DRAW));
+            let sigma = self
+                .noise
+                .sigma(self.random.examples.uniform(k, step, LEVEL_DRAW));
             let place = slot * dim..(slot + 1) * dim;
             let (input, offset) = (&mut batch.input[place.clone()], &mut batch.offset[place]);
-            batch.gain.push(self.objective.example(&x, &z, sigma, input, offset));
+            batch
+                .gain
+                .push(self.objective.example(&x, &z, sigma, input, offset));
             batch.sigma.push(sigma);
         }
         batch

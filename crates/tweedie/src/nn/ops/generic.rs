@@ -1,11 +1,11 @@
 //! The operations composed of burn's own: right on every engine, fast on GPUs.
 
-use burn::tensor::Tensor;
-use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, activation, module};
 
-use super::Padding;
+use super::flex::Padding;
 
+/// As [`super::flex::conv2d`].
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -32,12 +32,14 @@ pub fn conv2d(
     }
 }
 
+/// As [`super::flex::group_norm`].
 pub fn group_norm(
     x: Tensor<4>,
     weight: Tensor<1>,
     bias: Tensor<1>,
     groups: usize,
     epsilon: f64,
+    silu: bool,
 ) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     let x = x.reshape([n, h * w, groups, c / groups]);
@@ -45,9 +47,11 @@ pub fn group_norm(
     let centred = x - mean;
     let variance = centred.clone().square().mean_dim(1).mean_dim(3);
     let x = (centred / (variance + epsilon).sqrt()).reshape([n, h, w, c]);
-    x * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c])
+    let y = x * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c]);
+    if silu { activation::silu(y) } else { y }
 }
 
+/// As [`super::flex::upsample_2x`].
 pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     let options = InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0; 2]);
     channels_last(module::interpolate(channels_first(x), options))

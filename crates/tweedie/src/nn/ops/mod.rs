@@ -43,13 +43,14 @@ pub fn group_norm(
     epsilon: f64,
     then: Activation,
 ) -> Tensor<4> {
-    if !flex::is_flex(&x.device()) {
-        return activate(generic::group_norm(x, weight, bias, groups, epsilon), then);
-    }
+    let on = match flex::is_flex(&x.device()) {
+        true => flex::group_norm,
+        false => generic::group_norm,
+    };
     // SiLU is part of the kernel's pass; anything else follows it.
     match then {
-        Activation::Silu => flex::group_norm(x, weight, bias, groups, epsilon, true),
-        then => activate(flex::group_norm(x, weight, bias, groups, epsilon, false), then),
+        Activation::Silu => on(x, weight, bias, groups, epsilon, true),
+        then => activate(on(x, weight, bias, groups, epsilon, false), then),
     }
 }
 

@@ -122,15 +122,21 @@ impl UpBlock {
         let layers = config.layers_per_block + 1;
         for j in 0..layers {
             let arriving = if j == 0 { shape.inputs } else { shape.outputs };
-            let skip = if j + 1 == layers { shallower } else { shape.outputs };
+            let skip = if j + 1 == layers {
+                shallower
+            } else {
+                shape.outputs
+            };
             let inputs = arriving + skip;
             resnets.push(ResnetBlock::new(ResnetConfig { inputs, ..shape }, init));
             if config.attends_up(i) {
                 attentions.push(Attention::new(attention(config, shape), init));
             }
         }
-        let upsamplers =
-            (!is_last).then(|| Upsample::new(shape.outputs, init)).into_iter().collect();
+        let upsamplers = (!is_last)
+            .then(|| Upsample::new(shape.outputs, init))
+            .into_iter()
+            .collect();
         Self {
             resnets,
             attentions,

@@ -94,7 +94,10 @@ impl UNetConfig {
 
     /// Heads of an attention layer over `channels`.
     pub fn heads(&self, channels: usize) -> usize {
-        channels.checked_div(self.attention_head_dim).unwrap_or(1).max(1)
+        channels
+            .checked_div(self.attention_head_dim)
+            .unwrap_or(1)
+            .max(1)
     }
 
     /// Checks that the settings agree with each other and with images of `shape` `[C, H, W]`.
@@ -104,7 +107,11 @@ impl UNetConfig {
     pub fn validate(&self, shape: [usize; 3]) -> Result<()> {
         let widths = &self.block_out_channels;
         let refuse = |name: &str, value: String, reason: String| {
-            Err(Error::setting(format!("network.unet.{name}"), value, reason))
+            Err(Error::setting(
+                format!("network.unet.{name}"),
+                value,
+                reason,
+            ))
         };
         if widths.is_empty() || widths.contains(&0) {
             let reason = "needs at least one resolution, each with one channel or more";
@@ -135,10 +142,15 @@ impl UNetConfig {
             }
         }
         for &c in widths {
-            if c % self.heads(c) != 0 || (self.attention_head_dim > 0 && c % self.attention_head_dim != 0)
+            if c % self.heads(c) != 0
+                || (self.attention_head_dim > 0 && c % self.attention_head_dim != 0)
             {
                 let reason = format!("must divide the number of channels {c}, or be 0");
-                return refuse("attention_head_dim", self.attention_head_dim.to_string(), reason);
+                return refuse(
+                    "attention_head_dim",
+                    self.attention_head_dim.to_string(),
+                    reason,
+                );
             }
         }
         if self.downsample_padding > 1 {

@@ -59,7 +59,13 @@ impl UNet2d {
         let mut inputs = first;
         for (i, &outputs) in widths.iter().enumerate() {
             let is_last = i + 1 == widths.len();
-            down_blocks.push(DownBlock::new(config, i, resnet(inputs, outputs), is_last, init));
+            down_blocks.push(DownBlock::new(
+                config,
+                i,
+                resnet(inputs, outputs),
+                is_last,
+                init,
+            ));
             inputs = outputs;
         }
         let mid_block = MidBlock::new(config, resnet(last, last), init);
@@ -111,6 +117,9 @@ impl UNet2d {
         let features = positional_embedding(time, width, c.freq_shift, c.flip_sin_to_cos);
         let data = burn::tensor::TensorData::new(features, [time.len(), width]);
         let features = Tensor::from_data(data, &x.device());
-        Some(crate::nn::ops::activate(embed.forward(features), Activation::Silu))
+        Some(crate::nn::ops::activate(
+            embed.forward(features),
+            Activation::Silu,
+        ))
     }
 }

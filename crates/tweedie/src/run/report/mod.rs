@@ -54,7 +54,12 @@ pub fn write_report(
     on: &mut dyn FnMut(&str),
 ) -> Result<PathBuf> {
     let model = Model::load(run, None, true)?;
-    let name = run.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = run
+        .path()
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let lead = format!(
         "A score network after {} steps on {} ({} items).",
         model.step(),
@@ -68,6 +73,10 @@ pub fn write_report(
         model,
         options: options.clone(),
     };
+    if report.data.is_none() {
+        let text = "The data is no longer where the configuration says, so it is not shown.";
+        report.page = report.page.paragraph(text);
+    }
     on("samples");
     report = samples::section(report)?;
     on("losses");
@@ -76,7 +85,10 @@ pub fn write_report(
     report = noise::section(report)?;
     on("trajectories");
     report = trajectories::section(report)?;
-    report.page = report.page.section("Configuration").code(&report.model.config().to_toml());
+    report.page = report
+        .page
+        .section("Configuration")
+        .code(&report.model.config().to_toml());
     let path = run.path().join("report/index.html");
     report.page.save(&path)?;
     Ok(path)
@@ -89,7 +101,13 @@ impl Report<'_> {
     }
 
     /// Puts a picture on the page and beside it.
-    fn picture(mut self, name: &str, picture: &Picture, caption: &str, pixels: bool) -> Result<Self> {
+    fn picture(
+        mut self,
+        name: &str,
+        picture: &Picture,
+        caption: &str,
+        pixels: bool,
+    ) -> Result<Self> {
         picture.save_png(self.run.path().join(format!("report/{name}.png")))?;
         self.page = match pixels {
             true => self.page.figure_pixels(picture, caption, caption)?,

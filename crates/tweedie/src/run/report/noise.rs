@@ -36,5 +36,7 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
         chart = chart.series(Series::line(label, measured));
     }
     let picture = chart.png(CHART.0, CHART.1)?;
-    report.heading("Noise", TEXT).picture("noise", &picture, "Measured and scheduled noise.", false)
+    report
+        .heading("Noise", TEXT)
+        .picture("noise", &picture, "Measured and scheduled noise.", false)
 }

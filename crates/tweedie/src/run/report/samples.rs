@@ -16,7 +16,14 @@ struct Row {
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     let shape = report.model.data().shape.clone();
-    let rows = draw(&report, if shape.len() == 3 { report.options.columns } else { 2000 })?;
+    let rows = draw(
+        &report,
+        if shape.len() == 3 {
+            report.options.columns
+        } else {
+            2000
+        },
+    )?;
     let picture = match shape[..] {
         [c, h, w] => images(&report, [c, h, w], &rows)?,
         [1] => histogram(&report, &rows)?,
@@ -59,7 +66,10 @@ fn images(report: &Report<'_>, shape: [usize; 3], rows: &[Row]) -> Result<Pictur
     for row in rows {
         bytes.extend(row.values.iter().map(|&v| map.to_u8(v as f32)));
         // A data set smaller than a row leaves the rest of it empty.
-        bytes.resize(bytes.len().next_multiple_of(dim * report.options.columns), 0);
+        bytes.resize(
+            bytes.len().next_multiple_of(dim * report.options.columns),
+            0,
+        );
     }
     Grid::new(shape)
         .columns(report.options.columns)
@@ -70,13 +80,19 @@ fn images(report: &Report<'_>, shape: [usize; 3], rows: &[Row]) -> Result<Pictur
 fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     const BINS: usize = 60;
     let map = &report.model.data().map;
-    let all = rows.iter().flat_map(|row| &row.values).map(|&v| map.to_raw(v));
+    let all = rows
+        .iter()
+        .flat_map(|row| &row.values)
+        .map(|&v| map.to_raw(v));
     let range = extent(all);
     let mut chart = Chart::new("Density of data and samples")
         .x(Axis::linear("value"))
         .y(Axis::linear("density"));
     // The last states sit on top of their EDS in a line chart; the EDS is what is delivered.
-    for row in rows.iter().filter(|row| row.label == "data" || row.label.ends_with("EDS")) {
+    for row in rows
+        .iter()
+        .filter(|row| row.label == "data" || row.label.ends_with("EDS"))
+    {
         let values: Vec<f64> = row.values.iter().map(|&v| map.to_raw(v)).collect();
         let points = density(&values, range, BINS);
         chart = chart.series(match row.label.as_str() {
@@ -91,12 +107,18 @@ fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
 fn scatter(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     let (map, dim) = (&report.model.data().map, report.model.data().shape[0]);
     let cloud = |row: &Row| {
-        let points = row.values.chunks_exact(dim).map(|v| [map.to_raw(v[0]), map.to_raw(v[1])]);
+        let points = row
+            .values
+            .chunks_exact(dim)
+            .map(|v| [map.to_raw(v[0]), map.to_raw(v[1])]);
         Cloud::new(&row.label, points.collect::<Vec<_>>())
     };
     // One frame for all panels, a little wider than the data.
     let reach = rows.first().map_or(1.0, |row| {
-        row.values.iter().map(|&v| map.to_raw(v).abs()).fold(0.0, f64::max)
+        row.values
+            .iter()
+            .map(|&v| map.to_raw(v).abs())
+            .fold(0.0, f64::max)
     });
     // A line a scheme: the data, the last states, their EDS.
     let (data, schemes) = match rows {

@@ -28,7 +28,10 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
         bins.filter_map(|(bin, level)| {
             let parts = lines.iter().filter_map(|line| line.levels.get(bin));
             let (sum, count) = parts.fold((0.0, 0), |(sum, count), level| {
-                (sum + level.loss.unwrap_or(0.0) * level.count as f64, count + level.count)
+                (
+                    sum + level.loss.unwrap_or(0.0) * level.count as f64,
+                    count + level.count,
+                )
             });
             (count > 0).then(|| (level.sigma, sum / count as f64))
         })

@@ -52,7 +52,9 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
     let columns = report.options.columns.min(sample.steps);
     let last = sample.steps.saturating_sub(1);
     let mut film = Film {
-        steps: (0..columns).map(|i| i * last / columns.saturating_sub(1).max(1)).collect(),
+        steps: (0..columns)
+            .map(|i| i * last / columns.saturating_sub(1).max(1))
+            .collect(),
         frames: Vec::new(),
     };
     report.model.run(sample, 0..FOLLOWED as u64, &mut film)?;
@@ -61,20 +63,29 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
     let mut labels = Vec::new();
     for k in 0..FOLLOWED {
         for denoised in [false, true] {
-            labels.push(if denoised { format!("seed {k} EDS") } else { format!("seed {k}") });
+            labels.push(if denoised {
+                format!("seed {k} EDS")
+            } else {
+                format!("seed {k}")
+            });
             for (x, h) in &film.frames {
                 let values = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
                 bytes.extend(values.iter().map(|&v| map.to_u8(v as f32)));
             }
         }
     }
-    Grid::new(shape).columns(film.frames.len()).row_labels(labels).render(&bytes)
+    Grid::new(shape)
+        .columns(film.frames.len())
+        .row_labels(labels)
+        .render(&bytes)
 }
 
 fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Picture> {
     let followed = 2 * FOLLOWED;
     let mut trajectory = Trajectory::new((0..followed).collect());
-    report.model.run(sample, 0..followed as u64, &mut trajectory)?;
+    report
+        .model
+        .run(sample, 0..followed as u64, &mut trajectory)?;
     let map = &report.model.data().map;
     let value = |step: usize, k: usize, d: usize| {
         map.to_raw(trajectory.points()[(step * followed + k) * dim + d])
@@ -90,14 +101,19 @@ fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Pictu
         }
         return chart.png(CHART.0, CHART.1);
     }
-    let path = |k| (0..steps).map(|step| [value(step, k, 0), value(step, k, 1)]).collect();
+    let path = |k| {
+        (0..steps)
+            .map(|step| [value(step, k, 0), value(step, k, 1)])
+            .collect()
+    };
     let paths: Vec<Vec<[f64; 2]>> = (0..followed).map(path).collect();
     let end = |k: usize| {
         let last = &paths[k][steps - 1];
         last[0].abs().max(last[1].abs())
     };
     let reach = (0..followed).map(end).fold(1e-9, f64::max);
-    let whole = Scatter::new("The whole way").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
+    let whole =
+        Scatter::new("The whole way").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
     let near = Scatter::new("Close to the data")
         .cloud(Cloud::new("", Vec::new()).paths(paths))
         .range(-1.3 * reach, 1.3 * reach);

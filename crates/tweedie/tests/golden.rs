@@ -1,0 +1,235 @@
+//! The U-Net is diffusers' UNet2DModel: the same parameters, outputs and gradients. Adam is
+//! torch.optim.Adam. The files in `golden/` come from `scripts/golden-unet.py`, which says which
+//! versions of PyTorch and diffusers wrote them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use tweedie::engine::Engine;
+use tweedie::nn::init::Init;
+use tweedie::nn::params::{assign, collect, gradients, to_vec};
+use tweedie::nn::unet::{UNet2d, UNetConfig};
+use tweedie::train::{Adam, AdamConfig};
+
+/// Of an output, relative to the largest.
+const OUTPUT: f64 = 1e-5;
+/// Of a gradient, relative to the parameter's largest.
+const GRADIENT: f64 = 1e-4;
+/// A gradient below this part of the network's largest counts as zero: that of `to_k.bias` is
+/// zero, since the softmax does not see what is added to all its inputs.
+const NEGLIGIBLE: f64 = 1e-4;
+
+fn read(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+fn floats(view: &TensorView) -> Vec<f32> {
+    assert_eq!(view.dtype(), Dtype::F32);
+    let words = view.data().chunks_exact(4);
+    words
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+fn doubles(view: &TensorView) -> Vec<f64> {
+    assert_eq!(view.dtype(), Dtype::F64);
+    let words = view.data().chunks_exact(8);
+    words
+        .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+fn largest(values: &[f32]) -> f64 {
+    values
+        .iter()
+        .fold(0.0, |max, &value| f64::max(max, value.abs().into()))
+}
+
+/// The largest difference; NaN is infinitely far away.
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let pairs = found.iter().zip(expected);
+    pairs.fold(0.0, |max, (&found, &expected)| {
+        let apart = (f64::from(found) - f64::from(expected)).abs();
+        if apart <= max || apart > max {
+            apart.max(max)
+        } else {
+            f64::INFINITY
+        }
+    })
+}
+
+/// One file of the script: a network of diffusers and what it computed.
+struct Golden {
+    config: UNetConfig,
+    shape: [usize; 3],
+    /// Names to shapes and values.
+    weights: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    gradients: BTreeMap<String, Vec<f32>>,
+    x: Vec<f32>,
+    time: Vec<f64>,
+    y: Vec<f32>,
+}
+
+impl Golden {
+    fn read(name: &str) -> Self {
+        let bytes = read(name);
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let config = &header.metadata().as_ref().unwrap()["config"];
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let get = |name: &str| floats(&file.tensor(name).unwrap());
+        let mut weights = BTreeMap::new();
+        let mut gradients = BTreeMap::new();
+        for (name, view) in file.iter() {
+            if let Some(name) = name.strip_prefix("golden.grad.") {
+                gradients.insert(name.to_owned(), floats(&view));
+            } else if !name.starts_with("golden.") {
+                weights.insert(name.to_owned(), (view.shape().to_vec(), floats(&view)));
+            }
+        }
+        Self {
+            config: serde_json::from_str(config).unwrap(),
+            shape: file.tensor("golden.x").unwrap().shape()[1..]
+                .try_into()
+                .unwrap(),
+            weights,
+            gradients,
+            x: get("golden.x"),
+            time: get("golden.t").into_iter().map(f64::from).collect(),
+            y: get("golden.y"),
+        }
+    }
+
+    /// Our network with the file's weights.
+    fn network(&self, device: &Device) -> UNet2d {
+        let mut init = Init::new(1, device);
+        let network = UNet2d::new(&self.config, self.shape, true, &mut init).unwrap();
+        let parameters = collect(&network);
+        let ours: BTreeMap<_, _> = parameters.iter().map(|p| (&p.name, &p.shape)).collect();
+        let theirs: BTreeMap<_, _> = self.weights.iter().map(|(n, (s, _))| (n, s)).collect();
+        assert_eq!(ours, theirs);
+        let values: Vec<_> = parameters
+            .iter()
+            .map(|p| self.weights[&p.name].1.clone())
+            .collect();
+        assign(network, &values).unwrap()
+    }
+
+    /// The images from number `first` on, and their times.
+    fn input(&self, first: usize, device: &Device) -> (Tensor<4>, &[f64]) {
+        let [c, h, w] = self.shape;
+        let time = &self.time[first..];
+        let x = self.x[first * c * h * w..].to_vec();
+        let data = TensorData::new(x, [time.len(), c, h, w]);
+        (Tensor::from_data(data, device), time)
+    }
+}
+
+fn check_outputs_and_gradients(name: &str) {
+    let golden = Golden::read(name);
+    let plain = Engine::Flex.device().unwrap();
+    let tracked = plain.clone().autodiff();
+    for device in [&plain, &tracked] {
+        let network = golden.network(device);
+        let (x, time) = golden.input(0, device);
+        let y = network.forward(x, time);
+        let error = distance(&to_vec(y.clone()), &golden.y) / largest(&golden.y);
+        println!("{name} {device:?}: output {error:.1e}");
+        assert!(error < OUTPUT, "{error}");
+        if *device == plain && !y.is_autodiff() {
+            continue;
+        }
+
+        let mut found = y.powi_scalar(2).mean().backward();
+        let found = gradients(&network, &mut found);
+        let parameters = collect(&network);
+        let floor = NEGLIGIBLE
+            * golden
+                .gradients
+                .values()
+                .map(|g| largest(g))
+                .fold(0.0, f64::max);
+        let mut compared = 0;
+        let mut worst = (0.0, "");
+        for (parameter, found) in parameters.iter().zip(&found) {
+            let Some(expected) = golden.gradients.get(&parameter.name) else {
+                continue;
+            };
+            let error = distance(found, expected) / largest(expected).max(floor);
+            assert!(error < GRADIENT, "{}: {error}", parameter.name);
+            compared += 1;
+            if error > worst.0 {
+                worst = (error, &parameter.name);
+            }
+        }
+        println!("{name}: {compared} gradients, the worst {worst:.1?}");
+        assert_eq!(compared, golden.gradients.len());
+    }
+}
+
+/// What a network makes of an image does not depend on the images beside it, to the last bit.
+fn check_batch_invariance(name: &str) {
+    let golden = Golden::read(name);
+    let plain = Engine::Flex.device().unwrap();
+    for device in [plain.clone(), plain.autodiff()] {
+        let network = golden.network(&device);
+        let [both, second] = [0, 1].map(|first| {
+            let (x, time) = golden.input(first, &device);
+            to_vec(network.forward(x, time))
+        });
+        assert_eq!(second.len() * 2, both.len());
+        assert_eq!(both[second.len()..], second);
+    }
+}
+
+#[test]
+fn unet_a_is_that_of_diffusers() {
+    check_outputs_and_gradients("unet_a.safetensors");
+}
+
+#[test]
+fn unet_b_is_that_of_diffusers() {
+    check_outputs_and_gradients("unet_b.safetensors");
+}
+
+#[test]
+fn unet_a_sees_each_image_alone() {
+    check_batch_invariance("unet_a.safetensors");
+}
+
+#[test]
+fn unet_b_sees_each_image_alone() {
+    check_batch_invariance("unet_b.safetensors");
+}
+
+#[test]
+fn adam_is_that_of_pytorch() {
+    let bytes = read("adam.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    for case in 0..3 {
+        let get = |name: &str| doubles(&file.tensor(&format!("{case}.{name}")).unwrap());
+        let (betas, expected) = (get("betas"), get("weights"));
+        let config = AdamConfig {
+            beta1: betas[0],
+            beta2: betas[1],
+            epsilon: 1e-8,
+        };
+        let mut weights = vec![vec![expected[0] as f32]];
+        let mut adam = Adam::new(config, &weights).unwrap();
+        let mut worst = 0.0_f64;
+        for (step, &expected) in expected[1..].iter().enumerate() {
+            // Of f(w) = w^2.
+            let gradients = vec![vec![2.0 * weights[0][0]]];
+            adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64);
+            // Relative to the start: the trajectory crosses zero.
+            let error = (f64::from(weights[0][0]) - expected).abs();
+            assert!(error < 1e-6, "{betas:?}, step {step}: {error}");
+            worst = worst.max(error);
+        }
+        println!("{betas:?}: {worst:.1e} in {} steps", expected.len() - 1);
+    }
+}
