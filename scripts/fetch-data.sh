@@ -53,8 +53,11 @@ install_set() {
     done
     chmod 755 "$work/$name"
     chmod 644 "$work/$name"/*
-    # Only a set that is not whole can be there.
-    rm -rf "${root:?}/$name"
+    # What is there is not whole, or not ours: keep it under another name.
+    if [ -e "$root/$name" ]; then
+        mv "$root/$name" "$root/$name.old.$$"
+        echo "$root/$name.old.$$: what was at $root/$name before"
+    fi
     mv "$work/$name" "$root/$name"
     echo "$root/$name: fetched"
 }

@@ -59,7 +59,7 @@ impl Progress {
             let rate = (done - self.first) as f64 / elapsed.max(1e-9);
             let left = (self.total.saturating_sub(done)) as f64 / rate.max(1e-9);
             let note = note();
-            eprintln!(
+            note!(
                 "{}: {done}/{} ({rate:.1}/s, {} left){}{note}",
                 self.what,
                 self.total,

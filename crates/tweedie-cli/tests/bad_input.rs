@@ -154,6 +154,40 @@ fn configurations() {
         &TINY.replace("lr = 1e-3", "engine = \"vulkan\""),
         &["vulkan", "flex"],
     );
+    // What would only show when samples are drawn is refused before training.
+    let als = "steps = 6\nsampler = \"als\"\neps_c = 2.0";
+    train(&TINY.replace("steps = 6", als), &["eps_c = 2", "eta"]);
+    train(
+        &TINY.replace("steps = 6", "steps = 0"),
+        &["sample.steps = 0"],
+    );
+    train(
+        &TINY.replace("steps = 6", "steps = 6\neta = 0.001"),
+        &["eta = 0.001", "must lie in"],
+    );
+    // Slips of the pen that no memory could hold.
+    train(
+        &TINY.replace("batch = 16", "batch = 4000000000000000000"),
+        &["train.batch"],
+    );
+    train(
+        &TINY.replace("[8, 16]", "[1000000000000, 16]"),
+        &["block_out_channels"],
+    );
+    train(
+        &TINY.replace("[8, 16]", &format!("{:?}", vec![8; 70])),
+        &["block_out_channels"],
+    );
+    train(
+        "[data]\nsource = \"swiss-roll\"\n[network.mlp]\nhidden = [1000000000000]",
+        &["network.mlp.hidden"],
+    );
+    let shift = "norm_num_groups = 4\nfreq_shift = 4.0";
+    train(&TINY.replace("norm_num_groups = 4", shift), &["freq_shift"]);
+    train(
+        &TINY.replace("lr = 1e-3", "lr = 1e-3\nadam_eps = 1e-50"),
+        &["adam_eps"],
+    );
     fail(&["train", "nowhere.toml"], &["nowhere.toml"]);
 }
 
@@ -186,6 +220,15 @@ fn runs_that_cannot_go_on() {
         &["--resume", "--set", "train.batch=8"],
         &["train.batch", "16"],
     );
+    // A refused continuation leaves the run as it was.
+    let before = fs::read(run.join("config.toml")).unwrap();
+    fail_with(
+        &["--resume", "--set", "train.engine=cuda"],
+        &["train.engine", "cuda"],
+    );
+    fail_with(&["--resume", "--set", "sample.steps=0"], &["sample.steps"]);
+    fail_with(&["--resume", "--set", "data.limit=100"], &["not the data"]);
+    assert_eq!(fs::read(run.join("config.toml")).unwrap(), before);
 
     let weights = run.join("checkpoints/000000012/ema.safetensors");
     let bytes = fs::read(&weights).unwrap();
@@ -208,7 +251,18 @@ fn runs_that_cannot_go_on() {
         &["eps_c = 2"],
     );
     fail(&["sample", text(&run), "--batch=0"], &["batch"]);
-    fail(&["sample", text(&run), "--steps=0"], &["0"]);
+    fail(
+        &["sample", text(&run), "--steps=0"],
+        &["steps = 0", "1 or more"],
+    );
+    fail(
+        &["sample", text(&run), "--seeds=0-1000000000000000000"],
+        &["seeds", "in parts"],
+    );
+    let card = fs::read_to_string(run.join("data.json")).unwrap();
+    fs::write(run.join("data.json"), card.replace('8', "8000000000000")).unwrap();
+    fail(&["sample", text(&run)], &["data.json", "damaged"]);
+    fs::write(run.join("data.json"), card).unwrap();
     succeed(&["sample", text(&run), "--eps-c=inf", "--seeds=0-3"]);
     succeed(&[
         "sample",
@@ -258,6 +312,34 @@ fn a_loss_that_is_not_finite_names_step_level_and_checkpoint() {
             "no earlier checkpoint",
             "train.lr",
         ],
+    );
+}
+
+#[test]
+fn one_item_needs_a_sigma_max() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("one.csv");
+    fs::write(&csv, "1.0,2.0\n").unwrap();
+    fail(&["levels", text(&csv)], &["one.csv", "noise.sigma_max"]);
+    fail(
+        &["levels", "digits", "--sigma-min=0"],
+        &["sigma_min", "positive"],
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = tweedie(&["levels", "digits"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 

@@ -38,6 +38,14 @@ fn the_demo_trains_samples_and_reports() {
     fs::write(other.join("file"), "x").unwrap();
     fail(&["demo", "--out", text(&other)], &["precious", "--out"]);
     assert!(other.join("file").exists());
+    fs::write(other.join("config.toml"), "[data]\nsource = \"digits\"\n").unwrap();
+    fail(&["demo", "--out", text(&other)], &["precious", "--out"]);
+    // A refused setting leaves the earlier demo as it is.
+    fail(
+        &["demo", "--out", text(&out), "--set", "train.batch=0"],
+        &["train.batch"],
+    );
+    assert!(out.join("report/index.html").exists());
 }
 
 /// The files of the checkpoint at `step`.
@@ -199,7 +207,10 @@ fn vectors_train_sample_and_report_too() {
         let run = dir.path().join(source);
         succeed(&["train", text(&config), "--out", text(&run)]);
         succeed(&["sample", text(&run), "--steps=8", "--seeds=0-99"]);
-        assert!(run.join("samples/cas-8/samples.png").exists());
+        assert!(
+            run.join("samples/cas-8-step5-seeds0-99/samples.png")
+                .exists()
+        );
         let printed = succeed(&["report", text(&run)]);
         assert!(printed.contains("index.html"));
     }

@@ -13,31 +13,37 @@ pub fn run(args: &Levels) -> Result<()> {
         .iter()
         .map(|change| format!("data.{change}"))
         .collect();
-    let config = Config::parse(&format!("[data]\nsource = \"{quoted}\"\n"), &changes)
-        .map_err(|reason| tweedie::Error::setting("--set", args.set.join(" "), reason))?;
+    let config =
+        Config::parse(&format!("[data]\nsource = \"{quoted}\"\n"), &changes).map_err(|reason| {
+            let what = [&args.data, &args.set.join(" ")]
+                .map(String::as_str)
+                .join(" ");
+            tweedie::Error::setting("data", what.trim_end(), reason)
+        })?;
     let data = tweedie::data::open(&config.data)?;
-    eprintln!("comparing {} items with each other", data.len());
+    note!("comparing {} items with each other", data.len());
     let report = tweedie::run::levels(&data, args.sigma_min, args.overlap)?;
 
-    println!(
+    say!(
         "{}: {} items of shape {:?}",
         data.name(),
         data.len(),
         data.shape()
     );
     for note in data.notes() {
-        println!("  {note}");
+        say!("  {note}");
     }
-    println!("values: {}", values(&data));
+    say!("values: {}", values(&data));
     let d = &report.distance;
-    println!();
-    println!("Technique 1, sigma_1: the largest distance between two items");
+    say!();
+    say!("Technique 1, sigma_1: the largest distance between two items");
     match (d.exact, d.standard_error) {
-        (true, _) => println!(
+        (true, _) => say!(
             "  {:.4} (exact, {} pairs examined)",
-            d.sigma_1, d.pairs_examined
+            d.sigma_1,
+            d.pairs_examined
         ),
-        (false, error) => println!(
+        (false, error) => say!(
             "  {:.4} or a little more, at most {:.4} ({} pairs examined{})",
             d.sigma_1,
             d.upper_bound,
@@ -47,32 +53,35 @@ pub fn run(args: &Levels) -> Result<()> {
                 .unwrap_or_default()
         ),
     }
-    println!("  median distance {:.4}", d.median);
-    println!(
+    say!("  median distance {:.4}", d.median);
+    say!(
         "Technique 2, L: levels whose neighbours overlap with probability {}",
         args.overlap
     );
     match &report.count {
-        Some(count) => println!(
+        Some(count) => say!(
             "  {} levels, a factor of {:.5} apart",
-            count.levels, count.ratio
+            count.levels,
+            count.ratio
         ),
-        None => println!("  does not apply below 5 dimensions"),
+        None => say!("  does not apply below 5 dimensions"),
     }
-    println!("Technique 4, eps: the step size of annealed Langevin sampling");
+    say!("Technique 4, eps: the step size of annealed Langevin sampling");
     for (n_sigma, choice) in &report.steps {
-        println!(
+        say!(
             "  n_sigma = {n_sigma}: eps = {:.3e} (eta = {:.5}; noise variance {:.3} of scheduled)",
-            choice.eps, choice.eta, choice.ratio
+            choice.eps,
+            choice.eta,
+            choice.ratio
         );
     }
-    println!();
-    println!("[noise]");
-    println!("distribution = \"geometric\"");
-    println!("sigma_max = {}", number(report.sigma_1));
-    println!("sigma_min = {}", number(report.sigma_l));
+    say!();
+    say!("[noise]");
+    say!("distribution = \"geometric\"");
+    say!("sigma_max = {}", number(report.sigma_1));
+    say!("sigma_min = {}", number(report.sigma_l));
     if let Some(count) = &report.count {
-        println!("levels = {}", count.levels);
+        say!("levels = {}", count.levels);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub fn run(args: &Report) -> Result<()> {
         steps,
         ..ReportOptions::default()
     };
-    let page = write_report(&run, &options, &mut |what| eprintln!("report: {what}"))?;
-    println!("report: {}", page.display());
+    let page = write_report(&run, &options, &mut |what| note!("report: {what}"))?;
+    say!("report: {}", page.display());
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `tweedie sample`.
 
+use std::ops::Range;
+
 use tweedie::Result;
 use tweedie::run::{Draw, Model, RunDir, SampleConfig, SamplerKind, export};
 
@@ -12,10 +14,11 @@ pub fn run(args: &Sample) -> Result<()> {
     let model = Model::load(&run, args.checkpoint, sample.ema)?;
     // An impossible setting is refused before anything is computed or written.
     model.sampler(&sample)?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| run.path().join("samples").join(name(&sample)));
+    let out = args.out.clone().unwrap_or_else(|| {
+        run.path()
+            .join("samples")
+            .join(name(&sample, &model, &args.seeds))
+    });
 
     let mut progress = None;
     let mut draw = Draw::new(sample, args.seeds.clone());
@@ -29,7 +32,7 @@ pub fn run(args: &Sample) -> Result<()> {
         progress.finish();
     }
     let written = export(&model, &drawn, args.seeds.start, &out, !args.grid_only)?;
-    println!(
+    say!(
         "{} samples of step {} in {}: {:.2} samples a second, {} network calls each",
         drawn.len(),
         model.step(),
@@ -38,7 +41,7 @@ pub fn run(args: &Sample) -> Result<()> {
         drawn.calls
     );
     for path in written {
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -63,8 +66,8 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> SampleConfig {
     sample
 }
 
-/// A folder's name that tells the settings apart.
-fn name(sample: &SampleConfig) -> String {
+/// A folder's name that tells apart what is drawn, and how.
+fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
     let mut name = format!("{}-{}", sample.sampler.name().to_lowercase(), sample.steps);
     let parts = [
         ("eta", sample.eta),
@@ -85,5 +88,10 @@ fn name(sample: &SampleConfig) -> String {
     if !sample.ema {
         name += "-raw";
     }
-    name
+    name + &format!(
+        "-step{}-seeds{}-{}",
+        model.step(),
+        seeds.start,
+        seeds.end - 1
+    )
 }

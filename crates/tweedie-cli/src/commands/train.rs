@@ -26,12 +26,12 @@ pub fn run(args: &Train) -> Result<()> {
         false => Session::start(config, &folder)?,
     };
     let folder = folder.display();
-    println!("run folder: {folder}");
+    say!("run folder: {folder}");
     for note in session.data().notes() {
-        println!("data: {note}");
+        say!("data: {note}");
     }
     train(&session, None)?;
-    println!("next: tweedie sample {folder}, or tweedie report {folder}");
+    say!("next: tweedie sample {folder}, or tweedie report {folder}");
     Ok(())
 }
 
@@ -45,7 +45,7 @@ pub fn train(session: &Session, stop_after: Option<Duration>) -> Result<u64> {
             steps,
             parameters,
         } => {
-            println!("network: {parameters} parameters; training from step {step} to {steps}");
+            say!("network: {parameters} parameters; training from step {step} to {steps}");
             progress = Some(Progress::new("training", steps, step));
         }
         Event::Step(report) => {
@@ -65,22 +65,22 @@ pub fn train(session: &Session, stop_after: Option<Duration>) -> Result<u64> {
         progress.finish();
     }
     match loss.is_nan() {
-        true => println!("nothing to do: the run is already at step {step}"),
-        false => println!("trained to step {step}, loss {loss:.3}"),
+        true => say!("nothing to do: the run is already at step {step}"),
+        false => say!("trained to step {step}, loss {loss:.3}"),
     }
     Ok(step)
 }
 
 fn dry_run(config: Config) -> Result<()> {
     let plan = Plan::measure(config, MEASURED)?;
-    println!("{}", plan.config.to_toml());
-    println!("# data: {} items", plan.items);
-    println!("# network: {} parameters", plan.parameters);
+    say!("{}", plan.config.to_toml());
+    say!("# data: {} items", plan.items);
+    say!("# network: {} parameters", plan.parameters);
     if let Some(bytes) = plan.peak_memory {
-        println!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
+        say!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
     }
     let steps = plan.config.train.steps;
-    println!(
+    say!(
         "# time: {} a step (median of {MEASURED}), {} for {steps} steps",
         duration(plan.step),
         duration(plan.step.mul_f64(steps as f64)),

@@ -60,6 +60,11 @@ pub fn expect_error(output: &Output, args: &[&str], parts: &[&str]) {
     assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
     let message = stderr.lines().last().unwrap_or_default();
     assert!(message.starts_with("error: "), "{args:?}: {stderr}");
+    let errors = stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .count();
+    assert_eq!(errors, 1, "{args:?}: {stderr}");
     assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
     for part in parts {
         assert!(

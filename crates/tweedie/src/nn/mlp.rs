@@ -32,6 +32,11 @@ pub struct MlpConfig {
     pub sigma_input: SigmaInput,
 }
 
+/// Bounds far beyond any network in use, so that a slip of the pen is an error and not an
+/// exhausted machine.
+const WIDEST: usize = 1 << 15;
+const DEEPEST: usize = 256;
+
 impl Default for MlpConfig {
     fn default() -> Self {
         Self {
@@ -58,13 +63,11 @@ impl Mlp {
     /// # Errors
     /// When a hidden layer has no units.
     pub fn new(config: &MlpConfig, dim: usize, conditional: bool, init: &mut Init) -> Result<Self> {
-        if config.hidden.contains(&0) {
+        let units = 1..=WIDEST;
+        if config.hidden.len() > DEEPEST || config.hidden.iter().any(|h| !units.contains(h)) {
             let value = format!("{:?}", config.hidden);
-            return Err(Error::setting(
-                "network.mlp.hidden",
-                value,
-                "every hidden layer needs one unit or more",
-            ));
+            let reason = format!("at most {DEEPEST} layers of 1 to {WIDEST} units");
+            return Err(Error::setting("network.mlp.hidden", value, reason));
         }
         let mut widths = vec![dim + usize::from(conditional)];
         widths.extend(&config.hidden);

@@ -11,7 +11,7 @@ use crate::nn::unet::UNetConfig;
 use crate::nn::{MlpConfig, NetworkConfig};
 use crate::noise::{Levels, TrainingNoise, technique_2, technique_4};
 use crate::run::levels::largest_distance;
-use crate::sample::StepSize;
+use crate::sample::{Als, Cas, Sampler, StepSize};
 use crate::train::{LossConfig, TrainConfig};
 
 /// Everything that determines a run.
@@ -148,6 +148,34 @@ impl SamplerKind {
 }
 
 impl SampleConfig {
+    /// The sampler on levels from `sigma_max` down to `sigma_min`.
+    ///
+    /// # Errors
+    /// Names the setting that is not feasible, and what would be.
+    pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
+        let levels = match self.steps {
+            0 => return Err(Error::setting("sample.steps", 0, "must be 1 or more")),
+            // One call from the highest level: the crudest sampler, but a legal one.
+            1 => Levels::new(vec![sigma_max])?,
+            steps => Levels::geometric(sigma_max, sigma_min, steps)?,
+        };
+        if self.steps == 1 && self.sampler == SamplerKind::Als && self.step_size_given() == 0 {
+            let reason = "a single level does not suggest a step size for ALS; give eta, or take \
+                          2 steps or more";
+            return Err(Error::setting("sample.steps", 1, reason));
+        }
+        let step_size = self.step_size(&levels)?;
+        Ok(match self.sampler {
+            SamplerKind::Cas => Box::new(Cas::new(&levels.dilate(self.n_sigma)?, step_size)?),
+            SamplerKind::Als => Box::new(Als::new(levels, self.n_sigma, step_size)?),
+        })
+    }
+
+    /// How many of the three ways to give a step size are used.
+    fn step_size_given(&self) -> usize {
+        [self.eta, self.eps_b, self.eps_c].iter().flatten().count()
+    }
+
     /// The step size on `levels`. When none is given: eps_c = 2 (ancestral sampling) for CAS,
     /// Technique 4's choice for ALS.
     ///
@@ -224,7 +252,7 @@ impl Config {
         }
         self.train.validate()?;
         self.training_noise()?;
-        self.sample.step_size(&Levels::geometric(max, min, 2)?)?;
+        self.sample.sampler(max, min)?;
         Ok(self)
     }
 
@@ -362,7 +390,7 @@ pub(super) fn level_count(max: f64, min: f64, dim: usize) -> Result<usize> {
     if dim >= 5 {
         return Ok(technique_2(max, min, dim, 0.5)?.levels);
     }
-    Ok(((max / min).ln() / 1.25_f64.ln()).ceil() as usize + 1)
+    Ok((((max / min).ln() / 1.25_f64.ln()).ceil() as usize).saturating_add(1))
 }
 
 /// Rounds up to two significant digits: a noise level needs no more, and never less.

@@ -81,14 +81,19 @@ impl RunDir {
         let run = Self {
             path: path.to_path_buf(),
         };
-        if run.config_path().exists() {
+        let taken = run.config_path().exists()
+            || run.stats_path().exists()
+            || run.checkpoints().folder().exists()
+            // A data.json alone is what an interrupted start leaves; a stranger's is not ours.
+            || (run.data_path().exists() && run.data().is_err());
+        if taken {
             let reason = "already holds a run; continue it with --resume, or choose another \
                           folder with --out";
             return Err(Error::content(path, reason));
         }
         let card = serde_json::to_vec_pretty(data)
-            .map_err(|e| Error::content(run.path.join("data.json"), e.to_string()))?;
-        write_atomic(&run.path.join("data.json"), &card)?;
+            .map_err(|e| Error::content(run.data_path(), e.to_string()))?;
+        write_atomic(&run.data_path(), &card)?;
         write_atomic(&run.config_path(), config.to_toml().as_bytes())?;
         Ok(run)
     }
@@ -118,6 +123,10 @@ impl RunDir {
         self.path.join("config.toml")
     }
 
+    fn data_path(&self) -> PathBuf {
+        self.path.join("data.json")
+    }
+
     fn stats_path(&self) -> PathBuf {
         self.path.join("stats.jsonl")
     }
@@ -143,10 +152,23 @@ impl RunDir {
     /// # Errors
     /// When it is missing or damaged.
     pub fn data(&self) -> Result<DataCard> {
-        let path = self.path.join("data.json");
+        let path = self.data_path();
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Error::content(&path, format!("is damaged ({e})")))
+        let card: DataCard = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::content(&path, format!("is damaged ({e})")))?;
+        let values = card
+            .shape
+            .iter()
+            .try_fold(1_usize, |n, &side| n.checked_mul(side));
+        let fits =
+            matches!(card.shape.len(), 1 | 3) && values.is_some_and(|n| n > 0 && n <= 1 << 28);
+        match fits {
+            true => Ok(card),
+            false => Err(Error::content(
+                &path,
+                format!("is damaged (shape {:?})", card.shape),
+            )),
+        }
     }
 
     /// The run's checkpoints.
@@ -213,7 +235,9 @@ impl RunDir {
         let kept: String = text
             .split_inclusive('\n')
             .take_while(|line| {
-                serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step)
+                // A line without its end is one that a crash cut short.
+                line.ends_with('\n')
+                    && serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step)
             })
             .collect();
         write_atomic(&path, kept.as_bytes())

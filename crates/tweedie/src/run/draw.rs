@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
 use super::train::parameterisation;
-use super::{Config, RunDir, SampleConfig, SamplerKind};
+use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::{Network, NetworkDenoiser};
-use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
-use crate::sample::{Als, Cas, Observer, Sampler, Samples, StepView};
+use crate::sample::{Observer, Sampler, Samples, StepView};
 use crate::score::Denoiser;
 use crate::train::Trainer;
 
@@ -44,6 +43,9 @@ impl Draw {
         }
     }
 }
+
+/// Values that one draw may hold: 16 GiB of them.
+const MOST_VALUES: u64 = 1 << 31;
 
 /// Progress of a draw.
 #[derive(Clone, Copy, Debug)]
@@ -165,16 +167,7 @@ impl Model {
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sample: &SampleConfig) -> Result<Box<dyn Sampler>> {
         let (max, min) = self.config.sigma_range()?;
-        let levels = match sample.steps {
-            // One call from the highest level: the crudest sampler, but a legal one.
-            1 => Levels::new(vec![max])?,
-            steps => Levels::geometric(max, min, steps)?,
-        };
-        let step_size = sample.step_size(&levels)?;
-        Ok(match sample.sampler {
-            SamplerKind::Cas => Box::new(Cas::new(&levels.dilate(sample.n_sigma)?, step_size)?),
-            SamplerKind::Als => Box::new(Als::new(levels, sample.n_sigma, step_size)?),
-        })
+        sample.sampler(max, min)
     }
 
     /// One batch with an observer of your own: the samples numbered `seeds`, all at once.
@@ -210,6 +203,12 @@ impl Model {
         }
         let began = Instant::now();
         let count = draw.seeds.end.saturating_sub(draw.seeds.start);
+        let steps = self.sampler(&draw.sample)?.steps() as u64;
+        let values = count.checked_mul(self.denoiser.dim() as u64);
+        if values.is_none_or(|values| values > MOST_VALUES) || count.checked_mul(steps).is_none() {
+            let reason = "too many to hold at once; draw them in parts";
+            return Err(Error::setting("seeds", count, reason));
+        }
         let mut drawn = Drawn {
             values: Vec::new(),
             dim: self.denoiser.dim(),
@@ -228,7 +227,6 @@ impl Model {
                 });
             });
             let samples = self.run(&draw.sample, start..end, &mut watch)?;
-            let steps = self.sampler(&draw.sample)?.steps() as u64;
             before += n * steps;
             drawn.calls = samples.calls;
             let chosen = if draw.sample.denoise {

@@ -30,6 +30,11 @@ pub struct LevelsReport {
 /// # Errors
 /// When there are fewer than two items, or all are the same.
 pub fn largest_distance(data: &Dataset) -> Result<InitialNoise> {
+    if data.len() < 2 {
+        let reason = "holds one item, so nothing says how much noise is enough; set \
+                      noise.sigma_max";
+        return Err(Error::content(data.name(), reason));
+    }
     let rows: Vec<usize> = (0..data.len()).collect();
     let source = NoiseSource::new(0, Stream::Evaluation);
     let found = technique_1(&data.gather(&rows), data.dim(), PAIRS, &source)?;
@@ -46,6 +51,13 @@ pub fn largest_distance(data: &Dataset) -> Result<InitialNoise> {
 /// # Errors
 /// When there are fewer than two items, or a setting is out of its range.
 pub fn levels(data: &Dataset, sigma_l: f64, c: f64) -> Result<LevelsReport> {
+    if !(sigma_l > 0.0 && sigma_l.is_finite()) {
+        return Err(Error::setting(
+            "sigma_min",
+            sigma_l,
+            "must be positive, like 0.01",
+        ));
+    }
     let distance = largest_distance(data)?;
     let sigma_1 = super::config::round_up(distance.sigma_1);
     let count = match data.dim() {

@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Continues the run in `folder` from its latest checkpoint, or from the start when there
-    /// is none yet. What `config` leaves to the data is taken from the run.
+    /// is none yet.
     ///
     /// # Errors
     /// When there is no run, or its settings differ in something that cannot change midway.
@@ -76,6 +76,11 @@ impl Session {
         let run = RunDir::open(folder)?;
         let stored = run.config()?;
         let data = crate::data::open(&config.data)?;
+        if DataCard::new(&data) != run.data()? {
+            let reason = "is not the data that the run began with (number, shape or range \
+                          differ); restore it, or start another run with --out";
+            return Err(Error::content(data.name(), reason));
+        }
         let config = config.resolve(&data)?;
         if let Some((key, new, old)) = config.first_difference(&stored) {
             let reason = format!(
@@ -86,6 +91,11 @@ impl Session {
             return Err(Error::setting(key, new, reason));
         }
         let start = run.checkpoints().steps().last().copied();
+        // Whatever cannot go on is found before the run is touched.
+        let mut trainer = trainer(&config, &data)?;
+        if let Some(step) = start {
+            trainer.restore(run.checkpoints().load(step, trainer.parameters())?)?;
+        }
         run.replace_config(&config)?;
         run.truncate_stats(start.unwrap_or(0))?;
         Ok(Self {

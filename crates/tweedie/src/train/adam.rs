@@ -101,7 +101,7 @@ impl Adam {
                 "must lie in [0, 1)",
             ));
         }
-        if !(config.epsilon > 0.0 && config.epsilon.is_finite()) {
+        if !(config.epsilon as f32 > 0.0 && config.epsilon.is_finite()) {
             return Err(Error::setting(
                 "train.adam_eps",
                 config.epsilon,

@@ -5,7 +5,7 @@
 //!     model.safetensors       raw weights, under diffusers' names
 //!     ema.safetensors         their moving average
 //!     optimizer.safetensors   Adam's moments: first.NAME and second.NAME
-//!     state.json              step, seed, network
+//!     state.json              the step, and the version of this layout
 //! ```
 //!
 //! The random position is (seed, step): every draw of training is keyed by them, and so is the
@@ -25,6 +25,9 @@ const MODEL: &str = "model.safetensors";
 const EMA: &str = "ema.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
+
+/// The way out of a damaged checkpoint.
+const GO_BACK: &str = "remove this checkpoint's folder to use the one before it";
 
 /// The state of training after `step` updates.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +71,21 @@ impl Checkpoints {
         };
         let mut steps: Vec<u64> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let step: u64 = name.to_str()?.parse().ok()?;
+                // Nothing else in the folder is ours, however it is called.
+                (self.path(step).file_name() == Some(&name) && entry.path().join(STATE).is_file())
+                    .then_some(step)
+            })
             .collect();
         steps.sort_unstable();
         steps
+    }
+
+    /// The folder of all checkpoints.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the checkpoint of `step` lies.
@@ -147,7 +161,7 @@ impl Checkpoints {
         let state_path = folder.join(STATE);
         let state = fs::read(&state_path).map_err(Error::io("read", &state_path))?;
         let state: State = serde_json::from_slice(&state)
-            .map_err(|e| Error::content(&state_path, format!("is damaged ({e})")))?;
+            .map_err(|e| Error::content(&state_path, format!("is damaged ({e}); {GO_BACK}")))?;
         if state.format != 1 || state.step != step {
             let reason = "was not written by this version of tweedie, or was moved";
             return Err(Error::content(&state_path, reason));
@@ -208,8 +222,12 @@ fn write_tensors(
 /// Reads the tensors named `prefix` + the names of `like`, which must be there with its shapes.
 fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec<f32>>> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Error::content(path, format!("is not a complete safetensors file ({e})")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+        Error::content(
+            path,
+            format!("is not a complete safetensors file ({e}); {GO_BACK}"),
+        )
+    })?;
     let stranger = |reason: String| {
         let advice = "it belongs to another network; use the configuration it was trained with";
         Error::content(path, format!("{reason}: {advice}"))

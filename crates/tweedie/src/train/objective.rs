@@ -69,7 +69,8 @@ impl Objective {
             let reason = "must be a finite number; the papers use 2";
             return Err(Error::setting("loss.power", loss.power, reason));
         }
-        if !(sigma_data > 0.0 && sigma_data.is_finite()) {
+        let used = preconditioning == Preconditioning::Edm || loss.weighting == Weighting::Edm;
+        if used && !(sigma_data > 0.0 && sigma_data.is_finite()) {
             let reason = "must be positive: the standard deviation of the data";
             return Err(Error::setting("network.sigma_data", sigma_data, reason));
         }

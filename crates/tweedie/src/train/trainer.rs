@@ -91,11 +91,15 @@ impl TrainConfig {
         if let Some((name, value)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
             return Err(Error::setting(name, value, "must be 1 or more"));
         }
+        if self.batch > LARGEST_BATCH {
+            let reason = format!("must be at most {LARGEST_BATCH}");
+            return Err(Error::setting("train.batch", self.batch, reason));
+        }
         if self.steps > u64::from(u32::MAX) {
             let reason = format!("must be at most {}", u32::MAX);
             return Err(Error::setting("train.steps", self.steps, reason));
         }
-        if !(self.lr > 0.0 && self.lr.is_finite()) {
+        if !(self.lr > 0.0 && (self.lr as f32).is_finite()) {
             return Err(Error::setting(
                 "train.lr",
                 self.lr,
@@ -115,6 +119,9 @@ impl TrainConfig {
         Ok(())
     }
 }
+
+/// Examples of an update: more would overflow memory long before they help.
+const LARGEST_BATCH: usize = 1 << 20;
 
 /// What one update did.
 #[derive(Clone, Debug)]
@@ -255,8 +262,8 @@ impl<'a> Trainer<'a> {
     /// Makes one update.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss or the gradient is not finite; the weights are then
-    /// those of before.
+    /// [`Error::Diverged`] when the loss, the gradient or the new weights are not finite. The
+    /// trainer is then of no further use; its last checkpoint is.
     pub fn update(&mut self) -> Result<StepReport> {
         let batch = self.batch();
         let n = batch.sigma.len();
@@ -295,6 +302,10 @@ impl<'a> Trainer<'a> {
         let decay = ema_decay(self.config.ema, self.step);
         self.adam
             .update(&mut self.weights, &gradients, scale, rate, decay, self.step);
+        // Checked here, so that no checkpoint ever holds them.
+        if !self.weights.iter().flatten().all(|w| w.is_finite()) {
+            return Err(self.diverged(examples.first().map_or(f64::NAN, |e| e.0)));
+        }
         self.network = self.network.with_values(&self.weights)?;
         self.step += 1;
         Ok(StepReport {

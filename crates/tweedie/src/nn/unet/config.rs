@@ -53,6 +53,12 @@ pub struct UNetConfig {
     pub flip_sin_to_cos: bool,
 }
 
+/// Bounds far beyond any network in use, so that a slip of the pen is an error and not an
+/// exhausted machine.
+const WIDEST: usize = 8192;
+const MOST_LEVELS: usize = 8;
+const MOST_LAYERS: usize = 64;
+
 impl Default for UNetConfig {
     fn default() -> Self {
         Self {
@@ -117,12 +123,26 @@ impl UNetConfig {
             let reason = "needs at least one resolution, each with one channel or more";
             return refuse("block_out_channels", format!("{widths:?}"), reason.into());
         }
+        if widths.len() > MOST_LEVELS || widths.iter().any(|&c| c > WIDEST) {
+            let reason = format!("at most {MOST_LEVELS} resolutions of {WIDEST} channels");
+            return refuse("block_out_channels", format!("{widths:?}"), reason);
+        }
         if widths[0] % 2 != 0 {
             let reason = "the first must be even: the noise embedding has sines and cosines";
             return refuse("block_out_channels", format!("{widths:?}"), reason.into());
         }
-        if self.layers_per_block == 0 {
-            return refuse("layers_per_block", "0".into(), "must be 1 or more".into());
+        if !(1..=MOST_LAYERS).contains(&self.layers_per_block) {
+            let reason = format!("must be between 1 and {MOST_LAYERS}");
+            return refuse(
+                "layers_per_block",
+                self.layers_per_block.to_string(),
+                reason,
+            );
+        }
+        let half = widths[0] as f64 / 2.0;
+        if !(self.freq_shift.is_finite() && self.freq_shift < half) {
+            let reason = format!("must be below half the first number of channels, {half}");
+            return refuse("freq_shift", self.freq_shift.to_string(), reason);
         }
         let groups = self.norm_num_groups;
         if let Some(c) = widths.iter().find(|&&c| groups == 0 || c % groups != 0) {

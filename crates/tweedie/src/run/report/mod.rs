@@ -67,14 +67,16 @@ pub fn write_report(
         model.data().count
     );
     let mut report = Report {
-        data: crate::data::open(&model.config().data).ok(),
+        data: crate::data::open(&model.config().data)
+            .ok()
+            .filter(|data| data.shape() == model.data().shape),
         page: Page::new(&format!("tweedie: {name}")).lead(&lead),
         run,
         model,
         options: options.clone(),
     };
     if report.data.is_none() {
-        let text = "The data is no longer where the configuration says, so it is not shown.";
+        let text = "The data is missing or has changed, so it is not shown.";
         report.page = report.page.paragraph(text);
     }
     on("samples");
