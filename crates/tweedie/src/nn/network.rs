@@ -43,7 +43,7 @@ impl Default for NetworkConfig {
 
 #[derive(Clone, Debug)]
 enum Body {
-    UNet(UNet2d, [usize; 3]),
+    UNet(Box<UNet2d>, [usize; 3]),
     Mlp(Mlp),
 }
 
@@ -76,7 +76,7 @@ impl Network {
                     found: shape.to_vec(),
                 })?;
                 let unet = UNet2d::new(unet, shape, config.conditional, &mut init)?;
-                Body::UNet(unet, shape)
+                Body::UNet(Box::new(unet), shape)
             }
             (None, Some(mlp)) => Body::Mlp(Mlp::new(mlp, dim, config.conditional, &mut init)?),
             (found, _) => {
@@ -129,7 +129,7 @@ impl Network {
     /// Names, shapes and values of all parameters.
     pub fn parameters(&self) -> Vec<Parameter> {
         match &self.body {
-            Body::UNet(unet, _) => params::collect(unet),
+            Body::UNet(unet, _) => params::collect(unet.as_ref()),
             Body::Mlp(mlp) => params::collect(mlp),
         }
     }
@@ -137,7 +137,7 @@ impl Network {
     /// Gradients in the order of [`Network::parameters`].
     pub fn gradients(&self, gradients: &mut Gradients) -> Vec<Vec<f32>> {
         match &self.body {
-            Body::UNet(unet, _) => params::gradients(unet, gradients),
+            Body::UNet(unet, _) => params::gradients(unet.as_ref(), gradients),
             Body::Mlp(mlp) => params::gradients(mlp, gradients),
         }
     }
@@ -148,7 +148,10 @@ impl Network {
     /// When a length does not fit.
     pub fn with_values(&self, values: &[Vec<f32>]) -> Result<Self> {
         let body = match &self.body {
-            Body::UNet(unet, shape) => Body::UNet(params::assign(unet.clone(), values)?, *shape),
+            Body::UNet(unet, shape) => {
+                let unet = params::assign(unet.as_ref().clone(), values)?;
+                Body::UNet(Box::new(unet), *shape)
+            }
             Body::Mlp(mlp) => Body::Mlp(params::assign(mlp.clone(), values)?),
         };
         Ok(Self {
@@ -161,7 +164,7 @@ impl Network {
     /// A copy without gradients, for sampling.
     pub fn without_gradients(&self) -> Self {
         let body = match &self.body {
-            Body::UNet(unet, shape) => Body::UNet(unet.valid(), *shape),
+            Body::UNet(unet, shape) => Body::UNet(Box::new(unet.valid()), *shape),
             Body::Mlp(mlp) => Body::Mlp(mlp.valid()),
         };
         Self {

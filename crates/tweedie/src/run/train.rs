@@ -163,10 +163,9 @@ impl Session {
                 on(Event::Saved(&self.run.checkpoints().path(step)));
             }
             let every = train.samples_every;
-            if every > 0 && (step.is_multiple_of(every) || last) {
-                if let Some(path) = self.draw_grid(&trainer)? {
-                    on(Event::Samples(&path));
-                }
+            let draw = every > 0 && (step.is_multiple_of(every) || last);
+            if draw && let Some(path) = self.draw_grid(&trainer)? {
+                on(Event::Samples(&path));
             }
             if last {
                 break;

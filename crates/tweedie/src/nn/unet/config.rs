@@ -127,7 +127,7 @@ impl UNetConfig {
             let reason = format!("at most {MOST_LEVELS} resolutions of {WIDEST} channels");
             return refuse("block_out_channels", format!("{widths:?}"), reason);
         }
-        if widths[0] % 2 != 0 {
+        if !widths[0].is_multiple_of(2) {
             let reason = "the first must be even: the noise embedding has sines and cosines";
             return refuse("block_out_channels", format!("{widths:?}"), reason.into());
         }
@@ -182,7 +182,7 @@ impl UNetConfig {
             return refuse("norm_eps", self.norm_eps.to_string(), reason.into());
         }
         let factor = 1 << (widths.len() - 1);
-        if shape[1] % factor != 0 || shape[2] % factor != 0 {
+        if shape[1..].iter().any(|side| !side.is_multiple_of(factor)) {
             let reason = format!(
                 "{} resolutions need image sides divisible by {factor}, but the images are {}x{}; \
                  remove a resolution or set data.size",

@@ -70,7 +70,7 @@ pub fn write_report(
         data: crate::data::open(&model.config().data)
             .ok()
             .filter(|data| data.shape() == model.data().shape),
-        page: Page::new(&format!("tweedie: {name}")).lead(&lead),
+        page: Page::new(format!("tweedie: {name}")).lead(&lead),
         run,
         model,
         options: options.clone(),
