@@ -88,11 +88,10 @@ fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     let mut chart = Chart::new("Density of data and samples")
         .x(Axis::linear("value"))
         .y(Axis::linear("density"));
-    // The last states sit on top of their EDS in a line chart; the EDS is what is delivered.
-    for row in rows
-        .iter()
-        .filter(|row| row.label == "data" || row.label.ends_with("EDS"))
-    {
+    // Both results of every scheme are too many lines; these are the ones the run delivers.
+    let denoise = report.model.config().sample.denoise;
+    let shown = |row: &&Row| row.label == "data" || row.label.ends_with("EDS") == denoise;
+    for row in rows.iter().filter(shown) {
         let values: Vec<f64> = row.values.iter().map(|&v| map.to_raw(v)).collect();
         let points = density(&values, range, BINS);
         chart = chart.series(match row.label.as_str() {
