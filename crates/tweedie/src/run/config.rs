@@ -395,8 +395,10 @@ pub(super) fn level_count(max: f64, min: f64, dim: usize) -> Result<usize> {
 
 /// Rounds up to two significant digits: a noise level needs no more, and never less.
 pub(super) fn round_up(sigma: f64) -> f64 {
-    let unit = 10_f64.powf(sigma.log10().floor() - 1.0);
-    (sigma / unit).ceil() * unit
+    // Dividing by a power of ten, not multiplying by its inverse, gives 6.1 and not 6.1000...05.
+    let digits = 1.0 - sigma.log10().floor();
+    let scale = 10_f64.powi(digits as i32);
+    (sigma * scale).ceil() / scale
 }
 
 #[cfg(test)]
