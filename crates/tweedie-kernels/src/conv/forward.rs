@@ -29,7 +29,6 @@ pub fn forward(
         inputs: c,
         outputs: o,
         kernel,
-        stride,
         ..
     } = *shape;
     check("input", x.len(), &shape.input_dims())?;
@@ -45,11 +44,9 @@ pub fn forward(
     let border = border(shape);
     let width = border.width();
     let taps = taps(shape, width);
-    let pixels: Vec<Pixel> = (0..oh * ow)
-        .map(|p| Pixel {
-            corner: (p / ow * width + p % ow) * stride * c,
-            target: p,
-        })
+    let pixels: Vec<Pixel> = corners(shape, width, [oh, ow])
+        .enumerate()
+        .map(|(target, corner)| Pixel { corner, target })
         .collect();
     // Depth runs over (u, v, i), as the taps do.
     let weights = Packed::new(level, o, kernel * kernel * c, |o, k| {
@@ -76,6 +73,16 @@ pub(super) fn border(shape: &Shape) -> Border {
         before: shape.padding[0],
         after: shape.padding[1],
     }
+}
+
+/// Where the window of each output pixel begins in a padded image of `width` pixels a row.
+pub(super) fn corners(
+    shape: &Shape,
+    width: usize,
+    [oh, ow]: [usize; 2],
+) -> impl Iterator<Item = usize> {
+    let step = shape.stride * shape.inputs;
+    (0..oh * ow).map(move |p| (p / ow * width + p % ow) * step)
 }
 
 /// The kernel's positions in a padded image, row by row.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Shape;
-use super::forward::{border, taps};
+use super::forward::{border, corners, taps};
 use super::tile::outer;
 use crate::error::{Result, check};
 use crate::level::by_level;
@@ -32,7 +32,6 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
         inputs: c,
         outputs: o,
         kernel,
-        stride,
         ..
     } = *shape;
     check("input", x.len(), &shape.input_dims())?;
@@ -45,9 +44,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     let border = border(shape);
     let width = border.width();
     let taps = taps(shape, width);
-    let corners: Vec<usize> = (0..oh * ow)
-        .map(|p| (p / ow * width + p % ow) * stride * c)
-        .collect();
+    let corners: Vec<usize> = corners(shape, width, [oh, ow]).collect();
     let targets: Vec<usize> = (0..oh * ow).map(|p| p * o).collect();
     let depth = kernel * kernel * c;
     // All runs have one length. Sums are kept as [run, value, output], or as

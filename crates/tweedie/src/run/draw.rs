@@ -1,6 +1,6 @@
 //! The job `sample`: a run's checkpoint as a denoiser, and batches of samples drawn from it.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
@@ -220,12 +220,12 @@ impl Model {
         while start < draw.seeds.end {
             let end = draw.seeds.end.min(start.saturating_add(draw.batch as u64));
             let n = end - start;
-            let mut watch = Watch(|view: &StepView<'_>| {
+            let mut watch = |view: &StepView<'_>| {
                 on(Progress {
                     done: before + n * (view.step as u64 + 1),
                     total: count * view.steps as u64,
                 });
-            });
+            };
             let samples = self.run(&draw.sample, start..end, &mut watch)?;
             before += n * steps;
             drawn.calls = samples.calls;
@@ -239,14 +239,5 @@ impl Model {
         }
         drawn.time = began.elapsed();
         Ok(drawn)
-    }
-}
-
-struct Watch<F>(F);
-
-impl<F: FnMut(&StepView<'_>)> Observer for Watch<F> {
-    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
-        (self.0)(view);
-        ControlFlow::Continue(())
     }
 }

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::{Network, Preconditioning};
 use crate::report::Grid;
-use crate::train::{Losses, Objective, StepReport, Trainer};
+use crate::train::{Checkpoint, Losses, Objective, StepReport, Trainer};
 
 /// What happens during a session, for progress and logs.
 #[derive(Debug)]
@@ -45,7 +45,8 @@ pub struct Session {
     run: RunDir,
     config: Config,
     data: Dataset,
-    start: Option<u64>,
+    /// Where it goes on from; none for a start from the beginning.
+    start: Option<Checkpoint>,
 }
 
 impl Session {
@@ -90,14 +91,15 @@ impl Session {
             );
             return Err(Error::setting(key, new, reason));
         }
-        let start = run.checkpoints().steps().last().copied();
         // Whatever cannot go on is found before the run is touched.
-        let mut trainer = trainer(&config, &data)?;
-        if let Some(step) = start {
-            trainer.restore(run.checkpoints().load(step, trainer.parameters())?)?;
-        }
+        let trainer = trainer(&config, &data)?;
+        let start = match run.checkpoints().steps().last() {
+            Some(&step) => Some(run.checkpoints().load(step, trainer.parameters())?),
+            None => None,
+        };
+        drop(trainer);
         run.replace_config(&config)?;
-        run.truncate_stats(start.unwrap_or(0))?;
+        run.truncate_stats(start.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
         Ok(Self {
             run,
             config,
@@ -132,8 +134,8 @@ impl Session {
     ) -> Result<u64> {
         let train = &self.config.train;
         let mut trainer = trainer(&self.config, &self.data)?;
-        if let Some(step) = self.start {
-            trainer.restore(self.run.checkpoints().load(step, trainer.parameters())?)?;
+        if let Some(checkpoint) = &self.start {
+            trainer.restore(checkpoint.clone())?;
         }
         on(Event::Started {
             step: trainer.step(),
@@ -273,7 +275,7 @@ impl Window {
             examples_per_second: examples / self.since.elapsed().as_secs_f64().max(1e-9),
         };
         self.losses.clear();
-        *self = Self::new(self.losses.clone());
+        (self.norms, self.steps, self.since) = (0.0, 0, Instant::now());
         line
     }
 }

@@ -351,11 +351,7 @@ impl<B: FlexGradients, C: CheckpointStrategy> FlexOps for Autodiff<B, C> {
         padding: Padding,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (x, weight, bias) = (
-            x.primitive().clone(),
-            weight.primitive().clone(),
-            bias.primitive().clone(),
-        );
+        let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.primitive().clone());
         let y = B::tweedie_conv2d(x.clone(), weight.clone(), bias.clone(), stride, padding);
         match Conv2d.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, weight, bias, stride, padding), y),
@@ -372,11 +368,7 @@ impl<B: FlexGradients, C: CheckpointStrategy> FlexOps for Autodiff<B, C> {
         silu: bool,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (x, weight, bias) = (
-            x.primitive().clone(),
-            weight.primitive().clone(),
-            bias.primitive().clone(),
-        );
+        let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.primitive().clone());
         let y = B::tweedie_group_norm(
             x.clone(),
             weight.clone(),
