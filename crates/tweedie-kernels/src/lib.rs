@@ -17,6 +17,7 @@ pub mod group_norm;
 mod level;
 mod scratch;
 mod sigmoid;
+mod tile;
 pub mod upsample;
 
 pub use error::{Error, Result};

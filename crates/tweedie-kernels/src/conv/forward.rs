@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::Shape;
 use super::gather::{Packed, Pixel, Plan, group, merge, run};
 use super::pad::Border;
-use super::tile::Tap;
 use crate::error::{Result, check};
+use crate::tile::Tap;
 use crate::{Level, scratch};
 
 /// `y[n, i, j, o] = b[n, o] + sum over u, v, c of w[o, c, u, v] x[n, s i + u - top, s j + v - left, c]`,

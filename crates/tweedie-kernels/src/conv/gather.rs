@@ -1,9 +1,9 @@
 //! One sum over taps for every pixel of a group of images.
 
-use super::tile::{Tap, gather};
 use crate::Level;
 use crate::level::by_level;
 use crate::scratch::{self, Scratch};
+use crate::tile::{Tap, gather};
 
 /// Where the pixels of one image read and write.
 #[derive(Clone, Copy, Debug)]

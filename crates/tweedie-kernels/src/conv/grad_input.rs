@@ -4,9 +4,9 @@ use super::Shape;
 use super::forward::each_group;
 use super::gather::{Packed, Pixel, Plan, merge};
 use super::pad::Border;
-use super::tile::Tap;
 use crate::Level;
 use crate::error::{Result, check};
+use crate::tile::Tap;
 
 /// `dx[n, y, x, c] = sum over u, v, o of w[o, c, u, v] dy[n, (y + top - u) / s, (x + left - v) / s, o]`,
 /// over the `u`, `v` for which both divisions leave no rest and the pixel exists.

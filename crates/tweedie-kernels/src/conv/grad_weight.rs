@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::Shape;
 use super::forward::{border, corners, taps};
-use super::tile::outer;
 use crate::error::{Result, check};
 use crate::level::by_level;
+use crate::tile::outer;
 use crate::{Level, scratch};
 
 /// Values beyond the last pixel that a tile may read, for sums that nobody keeps.

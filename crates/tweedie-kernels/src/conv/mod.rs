@@ -15,7 +15,6 @@ mod grad_input;
 mod grad_weight;
 mod pad;
 mod shape;
-mod tile;
 
 pub use forward::forward;
 pub use grad_input::grad_input;
