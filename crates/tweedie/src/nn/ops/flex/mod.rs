@@ -1,0 +1,49 @@
+//! The operations on burn's CPU engine, `flex`, by the kernels of `tweedie-kernels`.
+//!
+//! One operation a file: the call, the trait by which burn routes it, the kernel behind it, and
+//! the step back. burn routes each call by the tensor's engine: to the kernels on flex, and on
+//! flex with gradients to a wrapper that records the step back. On any other engine a call
+//! panics, so ask [`is_flex`] first. Second derivatives are not provided.
+
+mod conv;
+mod norm;
+mod upsample;
+
+use burn::backend::TensorMetadata;
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::tensor::{Bytes, DType, Device, Shape};
+
+pub use conv::{Padding, conv2d};
+pub use norm::group_norm;
+pub use upsample::upsample_2x;
+
+/// Whether a device is the engine of these operations, with or without gradients.
+pub fn is_flex(device: &Device) -> bool {
+    // Devices are equal by hardware, whatever their gradients.
+    *device == Device::flex()
+}
+
+/// The sizes of an image tensor.
+fn dims(tensor: &FlexTensor) -> [usize; 4] {
+    tensor.layout().shape().dims()
+}
+
+/// The values of a contiguous tensor.
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    assert_eq!(tensor.dtype(), DType::F32, "the CPU kernels take f32");
+    tensor.as_slice().expect("the tensor was made contiguous")
+}
+
+/// A contiguous tensor of `values`.
+fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(Shape::new(dims)),
+        DType::F32,
+    )
+}
+
+/// An operation's result; burn's operations have no error to return, they panic.
+fn done<T>(result: tweedie_kernels::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
