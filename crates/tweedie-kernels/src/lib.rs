@@ -11,14 +11,16 @@
 
 #![deny(missing_docs)]
 
+mod buffer;
 pub mod conv;
 mod error;
 pub mod group_norm;
 mod level;
-mod scratch;
 mod sigmoid;
+mod simd;
 mod tile;
 pub mod upsample;
 
+pub use buffer::Buffer;
 pub use error::{Error, Result};
 pub use level::Level;

@@ -3,17 +3,20 @@
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, activation, module};
 
-use super::flex::Padding;
+use super::Convolution;
 
-/// As [`super::flex::conv2d`].
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    shift: Option<Tensor<2>>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
+/// The convolution, then its terms one by one.
+pub fn conv2d(operands: Convolution) -> Tensor<4> {
+    let Convolution {
+        x,
+        weight,
+        bias,
+        shift,
+        residual,
+        stride,
+        padding,
+        kept: _,
+    } = operands;
     let mut x = channels_first(x);
     let [[top, left], [bottom, right]] = padding;
     let mut symmetric = padding[0];
@@ -22,12 +25,13 @@ pub fn conv2d(
         symmetric = [0, 0];
     }
     let options = ConvOptions::new([stride; 2], symmetric, [1, 1], 1);
-    let out = channels_last(module::conv2d(x, weight, Some(bias), options));
-    match shift {
-        Some(shift) => {
-            let [n, c] = shift.dims();
-            out + shift.reshape([n, 1, 1, c])
-        }
+    let mut out = channels_last(module::conv2d(x, weight, Some(bias), options));
+    if let Some(shift) = shift {
+        let [n, c] = shift.dims();
+        out = out + shift.reshape([n, 1, 1, c]);
+    }
+    match residual {
+        Some(residual) => out + residual,
         None => out,
     }
 }

@@ -15,21 +15,38 @@ use burn::tensor::{Tensor, activation};
 
 use super::layers::Activation;
 
-pub use flex::Padding;
+pub use flex::Kept;
 
-/// Cross-correlation of `x` `[N, H, W, I]` with `weight` `[O, I, K, K]`, plus `bias` `[O]` and,
-/// where given, a `shift` `[N, O]` for each image and channel.
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    shift: Option<Tensor<2>>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
-    match flex::is_flex(&x.device()) {
-        true => flex::conv2d(x, weight, bias, shift, stride, padding),
-        false => generic::conv2d(x, weight, bias, shift, stride, padding),
+/// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
+pub type Padding = [[usize; 2]; 2];
+
+/// What a convolution works on.
+#[derive(Clone, Debug)]
+pub struct Convolution {
+    /// `[N, H, W, I]`.
+    pub x: Tensor<4>,
+    /// `[O, I, K, K]`.
+    pub weight: Tensor<4>,
+    /// `[O]`.
+    pub bias: Tensor<1>,
+    /// `[N, O]`: added to every pixel of an image.
+    pub shift: Option<Tensor<2>>,
+    /// As the output: added to it.
+    pub residual: Option<Tensor<4>>,
+    /// Input pixels from one output to the next.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// The layer's laid-out weights.
+    pub kept: Kept,
+}
+
+/// Cross-correlation of `x` with `weight`, plus `bias`, `shift` and `residual`:
+/// `[N, H', W', O]`.
+pub fn conv2d(operands: Convolution) -> Tensor<4> {
+    match flex::is_flex(&operands.x.device()) {
+        true => flex::conv2d(operands),
+        false => generic::conv2d(operands),
     }
 }
 

@@ -6,14 +6,16 @@
 //! panics, so ask [`is_flex`] first. Second derivatives are not provided.
 
 mod conv;
+mod memory;
 mod norm;
 mod upsample;
 
-use burn::backend::TensorMetadata;
-use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Device, Shape};
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{DType, Device};
 
-pub use conv::{Padding, conv2d};
+use memory::tensor;
+
+pub use conv::{Kept, conv2d};
 pub use norm::group_norm;
 pub use upsample::upsample_2x;
 
@@ -32,15 +34,6 @@ fn dims(tensor: &FlexTensor) -> [usize; 4] {
 fn slice(tensor: &FlexTensor) -> &[f32] {
     assert_eq!(tensor.dtype(), DType::F32, "the CPU kernels take f32");
     tensor.as_slice().expect("the tensor was made contiguous")
-}
-
-/// A contiguous tensor of `values`.
-fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(values),
-        Layout::contiguous(Shape::new(dims)),
-        DType::F32,
-    )
 }
 
 /// An operation's result; burn's operations have no error to return, they panic.

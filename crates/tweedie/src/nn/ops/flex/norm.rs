@@ -6,9 +6,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use tweedie_kernels::{Level, group_norm as norm};
+use tweedie_kernels::{Buffer, Level, group_norm as norm};
 
 use super::{dims, done, slice, tensor};
 
@@ -114,8 +114,8 @@ impl NormGradients for Flex {
         let c = [shape.channels];
         [
             tensor(grads.input, dims(&x)),
-            tensor(grads.weight, c),
-            tensor(grads.bias, c),
+            tensor(Buffer::from(&grads.weight[..]), c),
+            tensor(Buffer::from(&grads.bias[..]), c),
         ]
     }
 }
