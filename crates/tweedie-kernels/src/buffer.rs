@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
+
+use bytemuck::Pod;
 
 /// A cache line, so that no vector of values straddles two.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -20,40 +23,43 @@ const KEPT: usize = 1 << 20;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool::new());
 
-/// Values that return to a pool when dropped, aligned to cache lines.
-pub struct Buffer {
+/// Values that return to a pool when dropped, aligned to cache lines: `f32`, or numbers of
+/// another size in the same memory.
+pub struct Buffer<T = f32> {
     lines: Vec<Line>,
     len: usize,
+    of: PhantomData<T>,
 }
 
-impl Buffer {
+impl<T: Pod> Buffer<T> {
     /// `len` values of no particular content: zeros or those of an earlier owner.
     pub fn take(len: usize) -> Self {
-        let lines = len.div_ceil(WIDTH);
+        let lines = len.div_ceil(size_of::<Line>() / size_of::<T>());
         let found = pool(|pool| pool.take(lines));
         Self {
             lines: found.unwrap_or_else(|| vec![Line([0.0; WIDTH]); lines]),
             len,
+            of: PhantomData,
         }
     }
 
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::take(len);
-        buffer.fill(0.0);
+        buffer.fill(T::zeroed());
         buffer
     }
 }
 
-impl From<&[f32]> for Buffer {
-    fn from(values: &[f32]) -> Self {
+impl<T: Pod> From<&[T]> for Buffer<T> {
+    fn from(values: &[T]) -> Self {
         let mut buffer = Self::take(values.len());
         buffer.copy_from_slice(values);
         buffer
     }
 }
 
-impl Drop for Buffer {
+impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
         // What the pool has no room for is freed outside its lock.
@@ -62,32 +68,32 @@ impl Drop for Buffer {
     }
 }
 
-impl Deref for Buffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
+impl<T: Pod> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
         &bytemuck::cast_slice(&self.lines)[..self.len]
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T: Pod> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
     }
 }
 
-impl Clone for Buffer {
+impl<T: Pod> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Self::from(&self[..])
     }
 }
 
-impl PartialEq for Buffer {
+impl<T: Pod + PartialEq> PartialEq for Buffer<T> {
     fn eq(&self, other: &Self) -> bool {
         self[..] == other[..]
     }
 }
 
-impl fmt::Debug for Buffer {
+impl<T: Pod + fmt::Debug> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self[..].fmt(f)
     }
@@ -174,12 +180,13 @@ mod tests {
     #[test]
     fn buffers_are_aligned_and_of_the_length_asked_for() {
         for len in [0, 1, 15, 16, 17, 1000] {
-            let mut buffer = Buffer::take(len);
+            let mut buffer = Buffer::<f32>::take(len);
             assert_eq!(buffer.len(), len);
             assert_eq!(buffer.as_ptr().align_offset(64), 0);
             buffer.fill(f32::NAN);
             drop(buffer);
-            assert!(Buffer::zeros(len).iter().all(|&v| v == 0.0));
+            assert!(Buffer::<f32>::zeros(len).iter().all(|&v| v == 0.0));
+            assert_eq!(Buffer::<u16>::zeros(len)[..], vec![0; len]);
         }
     }
 

@@ -14,6 +14,7 @@ mod forward;
 mod gather;
 mod grad_input;
 mod grad_weight;
+pub mod half;
 mod pad;
 mod shape;
 mod weights;

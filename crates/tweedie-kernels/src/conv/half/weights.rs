@@ -1,0 +1,87 @@
+//! Weights rounded to bf16, as the units read them.
+
+use half::bf16;
+
+use super::unit::{Kind, Unit};
+use crate::Buffer;
+use crate::conv::gather::Packed;
+use crate::conv::{Shape, forward as plain};
+use crate::error::{Error, Result, check};
+
+/// Values that one tile of AMX multiplies at a time; depths are rounded up to it.
+pub(super) const DEPTH: usize = 32;
+
+/// Outputs side by side.
+pub(super) const BLOCK: usize = 32;
+
+/// A convolution's weights, rounded to bf16 and laid out for a unit.
+pub struct Weights {
+    pub(super) unit: Unit,
+    pub(super) form: Form,
+    dims: [usize; 4],
+}
+
+pub(super) enum Form {
+    /// `[O / 32, taps, C / 32, 2, 16, 16, 2]`: for each block of outputs and 32 channels of a
+    /// tap, two tiles of 16 outputs, which hold pairs of channels. Zeros at the ends.
+    Pairs(Buffer<bf16>),
+    /// Values of bf16 as `f32`.
+    Plain(Packed),
+}
+
+impl Weights {
+    /// Rounds and lays out `weight` `[O, I, K, K]` for `shape`, of which the number of images
+    /// and their size do not matter.
+    ///
+    /// # Errors
+    /// When the length does not fit `shape`.
+    pub fn new(unit: Unit, shape: &Shape, weight: &[f32]) -> Result<Self> {
+        check("weight", weight.len(), &shape.weight_dims())?;
+        let form = match unit.0 {
+            Kind::Widened(level) => {
+                let rounded: Vec<f32> =
+                    weight.iter().map(|&w| bf16::from_f32(w).to_f32()).collect();
+                Form::Plain(plain::pack(level, shape, &rounded))
+            }
+            #[cfg(target_arch = "x86_64")]
+            _ => Form::Pairs(pairs(shape, weight)),
+        };
+        let dims = shape.weight_dims();
+        Ok(Self { unit, form, dims })
+    }
+
+    /// Refuses a shape that these weights were not laid out for.
+    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
+        match self.dims == shape.weight_dims() {
+            true => Ok(()),
+            false => Err(Error::Shape(
+                "the weights were laid out for a convolution of another shape",
+            )),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn pairs(shape: &Shape, weight: &[f32]) -> Buffer<bf16> {
+    let Shape {
+        inputs,
+        outputs,
+        kernel,
+        ..
+    } = *shape;
+    let depth = inputs.next_multiple_of(DEPTH);
+    let taps = kernel * kernel;
+    let mut out = Buffer::zeros(outputs.div_ceil(BLOCK) * taps * depth * BLOCK);
+    for o in 0..outputs {
+        for t in 0..taps {
+            for i in 0..inputs {
+                let step = (o / BLOCK * taps + t) * (depth / DEPTH) + i / DEPTH;
+                let tile = 2 * step + o % BLOCK / 16;
+                let at = (tile * 16 + i % DEPTH / 2) * DEPTH + o % 16 * 2 + i % 2;
+                let w = weight[shape.weight_index(o, i, t / kernel, t % kernel)];
+                out[at] = bf16::from_f32(w);
+            }
+        }
+    }
+    out
+}
