@@ -16,6 +16,9 @@ pub enum Error {
     /// A shape that means nothing: a zero kernel, groups that do not divide the channels.
     #[error("{0}")]
     Shape(&'static str),
+    /// Weights that are not those of the operation.
+    #[error("the weights were laid out for a convolution of another shape")]
+    OtherShape,
 }
 
 /// The result of an operation.

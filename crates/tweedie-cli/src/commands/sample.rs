@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use tweedie::Result;
+use tweedie::nn;
 use tweedie::run::{Draw, Model, RunDir, SampleConfig, SamplerKind, export};
 
-use crate::args::{Sample, Sampler};
+use crate::args::{Precision, Sample, Sampler};
 use crate::progress::{Progress, duration};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let sample = settings(args, run.config()?.sample);
-    let model = Model::load(&run, args.checkpoint, sample.ema)?;
+    let model = Model::load(&run, args.checkpoint, &sample)?;
     // An impossible setting is refused before anything is computed or written.
     model.sampler(&sample)?;
     let out = args.out.clone().unwrap_or_else(|| {
@@ -63,6 +64,11 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> SampleConfig {
     sample.n_sigma = args.n_sigma.unwrap_or(sample.n_sigma);
     sample.denoise &= !args.no_denoise;
     sample.ema = (sample.ema || args.ema) && !args.raw;
+    sample.precision = match args.precision {
+        Some(Precision::F32) => nn::Precision::F32,
+        Some(Precision::Bf16) => nn::Precision::Bf16,
+        None => sample.precision,
+    };
     sample
 }
 
@@ -87,6 +93,9 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
     }
     if !sample.ema {
         name += "-raw";
+    }
+    if sample.precision == nn::Precision::Bf16 {
+        name += "-bf16";
     }
     name + &format!(
         "-step{}-seeds{}-{}",

@@ -49,9 +49,7 @@ impl Weights {
     pub(super) fn check(&self, shape: &Shape) -> Result<()> {
         match self.fit(shape) {
             true => Ok(()),
-            false => Err(Error::Shape(
-                "the weights were laid out for a convolution of another shape",
-            )),
+            false => Err(Error::OtherShape),
         }
     }
 }

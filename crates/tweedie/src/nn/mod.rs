@@ -10,10 +10,12 @@ mod mlp;
 mod network;
 pub mod ops;
 pub mod params;
+mod precision;
 mod precondition;
 pub mod unet;
 
 pub use denoiser::NetworkDenoiser;
 pub use mlp::{Mlp, MlpConfig, SigmaInput};
 pub use network::{Network, NetworkConfig};
+pub use precision::Precision;
 pub use precondition::{Coefficients, Preconditioning};

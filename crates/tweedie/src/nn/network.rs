@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::init::Init;
 use super::params::{self, Parameter};
 use super::unet::{UNet2d, UNetConfig};
-use super::{Mlp, MlpConfig, Preconditioning};
+use super::{Mlp, MlpConfig, Precision, Preconditioning, ops};
 use crate::error::{Error, Result};
 
 /// The `[network]` table of a configuration.
@@ -159,6 +159,26 @@ impl Network {
             dim: self.dim,
             device: self.device.clone(),
         })
+    }
+
+    /// The same network with images stored in `precision` between its layers: for sampling, on
+    /// the CPU.
+    ///
+    /// # Errors
+    /// When the network is not a U-Net or not on the CPU, and `precision` is not `f32`.
+    pub fn in_precision(mut self, precision: Precision) -> Result<Self> {
+        if precision == Precision::F32 {
+            return Ok(self);
+        }
+        let refuse = |reason| Err(Error::setting("sample.precision", "bf16", reason));
+        if !ops::is_on_cpu(&self.device) {
+            return refuse("is for the CPU; set train.engine = \"flex\", or sample in f32");
+        }
+        match &mut self.body {
+            Body::UNet(unet, _) => unet.set_precision(precision),
+            Body::Mlp(_) => return refuse("is for U-Nets; sample an MLP in f32"),
+        }
+        Ok(self)
     }
 
     /// A copy without gradients, for sampling.

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::unet::UNetConfig;
-use crate::nn::{MlpConfig, NetworkConfig};
+use crate::nn::{MlpConfig, NetworkConfig, Precision};
 use crate::noise::{Levels, TrainingNoise, technique_2, technique_4};
 use crate::run::levels::largest_distance;
 use crate::sample::{Als, Cas, Sampler, StepSize};
@@ -120,6 +120,8 @@ pub struct SampleConfig {
     pub denoise: bool,
     /// Whether the moving average of the weights is used rather than the raw ones.
     pub ema: bool,
+    /// How a U-Net stores its images: `f32`, or `bf16` on the CPU.
+    pub precision: Precision,
 }
 
 impl Default for SampleConfig {
@@ -133,6 +135,7 @@ impl Default for SampleConfig {
             eps_c: None,
             denoise: true,
             ema: true,
+            precision: Precision::F32,
         }
     }
 }

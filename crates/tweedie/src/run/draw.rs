@@ -8,7 +8,7 @@ use super::train::parameterisation;
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::{Network, NetworkDenoiser};
+use crate::nn::{Network, NetworkDenoiser, Precision};
 use crate::random::{NoiseSource, Stream};
 use crate::sample::{Observer, Sampler, Samples, StepView};
 use crate::score::Denoiser;
@@ -99,11 +99,12 @@ impl Drawn {
 
 impl Model {
     /// Loads the latest checkpoint of `run`, or that of `step`: the moving average of the
-    /// weights, or the raw ones.
+    /// weights, or the raw ones, as `sample` says, in its precision.
     ///
     /// # Errors
-    /// When there is no checkpoint, or it is damaged or of another network.
-    pub fn load(run: &RunDir, step: Option<u64>, ema: bool) -> Result<Self> {
+    /// When there is no checkpoint, it is damaged or of another network, or the network cannot
+    /// be run in that precision.
+    pub fn load(run: &RunDir, step: Option<u64>, sample: &SampleConfig) -> Result<Self> {
         let config = run.config()?;
         let data = run.data()?;
         let latest = run.latest()?;
@@ -117,28 +118,36 @@ impl Model {
         let network = Network::new(&config.network, &data.shape, config.seed, &device)?;
         let weights = run
             .checkpoints()
-            .weights(step, &network.parameters(), ema)?;
+            .weights(step, &network.parameters(), sample.ema)?;
         let network = network.with_values(&weights)?;
-        Ok(Self::new(&network, config, data, step))
+        Self::new(network, config, data, step, sample.precision)
     }
 
-    /// The moving average of a network in training.
+    /// The moving average of a network in training, in the precision of `config.sample`.
     ///
     /// # Errors
-    /// Never in practice; see [`Trainer::average`].
+    /// When the network cannot be run in that precision.
     pub fn of_trainer(trainer: &Trainer<'_>, config: &Config, data: &Dataset) -> Result<Self> {
         let (config, card) = (config.clone(), DataCard::new(data));
-        Ok(Self::new(&trainer.average()?, config, card, trainer.step()))
+        let precision = config.sample.precision;
+        Self::new(trainer.average()?, config, card, trainer.step(), precision)
     }
 
-    fn new(network: &Network, config: Config, data: DataCard, step: u64) -> Self {
+    fn new(
+        network: Network,
+        config: Config,
+        data: DataCard,
+        step: u64,
+        precision: Precision,
+    ) -> Result<Self> {
         let (form, sigma_data) = parameterisation(&config);
-        Self {
-            denoiser: NetworkDenoiser::new(network, form, sigma_data),
+        let network = network.in_precision(precision)?;
+        Ok(Self {
+            denoiser: NetworkDenoiser::new(&network, form, sigma_data),
             config,
             data,
             step,
-        }
+        })
     }
 
     /// The run's configuration.

@@ -50,13 +50,16 @@ impl Weights {
         Ok(Self { unit, form, dims })
     }
 
+    /// Whether these weights are laid out for `shape`.
+    pub fn fit(&self, shape: &Shape) -> bool {
+        self.dims == shape.weight_dims()
+    }
+
     /// Refuses a shape that these weights were not laid out for.
     pub(super) fn check(&self, shape: &Shape) -> Result<()> {
-        match self.dims == shape.weight_dims() {
+        match self.fit(shape) {
             true => Ok(()),
-            false => Err(Error::Shape(
-                "the weights were laid out for a convolution of another shape",
-            )),
+            false => Err(Error::OtherShape),
         }
     }
 }

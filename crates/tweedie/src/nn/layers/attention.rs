@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::{Activation, GroupNorm, Linear};
 use crate::nn::init::Init;
-use crate::nn::ops;
+use crate::nn::{Precision, ops};
 
 /// The hyper-parameters of an [`Attention`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,8 @@ impl Attention {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [n, h, w, c] = x.dims();
         let normed = self.group_norm.forward(x.clone(), Activation::None);
-        let tokens = normed.reshape([n, h * w, c]);
+        // The products of queries and keys need more than 8 bits.
+        let tokens = ops::stored_in(normed, Precision::F32).reshape([n, h * w, c]);
         let mut out = ops::attention(
             self.to_q.forward(tokens.clone()),
             self.to_k.forward(tokens.clone()),
@@ -70,6 +71,8 @@ impl Attention {
         for project in &self.to_out {
             out = project.forward(out);
         }
-        x + out.reshape([n, h, w, c])
+        let out = out.reshape([n, h, w, c]);
+        let dtype = x.dtype();
+        x + out.cast(dtype)
     }
 }

@@ -11,8 +11,9 @@ mod tests;
 
 use burn::tensor::module;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, FloatDType, Tensor, activation};
 
+use super::Precision;
 use super::layers::Activation;
 
 pub use flex::Kept;
@@ -47,6 +48,19 @@ pub fn conv2d(operands: Convolution) -> Tensor<4> {
     match flex::is_flex(&operands.x.device()) {
         true => flex::conv2d(operands),
         false => generic::conv2d(operands),
+    }
+}
+
+/// Whether a device's operations are the kernels of this project.
+pub fn is_on_cpu(device: &Device) -> bool {
+    flex::is_flex(device)
+}
+
+/// Converts images to the numbers that `precision` stores.
+pub fn stored_in(x: Tensor<4>, precision: Precision) -> Tensor<4> {
+    match precision {
+        Precision::F32 => x.cast(FloatDType::F32),
+        Precision::Bf16 => x.cast(FloatDType::BF16),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::nn::init::Init;
 use crate::nn::layers::{
     Activation, Conv2d, GroupNorm, ResnetConfig, TimeEmbedding, positional_embedding,
 };
+use crate::nn::{Precision, ops};
 
 /// The network. See [`UNetConfig`] for its hyper-parameters.
 #[derive(Module, Debug)]
@@ -28,6 +29,8 @@ pub struct UNet2d {
     conv_out: Conv2d,
     #[module(skip)]
     config: UNetConfig,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl UNet2d {
@@ -87,6 +90,7 @@ impl UNet2d {
             conv_norm_out: GroupNorm::new(config.norm_num_groups, first, config.norm_eps, init),
             conv_out: Conv2d::zeros(first, shape[0], 3, init),
             config: config.clone(),
+            precision: Precision::F32,
         })
     }
 
@@ -96,7 +100,8 @@ impl UNet2d {
         let embedding = self.embed(time, &x);
         let embedding = embedding.as_ref();
         let x = x.permute([0, 2, 3, 1]);
-        let mut h = self.conv_in.forward(x);
+        // The first and the last convolution are in f32: they see the sample itself.
+        let mut h = ops::stored_in(self.conv_in.forward(x), self.precision);
         let mut skips = vec![h.clone()];
         for block in &self.down_blocks {
             h = block.forward(h, embedding, &mut skips);
@@ -106,7 +111,13 @@ impl UNet2d {
             h = block.forward(h, embedding, &mut skips);
         }
         let h = self.conv_norm_out.forward(h, Activation::Silu);
+        let h = ops::stored_in(h, Precision::F32);
         self.conv_out.forward(h).permute([0, 3, 1, 2])
+    }
+
+    /// Stores images between the layers in `precision` from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// The noise embedding with the activation that every block applies to it, computed once.
@@ -117,9 +128,6 @@ impl UNet2d {
         let features = positional_embedding(time, width, c.freq_shift, c.flip_sin_to_cos);
         let data = burn::tensor::TensorData::new(features, [time.len(), width]);
         let features = Tensor::from_data(data, &x.device());
-        Some(crate::nn::ops::activate(
-            embed.forward(features),
-            Activation::Silu,
-        ))
+        Some(ops::activate(embed.forward(features), Activation::Silu))
     }
 }

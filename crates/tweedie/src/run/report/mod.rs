@@ -53,7 +53,11 @@ pub fn write_report(
     options: &ReportOptions,
     on: &mut dyn FnMut(&str),
 ) -> Result<PathBuf> {
-    let model = Model::load(run, None, true)?;
+    let sample = SampleConfig {
+        ema: true,
+        ..run.config()?.sample
+    };
+    let model = Model::load(run, None, &sample)?;
     let name = run
         .path()
         .file_name()

@@ -10,7 +10,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+use tweedie_kernels::conv::half;
 use tweedie_kernels::{Buffer, Level, conv};
 
 use super::{dims, done, slice, tensor};
@@ -52,20 +53,51 @@ pub fn conv2d(operands: Convolution) -> Tensor<4> {
 /// A layer's weights as the kernel reads them, kept from call to call while they are the same
 /// tensor: in training they change with every step. A copy of a layer starts without.
 #[derive(Default)]
-pub struct Kept(Arc<Mutex<Option<(FlexTensor, Arc<conv::Weights>)>>>);
+pub struct Kept(Arc<Mutex<Option<(FlexTensor, Arc<Weights>)>>>);
+
+/// Weights for images of `f32` or of bf16.
+enum Weights {
+    Single(conv::Weights),
+    Half(half::Weights),
+}
+
+impl Weights {
+    fn new(shape: &conv::Shape, weight: &FlexTensor, of: DType) -> Self {
+        let weight = weight.to_contiguous();
+        match of {
+            DType::BF16 => Self::Half(done(half::Weights::new(
+                half::Unit::best(),
+                shape,
+                slice(&weight),
+            ))),
+            _ => Self::Single(done(conv::Weights::new(
+                Level::best(),
+                shape,
+                slice(&weight),
+            ))),
+        }
+    }
+
+    fn fit(&self, shape: &conv::Shape, of: DType) -> bool {
+        match self {
+            Self::Single(weights) => of == DType::F32 && weights.fit(shape),
+            Self::Half(weights) => of == DType::BF16 && weights.fit(shape),
+        }
+    }
+}
 
 impl Kept {
-    /// The weights laid out for `shape`.
-    fn weights(&self, shape: &conv::Shape, weight: &FlexTensor) -> Arc<conv::Weights> {
+    /// The weights laid out for images of `shape` and of type `of`.
+    fn weights(&self, shape: &conv::Shape, weight: &FlexTensor, of: DType) -> Arc<Weights> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, weights)) = &*kept
+        if let Some((tensor, weights)) = &*kept
             // Held here, the tensor's memory can be neither written to nor given to another.
-            && Arc::ptr_eq(&of.data_arc(), &weight.data_arc())
-            && weights.fit(shape)
+            && Arc::ptr_eq(&tensor.data_arc(), &weight.data_arc())
+            && weights.fit(shape, of)
         {
             return Arc::clone(weights);
         }
-        let weights = Arc::new(done(lay_out(shape, weight)));
+        let weights = Arc::new(Weights::new(shape, weight, of));
         *kept = Some((weight.clone(), Arc::clone(&weights)));
         weights
     }
@@ -86,10 +118,6 @@ impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Kept")
     }
-}
-
-fn lay_out(shape: &conv::Shape, weight: &FlexTensor) -> tweedie_kernels::Result<conv::Weights> {
-    conv::Weights::new(Level::best(), shape, slice(&weight.to_contiguous()))
 }
 
 /// The operation as burn routes it.
@@ -181,10 +209,20 @@ fn convolve(
     let [o, i, k, _] = dims(&weight);
     let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
     let [oh, ow] = done(shape.output_size());
-    let weights = kept.weights(&shape, &weight);
-    let residual = residual.as_ref().map(slice);
-    let y = conv::forward_with(&shape, slice(&x), &weights, slice(&bias), residual);
-    tensor(done(y), [n, oh, ow, o])
+    let weights = kept.weights(&shape, &weight, x.dtype());
+    let (bias, size) = (slice(&bias), [n, oh, ow, o]);
+    match &*weights {
+        Weights::Single(weights) => {
+            let residual = residual.as_ref().map(slice);
+            let y = conv::forward_with(&shape, slice(&x), weights, bias, residual);
+            tensor(done(y), size)
+        }
+        Weights::Half(weights) => {
+            let residual = residual.as_ref().map(slice);
+            let y = half::forward(&shape, slice(&x), weights, bias, residual);
+            tensor(done(y), size)
+        }
+    }
 }
 
 impl ConvGradients for Flex {
@@ -227,7 +265,7 @@ impl ConvGradients for Flex {
         if each_image {
             return tensor(rows, [n, o]);
         }
-        let mut sum = Buffer::zeros(o);
+        let mut sum = Buffer::<f32>::zeros(o);
         for row in rows.chunks_exact(o.max(1)) {
             sum.iter_mut()
                 .zip(row)

@@ -3,25 +3,26 @@
 use std::mem::MaybeUninit;
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
+use burn::tensor::{AllocationProperty, Bytes, Element, Shape};
 use burn_std::{AccessError, AccessPolicy, AllocationController};
+use bytemuck::Pod;
 use tweedie_kernels::Buffer;
 
 /// A contiguous tensor of the values of `buffer`.
-pub fn tensor<const D: usize>(buffer: Buffer, dims: [usize; D]) -> FlexTensor {
+pub fn tensor<T: Element + Pod, const D: usize>(buffer: Buffer<T>, dims: [usize; D]) -> FlexTensor {
     let len = size_of_val(&buffer[..]);
     // SAFETY: the length is that of the buffer's values, all of which are initialised.
     let bytes = unsafe { Bytes::from_controller(Box::new(Pooled(buffer)), len) };
-    FlexTensor::new(bytes, Layout::contiguous(Shape::new(dims)), DType::F32)
+    FlexTensor::new(bytes, Layout::contiguous(Shape::new(dims)), T::dtype())
 }
 
 /// A buffer as burn sees memory.
-struct Pooled(Buffer);
+struct Pooled<T>(Buffer<T>);
 
-impl AllocationController for Pooled {
+impl<T: Pod> AllocationController for Pooled<T> {
     fn alloc_align(&self) -> usize {
-        // What burn's own tensors of f32 have; the pool's is a multiple.
-        align_of::<f32>()
+        // What burn's own tensors of this type have; the pool's is a multiple.
+        align_of::<T>()
     }
 
     fn property(&self) -> AllocationProperty {
@@ -32,14 +33,14 @@ impl AllocationController for Pooled {
         &mut self,
         _: AccessPolicy,
     ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0[..]);
         // SAFETY: the layouts are the same, and by this method's contract the caller writes
         // nothing that is not initialised.
         Ok(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.0);
+        let bytes: &[u8] = bytemuck::cast_slice(&self.0[..]);
         // SAFETY: the layouts are the same, and initialised values may be read as if they might
         // not be.
         Ok(unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) })
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn burn_reads_writes_copies_and_drops_pooled_tensors() {
-        let mut buffer = Buffer::take(1000);
+        let mut buffer = Buffer::<f32>::take(1000);
         let values: Vec<f32> = (0..1000).map(|i| i as f32).collect();
         buffer.copy_from_slice(&values);
         let mut pooled = tensor(buffer, [10, 100]);

@@ -11,7 +11,8 @@ mod norm;
 mod upsample;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Device};
+use burn::tensor::{Device, Element};
+use bytemuck::Pod;
 
 use memory::tensor;
 
@@ -30,9 +31,9 @@ fn dims(tensor: &FlexTensor) -> [usize; 4] {
     tensor.layout().shape().dims()
 }
 
-/// The values of a contiguous tensor.
-fn slice(tensor: &FlexTensor) -> &[f32] {
-    assert_eq!(tensor.dtype(), DType::F32, "the CPU kernels take f32");
+/// The values of a contiguous tensor of `T`s.
+fn slice<T: Element + Pod>(tensor: &FlexTensor) -> &[T] {
+    assert_eq!(tensor.dtype(), T::dtype(), "the type of a tensor's values");
     tensor.as_slice().expect("the tensor was made contiguous")
 }
 
