@@ -12,6 +12,7 @@
 #![deny(missing_docs)]
 
 mod buffer;
+pub mod channels;
 pub mod conv;
 mod error;
 pub mod group_norm;

@@ -61,10 +61,17 @@ pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     channels_last(module::interpolate(channels_first(x), options))
 }
 
-fn channels_first(x: Tensor<4>) -> Tensor<4> {
+/// As [`super::flex::concat`].
+pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    Tensor::cat(vec![a, b], 3)
+}
+
+/// As [`super::flex::channels_first`].
+pub fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
 
-fn channels_last(x: Tensor<4>) -> Tensor<4> {
+/// As [`super::flex::channels_last`].
+pub fn channels_last(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }

@@ -58,9 +58,30 @@ pub fn is_on_cpu(device: &Device) -> bool {
 
 /// Converts images to the numbers that `precision` stores.
 pub fn stored_in(x: Tensor<4>, precision: Precision) -> Tensor<4> {
-    match precision {
-        Precision::F32 => x.cast(FloatDType::F32),
-        Precision::Bf16 => x.cast(FloatDType::BF16),
+    let kind = match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::Bf16 => FloatDType::BF16,
+    };
+    match x.dtype() == kind.into() {
+        true => x,
+        false if flex::is_flex(&x.device()) && !x.is_autodiff() => flex::stored_in(x, precision),
+        false => x.cast(kind),
+    }
+}
+
+/// `[N, C, H, W]` to `[N, H, W, C]`.
+pub fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::channels_last(x),
+        false => generic::channels_last(x),
+    }
+}
+
+/// `[N, H, W, C]` to `[N, C, H, W]`.
+pub fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::channels_first(x),
+        false => generic::channels_first(x),
     }
 }
 
@@ -110,7 +131,10 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
 
 /// Joins the channels of two images `[N, H, W, A]` and `[N, H, W, B]`.
 pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    Tensor::cat(vec![a, b], 3)
+    match flex::is_flex(&a.device()) {
+        true => flex::concat(a, b),
+        false => generic::concat(a, b),
+    }
 }
 
 /// Softmax attention of `heads` heads: `q`, `k`, `v` are `[N, T, C]`, scaled by

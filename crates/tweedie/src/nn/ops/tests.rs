@@ -5,6 +5,7 @@ use std::cell::Cell;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Convolution, Kept, Padding, flex as fast, generic};
+use crate::nn::Precision;
 use crate::random::{NoiseSource, Stream};
 
 thread_local! {
@@ -264,6 +265,56 @@ fn upsamplings_agree() {
         fast::upsample_2x(x.clone()),
         generic::upsample_2x(x),
     );
+}
+
+#[test]
+fn joined_channels_agree() {
+    let device = Device::flex().autodiff();
+    let (a, b) = (
+        random([2, 3, 5, 7], &device).require_grad(),
+        random([2, 3, 5, 2], &device).require_grad(),
+    );
+    let target = random([2, 3, 5, 9], &device);
+    let [(y, dy), (z, dz)] = [fast::concat, generic::concat].map(|concat| {
+        let y = concat(a.clone(), b.clone());
+        let grads = (y.clone() - target.clone()).square().sum().backward();
+        (
+            y.inner(),
+            [a.grad(&grads).unwrap(), b.grad(&grads).unwrap()],
+        )
+    });
+    assert_close("output", y, z);
+    for (dy, dz) in dy.into_iter().zip(dz) {
+        assert_close("gradient", dy, dz);
+    }
+    let plain = Device::flex();
+    let (a, b) = (permuted([2, 3, 5, 7], &plain), random([2, 3, 5, 1], &plain));
+    let expected = generic::concat(a.clone(), b.clone());
+    assert_close("plain", fast::concat(a.clone(), b.clone()), expected);
+    let half = [a, b].map(|x| fast::stored_in(x, Precision::Bf16));
+    let [a, b] = half.clone().map(|x| fast::stored_in(x, Precision::F32));
+    let [x, y] = half;
+    let joined = fast::stored_in(fast::concat(x, y), Precision::F32);
+    assert_close("bf16", joined, generic::concat(a, b));
+}
+
+#[test]
+fn channels_move_alike() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 3, 5, 7], &device).require_grad();
+    let pairs: [[fn(Tensor<4>) -> Tensor<4>; 2]; 2] = [
+        [fast::channels_last, generic::channels_last],
+        [fast::channels_first, generic::channels_first],
+    ];
+    for pair in pairs {
+        let [(a, da), (b, db)] = pair.map(|moved| {
+            let y = moved(x.clone());
+            let loss = (y.clone() * cotangent(y.dims(), &device)).sum();
+            (y.inner(), x.grad(&loss.backward()).unwrap())
+        });
+        assert_close("output", a, b);
+        assert_close("gradient", da, db);
+    }
 }
 
 #[test]

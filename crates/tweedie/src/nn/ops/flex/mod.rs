@@ -5,7 +5,10 @@
 //! flex with gradients to a wrapper that records the step back. On any other engine a call
 //! panics, so ask [`is_flex`] first. Second derivatives are not provided.
 
+mod cast;
+mod concat;
 mod conv;
+mod layout;
 mod memory;
 mod norm;
 mod upsample;
@@ -16,7 +19,10 @@ use bytemuck::Pod;
 
 use memory::tensor;
 
+pub use cast::stored_in;
+pub use concat::concat;
 pub use conv::{Kept, conv2d};
+pub use layout::{channels_first, channels_last};
 pub use norm::group_norm;
 pub use upsample::upsample_2x;
 
