@@ -11,14 +11,20 @@
 
 #![deny(missing_docs)]
 
+mod activation;
+pub mod attention;
 pub mod conv;
 mod error;
 pub mod group_norm;
+pub mod instance_norm;
 mod level;
+pub mod pool;
 mod scratch;
 mod sigmoid;
+mod statistics;
 mod tile;
 pub mod upsample;
 
+pub use activation::Activation;
 pub use error::{Error, Result};
 pub use level::Level;

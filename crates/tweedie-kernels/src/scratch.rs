@@ -8,24 +8,29 @@ const KEPT: usize = 64;
 
 static POOL: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
 
+/// Values of a cache line: a vector that lies in two takes two reads.
+const LINE: usize = 16;
+
 /// A buffer that returns to the pool when dropped.
 pub(crate) struct Scratch {
     buffer: Vec<f32>,
+    start: usize,
     len: usize,
 }
 
-/// `len` values of no particular content.
+/// `len` values of no particular content, at the beginning of a cache line.
 pub(crate) fn take(len: usize) -> Scratch {
     let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let whole = len + LINE;
     // Large enough, but not so large that a big buffer is lost to a small need.
-    let fits = |v: &Vec<f32>| v.len() >= len && v.len() <= 4 * len + 1024;
+    let fits = |v: &Vec<f32>| v.len() >= whole && v.len() <= 4 * whole + 1024;
     let found = pool.iter().rposition(fits).map(|i| pool.swap_remove(i));
     drop(pool);
     // A kept buffer keeps its length: shortening and growing again would clear it each time.
-    Scratch {
-        buffer: found.unwrap_or_else(|| vec![0.0; len]),
-        len,
-    }
+    let buffer = found.unwrap_or_else(|| vec![0.0; whole]);
+    // At the beginning of a line where that can be found; the values do not depend on it.
+    let start = buffer.as_ptr().align_offset(4 * LINE).min(LINE);
+    Scratch { buffer, start, len }
 }
 
 impl Drop for Scratch {
@@ -41,12 +46,12 @@ impl Drop for Scratch {
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.buffer[..self.len]
+        &self.buffer[self.start..][..self.len]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.buffer[..self.len]
+        &mut self.buffer[self.start..][..self.len]
     }
 }

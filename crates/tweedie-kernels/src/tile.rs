@@ -23,10 +23,23 @@ pub(crate) fn gather<const R: usize, const B: usize, const FMA: bool>(
     x: &[f32],
     corners: [usize; R],
     taps: &[Tap],
+    weights: &[[f32; B]],
+    out: &mut [[f32; B]; R],
+) {
+    *out = [[0.0; B]; R];
+    gather_add::<R, B, FMA>(x, corners, taps, weights, out);
+}
+
+/// The same sum, continued from what `out` holds.
+#[inline(always)]
+pub(crate) fn gather_add<const R: usize, const B: usize, const FMA: bool>(
+    x: &[f32],
+    corners: [usize; R],
+    taps: &[Tap],
     mut weights: &[[f32; B]],
     out: &mut [[f32; B]; R],
 ) {
-    let mut sums = [[0.0; B]; R];
+    let mut sums = *out;
     for &Tap { offset, len } in taps {
         let runs: [&[f32]; R] = std::array::from_fn(|r| &x[corners[r] + offset..][..len]);
         let now = &weights[..len];
@@ -61,6 +74,31 @@ pub(crate) fn outer<const R: usize, const B: usize, const FMA: bool>(
         for r in 0..R {
             for b in 0..B {
                 sums[r][b] = mul_add::<FMA>(row[r], lane[b], sums[r][b]);
+            }
+        }
+    }
+    *out = sums;
+}
+
+/// Adds `sum over p of rows[p stride + r] lanes[p, b]` to `out`: [`outer`] where both sides lie
+/// evenly.
+#[inline(always)]
+pub(crate) fn outer_rows<const R: usize, const B: usize, const FMA: bool>(
+    rows: &[f32],
+    stride: usize,
+    lanes: &[[f32; B]],
+    out: &mut [[f32; B]; R],
+) {
+    let mut sums = *out;
+    for (p, lane) in lanes.iter().enumerate() {
+        let row = &rows[p * stride..][..R];
+        // An array of the row's values makes the compiler unroll the loop over it; where R is a
+        // power of two it would rather make that the vectors' direction.
+        let row: [&[f32]; R] = std::array::from_fn(|r| &row[r..=r]);
+        for r in 0..R {
+            let a = row[r][0];
+            for b in 0..B {
+                sums[r][b] = mul_add::<FMA>(a, lane[b], sums[r][b]);
             }
         }
     }

@@ -44,7 +44,7 @@ impl Packed {
         depth: usize,
         weight: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let block = block(level, outputs);
+        let block = level.block(outputs);
         let mut values = scratch::take(outputs.div_ceil(block) * block * depth);
         for (j, columns) in values.chunks_exact_mut(depth.max(1) * block).enumerate() {
             for (k, row) in columns.chunks_exact_mut(block).take(depth).enumerate() {
@@ -59,15 +59,6 @@ impl Packed {
             block,
             depth,
         }
-    }
-}
-
-/// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
-fn block(level: Level, outputs: usize) -> usize {
-    match level.widest() {
-        _ if outputs <= 8 => 8,
-        32 if (1..=16).contains(&(outputs % 32)) => 16,
-        widest => widest,
     }
 }
 
@@ -116,7 +107,7 @@ pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut 
     }
 }
 
-// Which of these a level uses is up to `block`; the others only have to be right.
+// Which of these a level uses is up to `Level::block`; the others only have to be right.
 by_level! {
     fn wide(work: &Work, out: &mut [f32])
         = pixels::<4, 32, false>, pixels::<4, 32, true>, pixels::<8, 32, true>
