@@ -201,7 +201,13 @@ fn attentions(level: Level) {
         let there = best(|| drop(black_box(attention::forward(level, &shape, q, k, v))));
         let back = best(|| {
             drop(black_box(attention::backward(
-                level, &shape, q, k, v, &forward, &x,
+                level,
+                &shape,
+                q,
+                k,
+                v,
+                forward.view(),
+                &x,
             )))
         });
         println!(

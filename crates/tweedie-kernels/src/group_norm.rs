@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result, check};
 use crate::level::by_level;
 use crate::statistics::{Statistics, channel_sums, combine, several};
-use crate::{Activation, Level, activation};
+use crate::{Activation, Buffer, Level, activation};
 
 /// The sizes and settings of a GroupNorm over `[N, P, C]`, `P` being the pixels of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,9 +61,9 @@ pub fn forward(
     x: &[f32],
     weight: &[f32],
     bias: &[f32],
-) -> Result<Vec<f32>> {
+) -> Result<Buffer> {
     shape.check(x, weight, bias)?;
-    let mut out = vec![0.0; x.len()];
+    let mut out = Buffer::take(x.len());
     if out.is_empty() {
         return Ok(out);
     }
@@ -78,7 +78,7 @@ pub fn forward(
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
     /// With respect to the input, `[N, P, C]`.
-    pub input: Vec<f32>,
+    pub input: Buffer,
     /// With respect to the weight, `[C]`.
     pub weight: Vec<f32>,
     /// With respect to the bias, `[C]`.
@@ -110,7 +110,7 @@ pub fn backward(
         &[shape.images, shape.pixels, shape.channels],
     )?;
     let c = shape.channels;
-    let mut input = vec![0.0; x.len()];
+    let mut input = Buffer::take(x.len());
     if input.is_empty() {
         return Ok(Gradients {
             input,

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result, check};
 use crate::level::by_level;
 use crate::statistics::{Statistics, channel_sums, combine, several};
-use crate::{Activation, Level, activation};
+use crate::{Activation, Buffer, Level, activation};
 
 /// The sizes and settings of an InstanceNorm++ over `[N, P, C]`, `P` being the pixels of an
 /// image.
@@ -83,14 +83,9 @@ impl Shape {
 ///
 /// # Errors
 /// When a length does not fit `shape`, or there is but one channel.
-pub fn forward(
-    level: Level,
-    shape: &Shape,
-    x: &[f32],
-    parameters: &Parameters,
-) -> Result<Vec<f32>> {
+pub fn forward(level: Level, shape: &Shape, x: &[f32], parameters: &Parameters) -> Result<Buffer> {
     shape.check(x, parameters)?;
-    let mut out = vec![0.0; x.len()];
+    let mut out = Buffer::take(x.len());
     if out.is_empty() {
         return Ok(out);
     }
@@ -108,7 +103,7 @@ pub fn forward(
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
     /// With respect to the input, `[N, P, C]`.
-    pub input: Vec<f32>,
+    pub input: Buffer,
     /// With respect to the scale, as long as that.
     pub gamma: Vec<f32>,
     /// With respect to alpha, as long as that.
@@ -137,7 +132,7 @@ pub fn backward(
     shape.check(x, parameters)?;
     let (n, c) = (shape.images, shape.channels);
     check("output gradient", dy.len(), &[n, shape.pixels, c])?;
-    let mut input = vec![0.0; x.len()];
+    let mut input = Buffer::take(x.len());
     // Of each image, `[3, C]`: gamma, alpha, beta.
     let mut sums = vec![0.0; n * 3 * c];
     if !input.is_empty() {

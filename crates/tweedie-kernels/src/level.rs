@@ -42,17 +42,7 @@ impl Level {
         &AVAILABLE
     }
 
-    /// Outputs that a register-blocked kernel computes side by side where `outputs` are asked
-    /// for: as many as the registers hold, fewer where few are left.
-    pub(crate) fn block(self, outputs: usize) -> usize {
-        match self.widest() {
-            _ if outputs <= 8 => 8,
-            32 if (1..=16).contains(&(outputs % 32)) => 16,
-            widest => widest,
-        }
-    }
-
-    /// Outputs that the register-blocked kernels compute side by side at most.
+    /// Outputs that the register-blocked kernels compute side by side.
     pub(crate) fn widest(self) -> usize {
         match self.0 {
             Set::Portable => 8,

@@ -13,18 +13,20 @@
 
 mod activation;
 pub mod attention;
+mod buffer;
 pub mod conv;
 mod error;
 pub mod group_norm;
 pub mod instance_norm;
 mod level;
 pub mod pool;
-mod scratch;
 mod sigmoid;
+mod simd;
 mod statistics;
 mod tile;
 pub mod upsample;
 
 pub use activation::Activation;
+pub use buffer::Buffer;
 pub use error::{Error, Result};
 pub use level::Level;

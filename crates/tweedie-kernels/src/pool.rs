@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::Buffer;
 use crate::error::{Error, Result, check};
 
 /// `y[n, i, j, c] = 1/4 sum over a, b in {0, 1} of x[n, 2i + a, 2j + b, c]`: `[N, H, W, C]` to
@@ -9,11 +10,11 @@ use crate::error::{Error, Result, check};
 ///
 /// # Errors
 /// When H or W is odd, or the length of `x` is not that of `shape` `[N, H, W, C]`.
-pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Vec<f32>> {
+pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Buffer> {
     check_even(shape)?;
     check("input", x.len(), &shape)?;
     let [_, _, w, c] = shape;
-    let mut out = vec![0.0; x.len() / 4];
+    let mut out = Buffer::take(x.len() / 4);
     if out.is_empty() {
         return Ok(out);
     }
@@ -41,12 +42,12 @@ pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Vec<f32>> {
 /// # Errors
 /// When H or W is odd, or the length of `dy` is not a quarter of that of `shape`, the input's
 /// `[N, H, W, C]`.
-pub fn backward(shape: [usize; 4], dy: &[f32]) -> Result<Vec<f32>> {
+pub fn backward(shape: [usize; 4], dy: &[f32]) -> Result<Buffer> {
     check_even(shape)?;
     let [n, h, w, c] = shape;
     check("output gradient", dy.len(), &[n, h / 2, w / 2, c])?;
     check("input", 4 * dy.len(), &shape)?;
-    let mut dx = vec![0.0; 4 * dy.len()];
+    let mut dx = Buffer::take(4 * dy.len());
     if dx.is_empty() {
         return Ok(dx);
     }

@@ -6,6 +6,7 @@
 //! array that anyone indexes by a variable stays in memory, at twice the time.
 
 use crate::level::mul_add;
+use crate::simd::Simd;
 
 /// A run of the input, relative to a pixel's corner, that meets consecutive rows of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,23 +24,10 @@ pub(crate) fn gather<const R: usize, const B: usize, const FMA: bool>(
     x: &[f32],
     corners: [usize; R],
     taps: &[Tap],
-    weights: &[[f32; B]],
-    out: &mut [[f32; B]; R],
-) {
-    *out = [[0.0; B]; R];
-    gather_add::<R, B, FMA>(x, corners, taps, weights, out);
-}
-
-/// The same sum, continued from what `out` holds.
-#[inline(always)]
-pub(crate) fn gather_add<const R: usize, const B: usize, const FMA: bool>(
-    x: &[f32],
-    corners: [usize; R],
-    taps: &[Tap],
     mut weights: &[[f32; B]],
     out: &mut [[f32; B]; R],
 ) {
-    let mut sums = *out;
+    let mut sums = [[0.0; B]; R];
     for &Tap { offset, len } in taps {
         let runs: [&[f32]; R] = std::array::from_fn(|r| &x[corners[r] + offset..][..len]);
         let now = &weights[..len];
@@ -80,27 +68,54 @@ pub(crate) fn outer<const R: usize, const B: usize, const FMA: bool>(
     *out = sums;
 }
 
-/// Adds `sum over p of rows[p stride + r] lanes[p, b]` to `out`: [`outer`] where both sides lie
-/// evenly.
+/// `sum over k of x[r pitch + k] w[k][b]` for R rows, `B` being `N` vectors: a product of two
+/// matrices. The order of the sum does not depend on R.
 #[inline(always)]
-pub(crate) fn outer_rows<const R: usize, const B: usize, const FMA: bool>(
-    rows: &[f32],
-    stride: usize,
-    lanes: &[[f32; B]],
-    out: &mut [[f32; B]; R],
-) {
-    let mut sums = *out;
-    for (p, lane) in lanes.iter().enumerate() {
-        let row = &rows[p * stride..][..R];
-        // An array of the row's values makes the compiler unroll the loop over it; where R is a
-        // power of two it would rather make that the vectors' direction.
-        let row: [&[f32]; R] = std::array::from_fn(|r| &row[r..=r]);
+pub(crate) fn matrix<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    x: &[f32],
+    pitch: usize,
+    depth: usize,
+    weights: &[f32],
+) -> [[S::V; N]; R] {
+    let mut sums = [[s.splat(0.0); N]; R];
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &x[r * pitch..][..depth]);
+    let weights = &weights[..depth * N * S::LANES];
+    for (k, w) in weights.chunks_exact(N * S::LANES).enumerate().take(depth) {
+        let w: [S::V; N] = std::array::from_fn(|n| s.load(&w[n * S::LANES..]));
         for r in 0..R {
-            let a = row[r][0];
-            for b in 0..B {
-                sums[r][b] = mul_add::<FMA>(a, lane[b], sums[r][b]);
+            let a = s.splat(rows[r][k]);
+            for n in 0..N {
+                sums[r][n] = s.mul_add(a, w[n], sums[r][n]);
             }
         }
     }
-    *out = sums;
+    sums
+}
+
+/// `sum over p < count of x[p][r] y[p][b]`, rows of `x` and `y` being `pitches` apart: a product
+/// of two matrices with the first transposed.
+#[inline(always)]
+pub(crate) fn transposed<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    x: &[f32],
+    y: &[f32],
+    pitches: [usize; 2],
+    count: usize,
+    mut sums: [[S::V; N]; R],
+) -> [[S::V; N]; R] {
+    for p in 0..count {
+        let (x, y) = (
+            &x[p * pitches[0]..][..R],
+            &y[p * pitches[1]..][..N * S::LANES],
+        );
+        let y: [S::V; N] = std::array::from_fn(|n| s.load(&y[n * S::LANES..]));
+        for r in 0..R {
+            let a = s.splat(x[r]);
+            for n in 0..N {
+                sums[r][n] = s.mul_add(a, y[n], sums[r][n]);
+            }
+        }
+    }
+    sums
 }

@@ -2,17 +2,18 @@
 
 use rayon::prelude::*;
 
+use crate::Buffer;
 use crate::error::{Result, check};
 
 /// `y[n, i, j, c] = x[n, i / 2, j / 2, c]`: `[N, H, W, C]` to `[N, 2H, 2W, C]`.
 ///
 /// # Errors
 /// When the length of `x` is not that of `shape` `[N, H, W, C]`.
-pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Vec<f32>> {
+pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Buffer> {
     let [n, h, w, c] = shape;
     check("input", x.len(), &shape)?;
     check("output", 4 * x.len(), &[n, h, w, c, 4])?;
-    let mut out = vec![0.0; 4 * x.len()];
+    let mut out = Buffer::take(4 * x.len());
     if out.is_empty() {
         return Ok(out);
     }
@@ -36,10 +37,10 @@ pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Vec<f32>> {
 ///
 /// # Errors
 /// When the length of `dy` is not four times that of `shape`, the input's `[N, H, W, C]`.
-pub fn backward(shape: [usize; 4], dy: &[f32]) -> Result<Vec<f32>> {
+pub fn backward(shape: [usize; 4], dy: &[f32]) -> Result<Buffer> {
     let [n, h, w, c] = shape;
     check("output gradient", dy.len(), &[n, h, w, c, 4])?;
-    let mut dx = vec![0.0; dy.len() / 4];
+    let mut dx = Buffer::take(dy.len() / 4);
     if dx.is_empty() {
         return Ok(dx);
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same, values, with_threads};
-use tweedie_kernels::{Error, Level, conv};
+use tweedie_kernels::{Buffer, Error, Level, conv};
 
 fn shape(
     images: usize,
@@ -123,7 +123,7 @@ fn inputs(s: &conv::Shape) -> [Vec<f32>; 4] {
     ]
 }
 
-fn all(level: Level, s: &conv::Shape, [x, w, b, dy]: &[Vec<f32>; 4]) -> [Vec<f32>; 4] {
+fn all(level: Level, s: &conv::Shape, [x, w, b, dy]: &[Vec<f32>; 4]) -> [Buffer; 4] {
     [
         conv::forward(level, s, x, w, b).unwrap(),
         conv::grad_input(level, s, w, dy).unwrap(),
@@ -243,7 +243,7 @@ fn wrong_lengths_and_shapes_are_refused() {
     let level = Level::best();
     let s = shape(2, [4, 4], [3, 5], 3, 1, SAME);
     let [x, w, b, dy] = inputs(&s);
-    let length = |r: Result<Vec<f32>, Error>| assert!(matches!(r, Err(Error::Length { .. })));
+    let length = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
     length(conv::forward(level, &s, &x[1..], &w, &b));
     length(conv::forward(level, &s, &x, &w[1..], &b));
     length(conv::forward(level, &s, &x, &w, &b[1..]));

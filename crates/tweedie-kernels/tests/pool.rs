@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, values, with_threads};
-use tweedie_kernels::{Error, pool};
+use tweedie_kernels::{Buffer, Error, pool};
 
 #[test]
 fn both_directions_agree_with_the_definition() {
@@ -50,7 +50,7 @@ fn odd_sizes_and_wrong_lengths_are_refused() {
         assert!(matches!(back, Err(Error::Shape(_))));
     }
     let shape = [2, 2, 4, 5];
-    let wrong = |r: Result<Vec<f32>, Error>| assert!(matches!(r, Err(Error::Length { .. })));
+    let wrong = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
     wrong(pool::forward(shape, &[0.0; 79]));
     wrong(pool::backward(shape, &[0.0; 80]));
     assert!(pool::forward([usize::MAX, 2, 2, 1], &[]).is_err());

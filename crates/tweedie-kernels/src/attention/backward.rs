@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::block::spans;
 use super::part::{Given, Part};
-use super::{Forward, Shape};
+use super::{Shape, View};
 use crate::error::{Result, check};
-use crate::{Level, scratch};
+use crate::{Buffer, Level};
 
 /// Parts that the queries of an image are cut into, at most: each holds sums for all keys.
 const PARTS: usize = 8;
@@ -18,11 +18,11 @@ const QUERIES: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
     /// With respect to the queries.
-    pub q: Vec<f32>,
+    pub q: Buffer,
     /// With respect to the keys.
-    pub k: Vec<f32>,
+    pub k: Buffer,
     /// With respect to the values.
-    pub v: Vec<f32>,
+    pub v: Buffer,
 }
 
 /// The gradients, with `g` that of the output and `D_i = g_i . o_i`:
@@ -42,10 +42,10 @@ pub fn backward(
     q: &[f32],
     k: &[f32],
     v: &[f32],
-    forward: &Forward,
+    forward: View,
     g: &[f32],
 ) -> Result<Gradients> {
-    let Forward { output, log_sums } = forward;
+    let View { output, log_sums } = forward;
     let inputs: [(_, &[f32]); 5] = [
         ("query", q),
         ("key", k),
@@ -65,7 +65,7 @@ pub fn backward(
         log_sums.len(),
         &[images, tokens, heads],
     )?;
-    let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
+    let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| Buffer::take(x.len()));
     let image = tokens * channels;
     if dq.is_empty() {
         return Ok(Gradients {
@@ -75,7 +75,7 @@ pub fn backward(
         });
     }
 
-    let mut dots = scratch::take(log_sums.len());
+    let mut dots = Buffer::take(log_sums.len());
     dots.par_iter_mut()
         .zip(g.par_chunks(shape.width()))
         .zip(output.par_chunks(shape.width()))
@@ -97,7 +97,7 @@ pub fn backward(
     gradients.enumerate().for_each(|(n, (dq, (dk, dv)))| {
         let part = Part::new(level, &given, n);
         let sums = part.sums();
-        let mut partial = scratch::take(tokens.div_ceil(share) * sums);
+        let mut partial = Buffer::take(tokens.div_ceil(share) * sums);
         dq.par_chunks_mut(share * channels)
             .zip(partial.par_chunks_mut(sums))
             .zip(spans(tokens, share).collect::<Vec<_>>())

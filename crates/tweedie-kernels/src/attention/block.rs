@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::Shape;
+use crate::Level;
 use crate::sigmoid::exp;
-use crate::tile::{Tap, gather, outer_rows};
+use crate::simd::Simd;
+use crate::tile::{matrix, transposed};
 
 /// Keys in one block: its scores fill a third of the first-level cache.
 pub(super) const KEYS: usize = 512;
@@ -67,71 +69,148 @@ impl<'a> Vectors<'a> {
         }
     }
 
-    /// `out[r, b] = sum over k of x[first + r, k] lanes[k, b]`, R tokens at a time, then 4, then
-    /// one.
+    /// `out[r, b] = sum over k of x[first + r, k] lanes[k, b]` for `count` tokens, rows of `out`
+    /// being `pitch` apart.
     #[inline(always)]
-    pub fn products<const R: usize, const B: usize, const FMA: bool>(
+    pub fn products<S: Simd, const R: usize, const N: usize>(
         &self,
-        first: usize,
-        lanes: &[[f32; B]],
-        out: &mut [[f32; B]],
+        s: S,
+        [first, count]: [usize; 2],
+        lanes: &[f32],
+        out: &mut [f32],
+        pitch: usize,
     ) {
-        let (blocks, rest) = out.as_chunks_mut::<R>();
-        let mut at = first;
-        for out in blocks {
-            self.product::<R, B, FMA>(at, lanes, out);
-            at += R;
-        }
-        let (blocks, rest) = rest.as_chunks_mut::<4>();
-        for out in blocks {
-            self.product::<4, B, FMA>(at, lanes, out);
-            at += 4;
-        }
-        for out in rest.as_chunks_mut::<1>().0 {
-            self.product::<1, B, FMA>(at, lanes, out);
-            at += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn product<const R: usize, const B: usize, const FMA: bool>(
-        &self,
-        at: usize,
-        lanes: &[[f32; B]],
-        out: &mut [[f32; B]; R],
-    ) {
-        let corners = std::array::from_fn(|r| (at + r) * self.stride);
-        let tap = Tap {
-            offset: 0,
-            len: self.width,
+        let rows = Rows {
+            values: &self.values[first * self.stride..],
+            pitch: self.stride,
+            depth: self.width,
+            count,
         };
-        gather::<R, B, FMA>(self.values, corners, &[tap], lanes, out);
+        multiply::<S, R, N, false>(s, rows, lanes, out, pitch);
     }
 
-    /// Adds `sum over p of x[first + p, k] lanes[p, b]` to `out[k, b]`, R channels at a time, then
-    /// 4, then one.
+    /// `out[k, b] = out[k, b] fade[b] + sum over p of x[first + p, k] lanes[p, b]` for `count`
+    /// tokens, rows of `lanes` being `pitch` apart; R channels at a time, then fewer.
     #[inline(always)]
-    pub fn accumulate<const R: usize, const B: usize, const FMA: bool>(
+    pub fn accumulate<S: Simd, const R: usize, const N: usize>(
         &self,
-        first: usize,
-        lanes: &[[f32; B]],
-        out: &mut [[f32; B]],
+        s: S,
+        [first, count]: [usize; 2],
+        (lanes, pitch): (&[f32], usize),
+        fade: &[f32],
+        out: &mut [f32],
     ) {
+        let side = N * S::LANES;
         let values = &self.values[first * self.stride..];
-        let (blocks, rest) = out.as_chunks_mut::<R>();
+        let pitches = [self.stride, pitch];
         let mut at = 0;
-        for out in blocks {
-            outer_rows::<R, B, FMA>(&values[at..], self.stride, lanes, out);
+        while at + R <= self.width {
+            let (x, out) = (&values[at..], &mut out[at * side..]);
+            add::<S, R, N>(s, x, lanes, pitches, count, fade, out);
             at += R;
         }
-        let (blocks, rest) = rest.as_chunks_mut::<4>();
-        for out in blocks {
-            outer_rows::<4, B, FMA>(&values[at..], self.stride, lanes, out);
+        while R > 8 && at + 8 <= self.width {
+            let (x, out) = (&values[at..], &mut out[at * side..]);
+            add::<S, 8, N>(s, x, lanes, pitches, count, fade, out);
+            at += 8;
+        }
+        while at + 4 <= self.width {
+            let (x, out) = (&values[at..], &mut out[at * side..]);
+            add::<S, 4, N>(s, x, lanes, pitches, count, fade, out);
             at += 4;
         }
-        for out in rest.as_chunks_mut::<1>().0 {
-            outer_rows::<1, B, FMA>(&values[at..], self.stride, lanes, out);
+        while at < self.width {
+            let (x, out) = (&values[at..], &mut out[at * side..]);
+            add::<S, 1, N>(s, x, lanes, pitches, count, fade, out);
             at += 1;
+        }
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    x: &[f32],
+    lanes: &[f32],
+    pitches: [usize; 2],
+    count: usize,
+    fade: &[f32],
+    out: &mut [f32],
+) {
+    let fade: [S::V; N] = std::array::from_fn(|n| s.load(&fade[n * S::LANES..]));
+    let mut sums = [[s.splat(0.0); N]; R];
+    for r in 0..R {
+        for n in 0..N {
+            let before = s.load(&out[(r * N + n) * S::LANES..]);
+            sums[r][n] = s.mul(before, fade[n]);
+        }
+    }
+    let sums = transposed::<S, R, N>(s, x, lanes, pitches, count, sums);
+    for r in 0..R {
+        for n in 0..N {
+            s.store(sums[r][n], &mut out[(r * N + n) * S::LANES..]);
+        }
+    }
+}
+
+/// Rows of a matrix, `pitch` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub values: &'a [f32],
+    pub pitch: usize,
+    pub depth: usize,
+    pub count: usize,
+}
+
+/// The product of `rows` and `lanes`, `[depth, lanes]`, written to rows of `out` that are `pitch`
+/// apart or, if `ADD`, added to them; R rows at a time, then
+/// fewer.
+#[inline(always)]
+pub(super) fn multiply<S: Simd, const R: usize, const N: usize, const ADD: bool>(
+    s: S,
+    rows: Rows,
+    lanes: &[f32],
+    out: &mut [f32],
+    pitch: usize,
+) {
+    let mut at = 0;
+    while at + R <= rows.count {
+        product::<S, R, N, ADD>(s, rows, at, lanes, &mut out[at * pitch..], pitch);
+        at += R;
+    }
+    while R > 8 && at + 8 <= rows.count {
+        product::<S, 8, N, ADD>(s, rows, at, lanes, &mut out[at * pitch..], pitch);
+        at += 8;
+    }
+    while at + 4 <= rows.count {
+        product::<S, 4, N, ADD>(s, rows, at, lanes, &mut out[at * pitch..], pitch);
+        at += 4;
+    }
+    while at < rows.count {
+        product::<S, 1, N, ADD>(s, rows, at, lanes, &mut out[at * pitch..], pitch);
+        at += 1;
+    }
+}
+
+#[inline(always)]
+fn product<S: Simd, const R: usize, const N: usize, const ADD: bool>(
+    s: S,
+    rows: Rows,
+    at: usize,
+    lanes: &[f32],
+    out: &mut [f32],
+    pitch: usize,
+) {
+    let x = &rows.values[at * rows.pitch..];
+    let mut sums = matrix::<S, R, N>(s, x, rows.pitch, rows.depth, lanes);
+    for (r, sums) in sums.iter_mut().enumerate() {
+        let out = &mut out[r * pitch..][..N * S::LANES];
+        for (n, sum) in sums.iter_mut().enumerate() {
+            let out = &mut out[n * S::LANES..];
+            if ADD {
+                *sum = s.add(s.load(out), *sum);
+            }
+            s.store(*sum, out);
         }
     }
 }
@@ -166,4 +245,16 @@ pub(super) fn spans(tokens: usize, step: usize) -> impl Iterator<Item = Range<us
     (0..tokens)
         .step_by(step)
         .map(move |start| start..tokens.min(start + step))
+}
+
+/// Lanes for `n` things side by side: as many as the registers hold, or half as many where those
+/// hold what is left over.
+pub(super) fn side(level: Level, n: usize) -> usize {
+    let widest = level.widest();
+    let half = (widest / 2).max(8);
+    if (1..=half).contains(&(n % widest)) {
+        half
+    } else {
+        widest
+    }
 }

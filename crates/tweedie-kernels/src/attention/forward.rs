@@ -3,19 +3,37 @@
 use rayon::prelude::*;
 
 use super::Shape;
-use super::block::{KEYS, Vectors, power, spans, turn_back};
-use crate::Level;
+use super::block::{KEYS, Vectors, power, side, spans, turn_back};
 use crate::error::Result;
-use crate::level::by_level;
-use crate::scratch::{self, Scratch};
+use crate::simd::{Simd, by_simd};
+use crate::{Buffer, Level};
 
 /// What an attention gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
     /// `o`, `[N, T, C]`.
-    pub output: Vec<f32>,
+    pub output: Buffer,
     /// `L`, `[N, T, heads]`: the sums' logarithms, by which the gradient finds `p` again.
-    pub log_sums: Vec<f32>,
+    pub log_sums: Buffer,
+}
+
+impl Forward {
+    /// What the gradient asks for.
+    pub fn view(&self) -> View<'_> {
+        View {
+            output: &self.output,
+            log_sums: &self.log_sums,
+        }
+    }
+}
+
+/// A [`Forward`] in memory of any kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View<'a> {
+    /// `o`, `[N, T, C]`.
+    pub output: &'a [f32],
+    /// `L`, `[N, T, heads]`.
+    pub log_sums: &'a [f32],
 }
 
 /// The output and the logarithms of the softmax's sums.
@@ -27,8 +45,8 @@ pub struct Forward {
 /// When a length does not fit `shape`.
 pub fn forward(level: Level, shape: &Shape, q: &[f32], k: &[f32], v: &[f32]) -> Result<Forward> {
     shape.check(&[("query", q), ("key", k), ("value", v)])?;
-    let mut output = vec![0.0; q.len()];
-    let mut log_sums = vec![0.0; shape.images * shape.tokens * shape.heads];
+    let mut output = Buffer::take(q.len());
+    let mut log_sums = Buffer::take(shape.images * shape.tokens * shape.heads);
     if output.is_empty() {
         return Ok(Forward { output, log_sums });
     }
@@ -48,7 +66,7 @@ pub fn forward(level: Level, shape: &Shape, q: &[f32], k: &[f32], v: &[f32]) -> 
                     v,
                     place,
                 };
-                if 2 * log_sums.len() <= level.widest() * shape.heads {
+                if side(level, log_sums.len() / shape.heads) < level.widest() {
                     half(level, &work, buffers, output, log_sums);
                 } else {
                     whole(level, &work, buffers, output, log_sums);
@@ -103,17 +121,17 @@ struct Work<'a> {
 
 struct Buffers {
     /// Queries, `[d, lanes]`.
-    q: Scratch,
+    q: Buffer,
     /// Outputs, `[d, lanes]`.
-    o: Scratch,
+    o: Buffer,
     /// Scores, then their powers, `[keys, lanes]`.
-    p: Scratch,
+    p: Buffer,
 }
 
 impl Buffers {
     fn new(level: Level, shape: &Shape) -> Self {
         let (d, keys) = (shape.width(), shape.tokens.min(KEYS));
-        let of = |rows: usize| scratch::take(rows * level.widest());
+        let of = |rows: usize| Buffer::take(rows * level.widest());
         Self {
             q: of(d),
             o: of(d),
@@ -122,18 +140,19 @@ impl Buffers {
     }
 }
 
-by_level! {
+by_simd! {
     fn whole(work: &Work, buffers: &mut Buffers, output: &mut [f32], log_sums: &mut [f32])
-        = queries::<4, 8, false>, queries::<6, 16, true>, queries::<8, 32, true>
+        = queries::<_, 4, 1, 8, false>, queries::<_, 6, 2, 16, true>, queries::<_, 12, 2, 32, true>
 }
-by_level! {
+by_simd! {
     fn half(work: &Work, buffers: &mut Buffers, output: &mut [f32], log_sums: &mut [f32])
-        = queries::<4, 8, false>, queries::<8, 8, true>, queries::<12, 16, true>
+        = queries::<_, 4, 1, 8, false>, queries::<_, 8, 1, 8, true>, queries::<_, 12, 1, 16, true>
 }
 
-/// One block of queries, a head after the other.
+/// One block of B queries, N vectors, a head after the other.
 #[inline(always)]
-fn queries<const R: usize, const B: usize, const FMA: bool>(
+fn queries<S: Simd, const R: usize, const N: usize, const B: usize, const FMA: bool>(
+    s: S,
     work: &Work,
     buffers: &mut Buffers,
     output: &mut [f32],
@@ -146,31 +165,27 @@ fn queries<const R: usize, const B: usize, const FMA: bool>(
     } = *work;
     let (d, heads) = (shape.width(), shape.heads);
     let count = log_sums.len() / heads;
-    let lanes = &mut buffers.q.as_chunks_mut::<B>().0[..d];
-    let o = &mut buffers.o.as_chunks_mut::<B>().0[..d];
-    let scores = buffers.p.as_chunks_mut::<B>().0;
+    let (lanes, o) = (&mut buffers.q[..d * B], &mut buffers.o[..d * B]);
     for head in 0..heads {
         let [q, k, v] = [work.q, work.k, work.v].map(|x| Vectors::of(shape, x, image, head));
-        q.turn(first, count, shape.scale(), B, lanes.as_flattened_mut());
-        o.as_flattened_mut().fill(0.0);
+        q.turn(first, count, shape.scale(), B, lanes);
+        o.fill(0.0);
         let (mut top, mut total) = ([f32::MIN; B], [0.0; B]);
         for span in spans(shape.tokens, KEYS) {
-            let p = &mut scores[..span.len()];
-            k.products::<R, B, FMA>(span.start, lanes, p);
-            let above = greatest(p, top);
+            let p = &mut buffers.p[..span.len() * B];
+            let keys = [span.start, span.len()];
+            k.products::<S, R, N>(s, keys, lanes, p, B);
+            let scores = p.as_chunks_mut::<B>().0;
+            let above = greatest(scores, top);
             let fade: [f32; B] = std::array::from_fn(|b| power::<FMA>(top[b] - above[b]));
-            let sums = powers::<B, FMA>(p, &above);
+            let sums = powers::<B, FMA>(scores, &above);
             for b in 0..B {
                 total[b] = total[b] * fade[b] + sums[b];
             }
-            if span.start > 0 {
-                multiply(o, &fade);
-            }
-            v.accumulate::<R, B, FMA>(span.start, p, o);
+            v.accumulate::<S, R, N>(s, keys, (p, B), &fade, o);
             top = above;
         }
-        let factor = total.map(|sum| 1.0 / sum);
-        turn_back(shape, head, o.as_flattened(), &factor, output);
+        turn_back(shape, head, o, &total.map(|sum| 1.0 / sum), output);
         for (b, token) in log_sums.chunks_exact_mut(heads).enumerate() {
             token[head] = top[b] + total[b].ln();
         }
@@ -201,16 +216,6 @@ fn greatest<const B: usize>(scores: &[[f32; B]], least: [f32; B]) -> [f32; B] {
 fn larger<const B: usize>(top: &mut [f32; B], row: &[f32; B]) {
     for b in 0..B {
         top[b] = if row[b] > top[b] { row[b] } else { top[b] };
-    }
-}
-
-/// Multiplies every row by `factor`.
-#[inline(always)]
-fn multiply<const B: usize>(rows: &mut [[f32; B]], factor: &[f32; B]) {
-    for row in rows {
-        for b in 0..B {
-            row[b] *= factor[b];
-        }
     }
 }
 

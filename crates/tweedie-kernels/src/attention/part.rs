@@ -3,16 +3,18 @@
 use std::ops::Range;
 
 use super::Shape;
-use super::block::{Vectors, power, spans, turn_back};
-use crate::level::by_level;
-use crate::tile::{Tap, gather_add};
-use crate::{Level, scratch};
+use super::block::{Rows, Vectors, multiply, power, side, spans, turn_back};
+use crate::simd::{Simd, by_simd};
+use crate::{Buffer, Level};
 
 /// Keys in one block of the backward pass.
 const KEYS: usize = 128;
 
 /// Blocks of lanes whose scores are kept for the sums over queries: those are the longer.
 const BLOCKS: usize = 4;
+
+/// Lanes of a block at most.
+const MOST_LANES: usize = 32;
 
 /// What is known.
 pub(super) struct Given<'a> {
@@ -41,14 +43,12 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     pub fn new(level: Level, given: &'a Given<'a>, image: usize) -> Self {
-        let widest = level.widest();
-        let half = 2 * given.shape.tokens <= widest && widest > 8;
         Self {
             level,
             given,
             image,
-            lanes: if half { widest / 2 } else { widest },
-            block: level.block(given.shape.width()),
+            lanes: side(level, given.shape.tokens),
+            block: side(level, given.shape.width()),
         }
     }
 
@@ -69,93 +69,121 @@ impl<'a> Part<'a> {
 
     /// `dq` of `queries` and what they add to `dk` and `dv`.
     pub fn run(&self, queries: Range<usize>, dq: &mut [f32], sums: &mut [f32]) {
+        let few = BLOCKS * self.lanes;
+        let mut buffers = Buffers::new(self);
+        sums.fill(0.0);
+        for (head, sums) in sums.chunks_exact_mut(2 * self.head()).enumerate() {
+            let dq = dq.chunks_mut(few * self.given.shape.channels);
+            for (dq, span) in dq.zip(spans(queries.len(), few)) {
+                let queries = queries.start + span.start..queries.start + span.end;
+                self.few(head, queries, &mut buffers, dq, sums);
+            }
+        }
+    }
+
+    /// The same for one head and a few blocks of lanes.
+    fn few(
+        &self,
+        head: usize,
+        queries: Range<usize>,
+        buffers: &mut Buffers,
+        dq: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let Self { given, lanes, .. } = *self;
+        let shape = given.shape;
+        let (d, scale) = (shape.width(), shape.scale());
+        let (first, count) = (queries.start, queries.len());
+        let depth = count.next_multiple_of(lanes);
+        for (x, factor, turned, cut) in [
+            (given.q, scale, &mut buffers.q, &mut buffers.q_rows),
+            (given.g, 1.0, &mut buffers.g, &mut buffers.g_rows),
+        ] {
+            let x = Vectors::of(shape, x, self.image, head);
+            for (lane, out) in spans(count, lanes).zip(turned.chunks_exact_mut(lanes * d)) {
+                x.turn(first + lane.start, lane.len(), factor, lanes, out);
+            }
+            let out = &mut cut[..depth * self.wide()];
+            x.cut(first, count, factor, [depth, self.block], out);
+        }
+        buffers.dq.fill(0.0);
+        for keys in spans(shape.tokens, KEYS) {
+            self.scores(head, queries.clone(), keys.clone(), buffers);
+            self.sum(depth, keys, buffers, sums);
+        }
+        let turned = buffers.dq.chunks_exact(lanes * d);
+        for (x, dq) in turned.zip(dq.chunks_mut(lanes * shape.channels)) {
+            turn_back(shape, head, x, &[scale; MOST_LANES][..lanes], dq);
+        }
+    }
+
+    /// `p`, `ds` and what they add to `dq`, each block of lanes by itself.
+    fn scores(
+        &self,
+        head: usize,
+        queries: Range<usize>,
+        keys: Range<usize>,
+        buffers: &mut Buffers,
+    ) {
         let Self {
             level,
             given,
             image,
             lanes,
-            block,
+            ..
         } = *self;
         let shape = given.shape;
-        let (d, tokens, scale) = (shape.width(), shape.tokens, shape.scale());
-        let keys = tokens.min(KEYS);
-        sums.fill(0.0);
-        // Of up to BLOCKS blocks each: queries and gradients of the output, with queries as
-        // lanes and with channels as lanes; dq; p and ds.
-        let [mut q, mut g, mut dq_lanes] = [d; 3].map(|d| scratch::take(BLOCKS * lanes * d));
-        let [mut q_rows, mut g_rows] = [self.wide(); 2].map(|d| scratch::take(BLOCKS * lanes * d));
-        let [mut p, mut ds] = [keys; 2].map(|keys| scratch::take(BLOCKS * lanes * keys));
-        let mut rows = [0.0; 2 * 32];
-        for (head, sums) in sums.chunks_exact_mut(2 * self.head()).enumerate() {
-            let (dk, dv) = sums.split_at_mut(self.head());
-            let of = |x| Vectors::of(shape, x, image, head);
-            let (of_q, of_g) = (of(given.q), of(given.g));
-            let together = spans(queries.len(), BLOCKS * lanes);
-            for (dq, span) in dq.chunks_mut(BLOCKS * lanes * shape.channels).zip(together) {
-                let (first, count) = (queries.start + span.start, span.len());
-                let depth = count.next_multiple_of(lanes);
-                let size = [depth, block];
-                let (q_rows, g_rows) = (
-                    &mut q_rows[..depth * self.wide()],
-                    &mut g_rows[..depth * self.wide()],
-                );
-                of_q.cut(first, count, scale, size, q_rows);
-                of_g.cut(first, count, 1.0, size, g_rows);
-                for (b, lane) in spans(count, lanes).enumerate() {
-                    let at = b * lanes * d..(b + 1) * lanes * d;
-                    let (first, count) = (first + lane.start, lane.len());
-                    of_q.turn(first, count, scale, lanes, &mut q[at.clone()]);
-                    of_g.turn(first, count, 1.0, lanes, &mut g[at]);
-                }
-                dq_lanes[..depth * d].fill(0.0);
-                for keys in spans(tokens, KEYS) {
-                    let each = keys.len() * lanes;
-                    for (b, lane) in spans(count, lanes).enumerate() {
-                        let (log_sums, dots) = rows.split_at_mut(32);
-                        for (k, token) in lane.clone().enumerate() {
-                            let at = (image * tokens + first + token) * shape.heads + head;
-                            (log_sums[k], dots[k]) = (given.log_sums[at], given.dots[at]);
-                        }
-                        let at = b * lanes * d..(b + 1) * lanes * d;
-                        let work = Scores {
-                            k: of(given.k),
-                            v: of(given.v),
-                            keys: keys.clone(),
-                            q: &q[at.clone()],
-                            g: &g[at.clone()],
-                            log_sums,
-                            dots,
-                        };
-                        let p = &mut p[b * each..][..each];
-                        let ds = &mut ds[b * each..][..each];
-                        match lanes {
-                            32 => whole(level, &work, p, ds, &mut dq_lanes[at]),
-                            16 if level.widest() == 16 => {
-                                whole(level, &work, p, ds, &mut dq_lanes[at])
-                            }
-                            _ => half(level, &work, p, ds, &mut dq_lanes[at]),
-                        }
-                    }
-                    for (x, weights, out) in [(&p, &*g_rows, &mut *dv), (&ds, &*q_rows, &mut *dk)] {
-                        let spread = Spread {
-                            x,
-                            lanes,
-                            weights,
-                            depth,
-                            keys: keys.clone(),
-                            tokens,
-                        };
-                        match block {
-                            32 => wide(level, &spread, out),
-                            16 => medium(level, &spread, out),
-                            _ => narrow(level, &spread, out),
-                        }
-                    }
-                }
-                for (b, dq) in dq.chunks_mut(lanes * shape.channels).enumerate() {
-                    let x = &dq_lanes[b * lanes * d..][..lanes * d];
-                    turn_back(shape, head, x, &[scale; 32][..lanes], dq);
-                }
+        let d = shape.width();
+        let scores = if lanes == level.widest() {
+            whole_scores
+        } else {
+            half_scores
+        };
+        for (b, lane) in spans(queries.len(), lanes).enumerate() {
+            let first = image * shape.tokens + queries.start;
+            // Lanes without a query are sums times zero, which must not be infinite.
+            let of = |values: &[f32]| -> [f32; MOST_LANES] {
+                let value = |b: usize| values[(first + lane.start + b) * shape.heads + head];
+                std::array::from_fn(|b| if b < lane.len() { value(b) } else { 0.0 })
+            };
+            let at = b * lanes * d..(b + 1) * lanes * d;
+            let work = Scores {
+                k: Vectors::of(shape, given.k, image, head),
+                v: Vectors::of(shape, given.v, image, head),
+                keys: [keys.start, keys.len()],
+                q: &buffers.q[at.clone()],
+                g: &buffers.g[at.clone()],
+                log_sums: &of(given.log_sums),
+                dots: &of(given.dots),
+                pitch: queries.len().next_multiple_of(lanes),
+            };
+            let (p, ds) = (&mut buffers.p[b * lanes..], &mut buffers.ds[b * lanes..]);
+            scores(level, &work, p, ds, &mut buffers.dq[at]);
+        }
+    }
+
+    /// What `p` and `ds` of `depth` lanes add to `dv` and `dk`.
+    fn sum(&self, depth: usize, keys: Range<usize>, buffers: &Buffers, sums: &mut [f32]) {
+        let Self { level, block, .. } = *self;
+        let multiply = if block == level.widest() {
+            whole_sums
+        } else {
+            half_sums
+        };
+        let (dk, dv) = sums.split_at_mut(self.head());
+        for (x, weights, out) in [
+            (&buffers.p, &buffers.g_rows, dv),
+            (&buffers.ds, &buffers.q_rows, dk),
+        ] {
+            let rows = Rows {
+                values: x,
+                pitch: depth,
+                depth,
+                count: keys.len(),
+            };
+            let blocks = out.chunks_exact_mut(self.given.shape.tokens * block);
+            for (out, weights) in blocks.zip(weights.chunks_exact(depth * block)) {
+                multiply(level, rows, weights, &mut out[keys.start * block..]);
             }
         }
     }
@@ -167,6 +195,8 @@ impl<'a> Part<'a> {
             self.given.shape.tokens,
             self.block,
         );
+        dk.fill(0.0);
+        dv.fill(0.0);
         for sums in partial.chunks_exact(self.sums()) {
             let heads = dk.chunks_exact_mut(d).zip(dv.chunks_exact_mut(d));
             for ((dk, dv), sums) in heads.zip(sums.chunks_exact(2 * self.head())) {
@@ -183,113 +213,108 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Of a few blocks of queries and one head.
+struct Buffers {
+    /// Queries and gradients of the output, `[d, lanes]` for each block of lanes.
+    q: Buffer,
+    g: Buffer,
+    /// The same, `[queries, block]` for each block of channels.
+    q_rows: Buffer,
+    g_rows: Buffer,
+    /// As `q`.
+    dq: Buffer,
+    /// `[keys, queries]`.
+    p: Buffer,
+    ds: Buffer,
+}
+
+impl Buffers {
+    fn new(part: &Part) -> Self {
+        let shape = part.given.shape;
+        let of = |rows: usize| Buffer::take(BLOCKS * part.lanes * rows);
+        let (d, keys) = (shape.width(), shape.tokens.min(KEYS));
+        Self {
+            q: of(d),
+            g: of(d),
+            q_rows: of(part.wide()),
+            g_rows: of(part.wide()),
+            dq: of(d),
+            p: of(keys),
+            ds: of(keys),
+        }
+    }
+}
+
 /// One block of queries and one of keys.
 struct Scores<'a> {
     k: Vectors<'a>,
     v: Vectors<'a>,
-    keys: Range<usize>,
+    /// The first, and how many.
+    keys: [usize; 2],
     /// `[d, lanes]`.
     q: &'a [f32],
     g: &'a [f32],
     /// Of each lane.
-    log_sums: &'a [f32],
-    dots: &'a [f32],
+    log_sums: &'a [f32; MOST_LANES],
+    dots: &'a [f32; MOST_LANES],
+    /// From a key's scores to the next one's.
+    pitch: usize,
 }
 
-by_level! {
-    fn whole(work: &Scores, p: &mut [f32], ds: &mut [f32], dq: &mut [f32])
-        = scores::<4, 8, false>, scores::<6, 16, true>, scores::<8, 32, true>
+by_simd! {
+    fn whole_scores(work: &Scores, p: &mut [f32], ds: &mut [f32], dq: &mut [f32])
+        = scores::<_, 4, 1, 8, false>, scores::<_, 6, 2, 16, true>, scores::<_, 12, 2, 32, true>
 }
-by_level! {
-    fn half(work: &Scores, p: &mut [f32], ds: &mut [f32], dq: &mut [f32])
-        = scores::<4, 8, false>, scores::<8, 8, true>, scores::<12, 16, true>
+by_simd! {
+    fn half_scores(work: &Scores, p: &mut [f32], ds: &mut [f32], dq: &mut [f32])
+        = scores::<_, 4, 1, 8, false>, scores::<_, 8, 1, 8, true>, scores::<_, 12, 1, 16, true>
 }
 
-/// `p` and `ds`, `[keys, lanes]`, and what they add to `dq`, `[d, lanes]`.
+/// `p` and `ds`, `[keys, lanes]`, of B lanes, N vectors, and what they add to `dq`, `[d, lanes]`.
 #[inline(always)]
-fn scores<const R: usize, const B: usize, const FMA: bool>(
+fn scores<S: Simd, const R: usize, const N: usize, const B: usize, const FMA: bool>(
+    s: S,
     work: &Scores,
     p: &mut [f32],
     ds: &mut [f32],
     dq: &mut [f32],
 ) {
-    let [p, ds, dq] = [p, ds, dq].map(|x| x.as_chunks_mut::<B>().0);
-    let [q, g] = [work.q, work.g].map(|x| x.as_chunks::<B>().0);
+    let Scores { keys, pitch, .. } = *work;
+    work.k.products::<S, R, N>(s, keys, work.q, p, pitch);
+    work.v.products::<S, R, N>(s, keys, work.g, ds, pitch);
     let [log_sums, dots] = [work.log_sums, work.dots].map(|x| x.first_chunk::<B>());
     let (Some(log_sums), Some(dots)) = (log_sums, dots) else {
         return;
     };
-    let first = work.keys.start;
-    work.k.products::<R, B, FMA>(first, q, p);
-    work.v.products::<R, B, FMA>(first, g, ds);
-    for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
+    let rows = p.chunks_mut(pitch).zip(ds.chunks_mut(pitch));
+    for (p, ds) in rows.take(keys[1]) {
+        let (p, ds) = (&mut p[..B], &mut ds[..B]);
         for b in 0..B {
             p[b] = power::<FMA>(p[b] - log_sums[b]);
             ds[b] = p[b] * (ds[b] - dots[b]);
         }
     }
-    work.k.accumulate::<R, B, FMA>(first, ds, dq);
+    work.k
+        .accumulate::<S, R, N>(s, keys, (ds, pitch), &[1.0; B], dq);
 }
 
-/// A sum over the queries of a few blocks of lanes.
-struct Spread<'a> {
-    /// `[depth / lanes, keys, lanes]`.
-    x: &'a [f32],
-    lanes: usize,
-    /// `[d / block, depth, block]`.
-    weights: &'a [f32],
-    depth: usize,
-    keys: Range<usize>,
-    tokens: usize,
+by_simd! {
+    /// Adds the products of `rows` and `weights` to `out`.
+    fn whole_sums(rows: Rows, weights: &[f32], out: &mut [f32])
+        = sums::<_, 4, 1>, sums::<_, 6, 2>, sums::<_, 12, 2>
+}
+by_simd! {
+    /// The same, of half as many lanes.
+    fn half_sums(rows: Rows, weights: &[f32], out: &mut [f32])
+        = sums::<_, 4, 1>, sums::<_, 8, 1>, sums::<_, 12, 1>
 }
 
-by_level! {
-    fn wide(work: &Spread, out: &mut [f32])
-        = spread::<4, 32, false>, spread::<4, 32, true>, spread::<8, 32, true>
-}
-by_level! {
-    fn medium(work: &Spread, out: &mut [f32])
-        = spread::<4, 16, false>, spread::<6, 16, true>, spread::<12, 16, true>
-}
-by_level! {
-    fn narrow(work: &Spread, out: &mut [f32])
-        = spread::<4, 8, false>, spread::<8, 8, true>, spread::<12, 8, true>
-}
-
-/// Adds `sum over i of x[i, key] weights[i, k]` to `out[key, k]`, `[d / block, T, block]`, R keys
-/// at a time, then 4, then one.
 #[inline(always)]
-fn spread<const R: usize, const B: usize, const FMA: bool>(work: &Spread, out: &mut [f32]) {
-    let each = work.keys.len() * work.lanes;
-    let mut taps = [Tap { offset: 0, len: 0 }; BLOCKS];
-    let taps = &mut taps[..work.depth / work.lanes];
-    for (b, tap) in taps.iter_mut().enumerate() {
-        *tap = Tap {
-            offset: b * each,
-            len: work.lanes,
-        };
-    }
-    let blocks = out.chunks_exact_mut(work.tokens * B);
-    for (out, weights) in blocks.zip(work.weights.chunks_exact(work.depth * B)) {
-        let out = &mut out[work.keys.start * B..work.keys.end * B];
-        let (out, weights) = (out.as_chunks_mut::<B>().0, weights.as_chunks().0);
-        let corners = |at: usize| at * work.lanes;
-        let (many, rest) = out.as_chunks_mut::<R>();
-        let mut at = 0;
-        for out in many {
-            let corners = std::array::from_fn(|r| corners(at + r));
-            gather_add::<R, B, FMA>(work.x, corners, taps, weights, out);
-            at += R;
-        }
-        let (four, rest) = rest.as_chunks_mut::<4>();
-        for out in four {
-            let corners = std::array::from_fn(|r| corners(at + r));
-            gather_add::<4, B, FMA>(work.x, corners, taps, weights, out);
-            at += 4;
-        }
-        for out in rest.as_chunks_mut::<1>().0 {
-            gather_add::<1, B, FMA>(work.x, [corners(at)], taps, weights, out);
-            at += 1;
-        }
-    }
+fn sums<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    rows: Rows,
+    weights: &[f32],
+    out: &mut [f32],
+) {
+    multiply::<S, R, N, true>(s, rows, weights, out, N * S::LANES);
 }

@@ -24,7 +24,7 @@ impl Shape {
         }
         // Blocks of a few more queries than there are must be countable as well.
         let (images, tokens) = (self.images.max(1), self.tokens.saturating_add(64));
-        product(&[images, tokens, self.channels.max(64), 4])?;
+        product(&[images, tokens, self.channels.max(self.heads).max(64), 4])?;
         inputs
             .iter()
             .try_for_each(|(what, values)| check(what, values.len(), &self.dims()))

@@ -1,18 +1,23 @@
 //! The convolution itself.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Shape;
-use super::gather::{Packed, Pixel, Plan, group, merge, run};
+use super::epilogue::Epilogue;
+use super::gather::{Packed, Part, Pixel, Plan, group, merge, run};
 use super::pad::Border;
+use super::weights::{Form, Weights};
+use super::winograd::{self, Grid};
 use crate::error::{Result, check};
 use crate::tile::Tap;
-use crate::{Level, scratch};
+use crate::{Buffer, Level};
 
 /// `y[n, i, j, o] = b[n, o] + sum over u, v, c of w[o, c, u, v] x[n, s i + u - top, s j + v - left, c]`,
 /// `[N, H', W', O]`.
 ///
-/// `bias` is `[O]` for all images or `[N, O]` for each.
+/// `weight` is `[O, I, K, K]`, `bias` `[O]` for all images or `[N, O]` for each.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
@@ -22,47 +27,75 @@ pub fn forward(
     x: &[f32],
     weight: &[f32],
     bias: &[f32],
-) -> Result<Vec<f32>> {
-    let [oh, ow] = shape.output_size()?;
-    let Shape {
-        images,
-        inputs: c,
-        outputs: o,
-        kernel,
-        ..
-    } = *shape;
+) -> Result<Buffer> {
+    forward_with(shape, x, &Weights::new(level, shape, weight)?, bias, None)
+}
+
+/// The same with weights that were laid out before, plus `residual`, as long as the output.
+///
+/// # Errors
+/// When a length does not fit `shape`, or the weights were laid out for another.
+pub fn forward_with(
+    shape: &Shape,
+    x: &[f32],
+    weights: &Weights,
+    bias: &[f32],
+    residual: Option<&[f32]>,
+) -> Result<Buffer> {
+    let output = shape.output_size()?;
+    let o = shape.outputs;
     check("input", x.len(), &shape.input_dims())?;
-    check("weight", weight.len(), &shape.weight_dims())?;
+    weights.check(shape)?;
     if bias.len() != o {
-        check("bias", bias.len(), &[images, o])?;
+        check("bias", bias.len(), &[shape.images, o])?;
     }
-    let mut out = vec![0.0; images * oh * ow * o];
+    let dims = [shape.images, output[0], output[1], o];
+    if let Some(residual) = residual {
+        check("residual", residual.len(), &dims)?;
+    }
+    let mut out = Buffer::take(dims.iter().product());
     if out.is_empty() {
         return Ok(out);
     }
-
-    let border = border(shape);
-    let width = border.width();
-    let taps = taps(shape, width);
-    let pixels: Vec<Pixel> = corners(shape, width, [oh, ow])
-        .enumerate()
-        .map(|(target, corner)| Pixel { corner, target })
-        .collect();
-    // Depth runs over (u, v, i), as the taps do.
-    let weights = Packed::new(level, o, kernel * kernel * c, |o, k| {
-        weight[shape.weight_index(o, k % c, k / c / kernel, k / c % kernel)]
-    });
-    let plan = Plan {
-        taps: &taps,
-        pixels: &pixels,
-        padded: border.len(),
-        targets: oh * ow,
+    let epilogue = Epilogue {
         outputs: o,
-        weights: &weights,
         bias,
+        residual: residual.unwrap_or(&[]),
     };
-    each_group(level, &[plan], &border, x, &mut out);
+    match &weights.form {
+        Form::Winograd(weights, level) => {
+            let grid = Grid::new(shape.size, shape.padding[0], output);
+            winograd::forward(*level, &grid, shape.images, weights, x, &epilogue, &mut out);
+        }
+        Form::Direct(packed, level) => {
+            let border = border(shape);
+            let width = border.width();
+            let taps = taps(shape, width);
+            let pixels: Vec<Pixel> = corners(shape, width, output)
+                .enumerate()
+                .map(|(target, corner)| Pixel { corner, target })
+                .collect();
+            let plan = Plan {
+                taps: &taps,
+                pixels: &pixels,
+                padded: border.len(),
+                targets: output[0] * output[1],
+                outputs: o,
+                weights: packed,
+                epilogue,
+            };
+            each_part(*level, &[plan], &border, x, &mut out);
+        }
+    }
     Ok(out)
+}
+
+/// The weights of the sum over taps; depth runs over (u, v, i), as the taps do.
+pub(super) fn pack(level: Level, shape: &Shape, weight: &[f32]) -> Packed {
+    let (c, kernel) = (shape.inputs, shape.kernel);
+    Packed::new(level, shape.outputs, kernel * kernel * c, |o, k| {
+        weight[shape.weight_index(o, k % c, k / c / kernel, k / c % kernel)]
+    })
 }
 
 /// The border that a forward pass reads.
@@ -94,40 +127,65 @@ pub(super) fn taps(shape: &Shape, width: usize) -> Vec<Tap> {
     }))
 }
 
-/// Runs `plans` on every image of `x`, groups of images in parallel.
-pub(super) fn each_group(
-    level: Level,
-    plans: &[Plan],
-    border: &Border,
-    x: &[f32],
-    out: &mut [f32],
-) {
-    let Some(Plan {
+/// Runs `plans` on every image of `x`: groups of images in parallel, or, of few images, parts
+/// of each.
+pub(super) fn each_part(level: Level, plans: &[Plan], border: &Border, x: &[f32], out: &mut [f32]) {
+    let Some(&Plan {
         targets, outputs, ..
     }) = plans.first()
     else {
         return;
     };
-    let (image_in, image_out) = (
-        border.size[0] * border.size[1] * border.channels,
-        targets * outputs,
-    );
-    let at_once = group(out.len() / image_out, *targets);
-    out.par_chunks_mut(at_once * image_out)
-        .enumerate()
-        .for_each(|(g, out)| {
-            let (first, images) = (g * at_once, out.len() / image_out);
-            let x = &x[first * image_in..][..images * image_in];
-            if border.len() == image_in {
-                plans
-                    .iter()
-                    .for_each(|plan| run(level, plan, first, x, out));
-            } else {
-                let mut padded = scratch::take(images * border.len());
-                border.fill(x, &mut padded);
-                plans
-                    .iter()
-                    .for_each(|plan| run(level, plan, first, &padded, out));
-            }
-        });
+    let image_in = border.size[0] * border.size[1] * border.channels;
+    let image_out = targets * outputs;
+    let images = out.len() / image_out;
+    let work = |part: Part, x: &[f32], out: &mut [f32]| {
+        plans
+            .iter()
+            .for_each(|plan| run(level, plan, &part, x, out));
+    };
+    // The padded images `range`, or the images themselves where there is no border.
+    let padded = |range: Range<usize>| {
+        let x = &x[range.start * image_in..range.end * image_in];
+        (border.len() != image_in).then(|| {
+            let mut padded = Buffer::take(range.len() * border.len());
+            border.fill(x, &mut padded);
+            padded
+        })
+    };
+    let threads = rayon::current_num_threads();
+    if images >= 2 * threads {
+        let at_once = group(images, targets);
+        out.par_chunks_mut(at_once * image_out)
+            .enumerate()
+            .for_each(|(g, out)| {
+                let first = g * at_once;
+                let images = first..first + out.len() / image_out;
+                let plain = &x[images.start * image_in..images.end * image_in];
+                let padded = padded(images.clone());
+                let targets = 0..targets;
+                work(
+                    Part { images, targets },
+                    padded.as_deref().unwrap_or(plain),
+                    out,
+                );
+            });
+        return;
+    }
+    for (n, out) in out.chunks_mut(image_out).enumerate() {
+        let plain = &x[n * image_in..][..image_in];
+        let padded = padded(n..n + 1);
+        let x = padded.as_deref().unwrap_or(plain);
+        let share = targets.div_ceil(4 * threads).max(PART);
+        out.par_chunks_mut(share * outputs)
+            .enumerate()
+            .for_each(|(i, out)| {
+                let targets = i * share..i * share + out.len() / outputs;
+                let images = n..n + 1;
+                work(Part { images, targets }, x, out);
+            });
+    }
 }
+
+/// Pixels worth a task of their own.
+const PART: usize = 48;

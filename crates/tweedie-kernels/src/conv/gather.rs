@@ -1,9 +1,10 @@
 //! One sum over taps for every pixel of a group of images.
 
-use crate::Level;
+use super::epilogue::Epilogue;
 use crate::level::by_level;
-use crate::scratch::{self, Scratch};
 use crate::tile::{Tap, gather};
+use crate::{Buffer, Level};
+use std::ops::Range;
 
 /// Where the pixels of one image read and write.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +26,12 @@ pub(crate) struct Plan<'a> {
     /// Channels out.
     pub outputs: usize,
     pub weights: &'a Packed,
-    /// Added to each image's pixels: `[outputs]`, `[images, outputs]` or nothing.
-    pub bias: &'a [f32],
+    pub epilogue: Epilogue<'a>,
 }
 
 /// Weights in blocks of `block` outputs, `[outputs / block, depth, block]`, zeros at the end.
 pub(crate) struct Packed {
-    values: Scratch,
+    values: Buffer,
     block: usize,
     depth: usize,
 }
@@ -44,8 +44,8 @@ impl Packed {
         depth: usize,
         weight: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let block = level.block(outputs);
-        let mut values = scratch::take(outputs.div_ceil(block) * block * depth);
+        let block = block(level, outputs);
+        let mut values = Buffer::take(outputs.div_ceil(block) * block * depth);
         for (j, columns) in values.chunks_exact_mut(depth.max(1) * block).enumerate() {
             for (k, row) in columns.chunks_exact_mut(block).take(depth).enumerate() {
                 for (b, value) in row.iter_mut().enumerate() {
@@ -62,6 +62,15 @@ impl Packed {
     }
 }
 
+/// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
+pub(super) fn block(level: Level, outputs: usize) -> usize {
+    match level.widest() {
+        _ if outputs <= 8 => 8,
+        32 if (1..=16).contains(&(outputs % 32)) => 16,
+        widest => widest,
+    }
+}
+
 /// One block of outputs of a group of padded images.
 struct Work<'a> {
     plan: &'a Plan<'a>,
@@ -70,18 +79,28 @@ struct Work<'a> {
     /// How many, and the number of the first in the batch.
     images: usize,
     first: usize,
+    /// The pixels to compute of each, and where the first of them would be in `out`.
+    pixels: &'a [Pixel],
+    offset: usize,
     /// The block's weights, `[depth, block]`, and its first output.
     weights: &'a [f32],
     start: usize,
 }
 
-/// Runs `plan` on the images `first..` that are padded in `x`, into `out`, whole images.
-pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut [f32]) {
-    let images = out
-        .len()
-        .checked_div(plan.targets * plan.outputs)
-        .unwrap_or(0);
-    if images == 0 || plan.pixels.is_empty() {
+/// Which part of the output a task writes.
+pub(crate) struct Part {
+    /// The images, by number.
+    pub images: Range<usize>,
+    /// The pixels of each: all where there are several images.
+    pub targets: Range<usize>,
+}
+
+/// Runs `plan` on the padded images `x` of `part`, into `out`.
+pub(crate) fn run(level: Level, plan: &Plan, part: &Part, x: &[f32], out: &mut [f32]) {
+    // Pixels are in the order of their targets.
+    let before = |target| plan.pixels.partition_point(|p| p.target < target);
+    let pixels = &plan.pixels[before(part.targets.start)..before(part.targets.end)];
+    if part.images.is_empty() || pixels.is_empty() {
         return;
     }
     let Packed {
@@ -94,8 +113,10 @@ pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut 
         let work = Work {
             plan,
             x,
-            images,
-            first,
+            images: part.images.len(),
+            first: part.images.start,
+            pixels,
+            offset: part.targets.start,
             weights,
             start,
         };
@@ -107,7 +128,7 @@ pub(crate) fn run(level: Level, plan: &Plan, first: usize, x: &[f32], out: &mut 
     }
 }
 
-// Which of these a level uses is up to `Level::block`; the others only have to be right.
+// Which of these a level uses is up to `block`; the others only have to be right.
 by_level! {
     fn wide(work: &Work, out: &mut [f32])
         = pixels::<4, 32, false>, pixels::<4, 32, true>, pixels::<8, 32, true>
@@ -124,7 +145,7 @@ by_level! {
 /// Every pixel, R at a time, then 4, then one.
 #[inline(always)]
 fn pixels<const R: usize, const B: usize, const FMA: bool>(work: &Work, out: &mut [f32]) {
-    let total = work.images * work.plan.pixels.len();
+    let total = work.images * work.pixels.len();
     let mut at = 0;
     while at + R <= total {
         tile::<R, B, FMA>(work, at, out);
@@ -147,40 +168,29 @@ fn tile<const R: usize, const B: usize, const FMA: bool>(work: &Work, at: usize,
         plan,
         x,
         first,
+        pixels,
+        offset,
         weights,
         start,
         ..
     } = *work;
     let o = plan.outputs;
-    let places = places::<R>(plan, at);
-    let corners = places.map(|[image, pixel]| image * plan.padded + plan.pixels[pixel].corner);
+    let places = places::<R>(pixels.len(), at);
+    let corners = places.map(|[image, pixel]| image * plan.padded + pixels[pixel].corner);
     let mut sums = [[0.0; B]; R];
     gather::<R, B, FMA>(x, corners, plan.taps, weights.as_chunks().0, &mut sums);
     let count = B.min(o - start);
     for (sum, [image, pixel]) in sums.iter().zip(places) {
-        let target = (image * plan.targets + plan.pixels[pixel].target) * o + start;
-        let y = &mut out[target..][..count];
-        // A bias of one row serves every image.
-        let row = if plan.bias.len() == o {
-            0
-        } else {
-            (first + image) * o
-        } + start;
-        match plan.bias.get(row..row + count) {
-            Some(bias) => y
-                .iter_mut()
-                .zip(sum)
-                .zip(bias)
-                .for_each(|((y, s), b)| *y = s + b),
-            None => y.copy_from_slice(&sum[..count]),
-        }
+        let target = pixels[pixel].target;
+        let y = &mut out[(image * plan.targets + target - offset) * o + start..][..count];
+        let (image, pixel) = (first + image, (first + image) * plan.targets + target);
+        plan.epilogue.write(image, pixel, start, &sum[..count], y);
     }
 }
 
-/// Image and pixel of the R pixels from `at`, counted through the images.
+/// Image and pixel of the R pixels from `at`, counted through images of `each` pixels.
 #[inline(always)]
-fn places<const R: usize>(plan: &Plan, at: usize) -> [[usize; 2]; R] {
-    let each = plan.pixels.len();
+fn places<const R: usize>(each: usize, at: usize) -> [[usize; 2]; R] {
     let (image, pixel) = (at / each, at % each);
     std::array::from_fn(|r| {
         let (mut image, mut pixel) = (image, pixel + r);

@@ -1,12 +1,14 @@
 //! The gradient with respect to the input.
 
 use super::Shape;
-use super::forward::each_group;
+use super::epilogue::Epilogue;
+use super::forward::each_part;
 use super::gather::{Packed, Pixel, Plan, merge};
 use super::pad::Border;
-use crate::Level;
+use super::winograd::{self, Direction, Grid, Transformed};
 use crate::error::{Result, check};
 use crate::tile::Tap;
+use crate::{Buffer, Level};
 
 /// `dx[n, y, x, c] = sum over u, v, o of w[o, c, u, v] dy[n, (y + top - u) / s, (x + left - v) / s, o]`,
 /// over the `u`, `v` for which both divisions leave no rest and the pixel exists.
@@ -18,7 +20,7 @@ use crate::tile::Tap;
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Result<Vec<f32>> {
+pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let Shape {
         images,
@@ -31,8 +33,16 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
     } = *shape;
     check("weight", weight.len(), &shape.weight_dims())?;
     check("output gradient", dy.len(), &[images, oh, ow, o])?;
-    let mut dx = vec![0.0; images * h * w * c];
-    if dx.is_empty() || dy.is_empty() {
+    let len = images * h * w * c;
+    if len == 0 || dy.is_empty() {
+        return Ok(Buffer::zeros(len));
+    }
+    if winograd::pays(shape, [h, w]) {
+        let mut dx = Buffer::take(len);
+        let weights = Transformed::new(level, shape, Direction::Back, weight);
+        let grid = Grid::new([oh, ow], padding[0].map(|p| kernel - 1 - p), [h, w]);
+        let nothing = Epilogue::none(c);
+        winograd::forward(level, &grid, images, &weights, dy, &nothing, &mut dx);
         return Ok(dx);
     }
 
@@ -49,9 +59,14 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
     };
     let width = border.width();
 
+    // A class without taps (stride beyond the kernel) keeps its zeros.
+    let mut dx = if stride > kernel {
+        Buffer::zeros(len)
+    } else {
+        Buffer::take(len)
+    };
     let classes: Vec<Class> = (0..stride * stride)
         .map(|class| Class::new(shape, [class / stride, class % stride], before, width))
-        // A class without taps (stride beyond the kernel) keeps its zeros.
         .filter(|class| !class.taps.is_empty() && !class.pixels.is_empty())
         .collect();
     let packed: Vec<Packed> = classes
@@ -73,10 +88,10 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
             targets: h * w,
             outputs: c,
             weights,
-            bias: &[],
+            epilogue: Epilogue::none(c),
         })
         .collect();
-    each_group(level, &plans, &border, dy, &mut dx);
+    each_part(level, &plans, &border, dy, &mut dx);
     Ok(dx)
 }
 

@@ -4,10 +4,11 @@ use rayon::prelude::*;
 
 use super::Shape;
 use super::forward::{border, corners, taps};
+use super::winograd::{self, Grid};
 use crate::error::{Result, check};
 use crate::level::by_level;
 use crate::tile::outer;
-use crate::{Level, scratch};
+use crate::{Buffer, Level};
 
 /// Values beyond the last pixel that a tile may read, for sums that nobody keeps.
 const SLACK: usize = 32;
@@ -24,7 +25,7 @@ const SPAN: usize = 64;
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result<Vec<f32>> {
+pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let Shape {
         images,
@@ -36,8 +37,14 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     } = *shape;
     check("input", x.len(), &shape.input_dims())?;
     check("output gradient", dy.len(), &[images, oh, ow, o])?;
-    let mut dw = vec![0.0; o * c * kernel * kernel];
-    if dw.is_empty() || x.is_empty() || dy.is_empty() {
+    let len = o * c * kernel * kernel;
+    if len == 0 || x.is_empty() || dy.is_empty() {
+        return Ok(Buffer::zeros(len));
+    }
+    let mut dw = Buffer::take(len);
+    if winograd::pays(shape, [oh, ow]) {
+        let grid = Grid::new(shape.size, shape.padding[0], [oh, ow]);
+        winograd::grad_weight(level, &grid, shape, x, dy, &mut dw);
         return Ok(dw);
     }
 
@@ -56,7 +63,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     let parts = (images * oh * ow).div_ceil(256).min(32).min(images);
     let share = images.div_ceil(parts);
     let parts = images.div_ceil(share);
-    let mut partial = scratch::take(parts * depth * o);
+    let mut partial = Buffer::take(parts * depth * o);
     let partial = &mut partial[..parts * depth * o];
     partial
         .par_chunks_mut(depth * o)
@@ -64,8 +71,8 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
         .for_each(|(part, sums)| {
             sums.fill(0.0);
             let (image_x, image_dy) = (h * w * c, oh * ow * o);
-            let mut padded = scratch::take(border.len() + SLACK);
-            let mut gradient = scratch::take(image_dy + SLACK);
+            let mut padded = Buffer::take(border.len() + SLACK);
+            let mut gradient = Buffer::take(image_dy + SLACK);
             for n in part * share..images.min((part + 1) * share) {
                 border.fill(&x[n * image_x..][..image_x], &mut padded);
                 let (start, slack) = gradient.split_at_mut(image_dy);
@@ -134,11 +141,11 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Vec<f32>> {
+pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let o = shape.outputs;
     check("output gradient", dy.len(), &[shape.images, oh, ow, o])?;
-    let mut db = vec![0.0; shape.images * o];
+    let mut db = Buffer::zeros(shape.images * o);
     if db.is_empty() || dy.is_empty() {
         return Ok(db);
     }

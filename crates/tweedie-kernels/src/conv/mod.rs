@@ -9,14 +9,18 @@
 //! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
 //! a few images at a time, so that the copy stays in the cache.
 
+mod epilogue;
 mod forward;
 mod gather;
 mod grad_input;
 mod grad_weight;
 mod pad;
 mod shape;
+mod weights;
+mod winograd;
 
-pub use forward::forward;
+pub use forward::{forward, forward_with};
 pub use grad_input::grad_input;
 pub use grad_weight::{grad_bias, grad_weight};
 pub use shape::Shape;
+pub use weights::Weights;

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::nn::init::Init;
-use crate::nn::ops::{self, Padding};
+use crate::nn::ops::{self, Convolution, Kept, Padding};
 
 /// A 2-D convolution, `weight` `[O, I, K, K]` and `bias` `[O]` as in `torch.nn.Conv2d`.
 #[derive(Module, Debug)]
@@ -17,6 +17,8 @@ pub struct Conv2d {
     stride: usize,
     #[module(skip)]
     padding: Padding,
+    #[module(skip)]
+    kept: Kept,
 }
 
 impl Conv2d {
@@ -32,6 +34,7 @@ impl Conv2d {
             bias: init.constant([outputs], 0.0),
             stride: 1,
             padding: [[kernel / 2; 2]; 2],
+            kept: Kept::default(),
         }
     }
 
@@ -49,18 +52,32 @@ impl Conv2d {
             bias: init.uniform([outputs], bound),
             stride,
             padding,
+            kept: Kept::default(),
         }
     }
 
     /// `[N, H, W, I]` to `[N, H / stride, W / stride, O]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.forward_shifted(x, None)
+        self.forward_plus(x, None, None)
     }
 
-    /// The same, plus `shift` `[N, O]` for each image and channel.
-    pub fn forward_shifted(&self, x: Tensor<4>, shift: Option<Tensor<2>>) -> Tensor<4> {
-        let (weight, bias) = (self.weight.val(), self.bias.val());
-        ops::conv2d(x, weight, bias, shift, self.stride, self.padding)
+    /// The same, plus `shift` `[N, O]` for each image and channel, plus `residual`.
+    pub fn forward_plus(
+        &self,
+        x: Tensor<4>,
+        shift: Option<Tensor<2>>,
+        residual: Option<Tensor<4>>,
+    ) -> Tensor<4> {
+        ops::conv2d(Convolution {
+            x,
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+            shift,
+            residual,
+            stride: self.stride,
+            padding: self.padding,
+            kept: self.kept.share(),
+        })
     }
 }
 

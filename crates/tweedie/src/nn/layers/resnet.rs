@@ -66,12 +66,12 @@ impl ResnetBlock {
             (Some(project), Some(embedding)) => Some(project.forward(embedding.clone())),
             _ => None,
         };
-        h = self.conv1.forward_shifted(h, shift);
+        h = self.conv1.forward_plus(h, shift, None);
         h = self.norm2.forward(h, Activation::Silu);
-        h = self.conv2.forward(h);
-        match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(x) + h,
-            None => x + h,
-        }
+        let shortcut = match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(x),
+            None => x,
+        };
+        self.conv2.forward_plus(h, None, Some(shortcut))
     }
 }

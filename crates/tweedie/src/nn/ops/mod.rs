@@ -9,27 +9,45 @@ mod generic;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Tensor, activation, module};
 
 use super::layers::Activation;
 
-pub use flex::Padding;
+pub use flex::Kept;
 
-/// Cross-correlation of `x` `[N, H, W, I]` with `weight` `[O, I, K, K]`, plus `bias` `[O]` and,
-/// where given, a `shift` `[N, O]` for each image and channel.
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    shift: Option<Tensor<2>>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
-    match flex::is_flex(&x.device()) {
-        true => flex::conv2d(x, weight, bias, shift, stride, padding),
-        false => generic::conv2d(x, weight, bias, shift, stride, padding),
+/// What a normalisation's kernel may do in the same pass.
+use tweedie_kernels::Activation as Fused;
+
+/// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
+pub type Padding = [[usize; 2]; 2];
+
+/// What a convolution works on.
+#[derive(Clone, Debug)]
+pub struct Convolution {
+    /// `[N, H, W, I]`.
+    pub x: Tensor<4>,
+    /// `[O, I, K, K]`.
+    pub weight: Tensor<4>,
+    /// `[O]`.
+    pub bias: Tensor<1>,
+    /// `[N, O]`: added to every pixel of an image.
+    pub shift: Option<Tensor<2>>,
+    /// As the output: added to it.
+    pub residual: Option<Tensor<4>>,
+    /// Input pixels from one output to the next.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// The layer's laid-out weights.
+    pub kept: Kept,
+}
+
+/// Cross-correlation of `x` with `weight`, plus `bias`, `shift` and `residual`:
+/// `[N, H', W', O]`.
+pub fn conv2d(operands: Convolution) -> Tensor<4> {
+    match flex::is_flex(&operands.x.device()) {
+        true => flex::conv2d(operands),
+        false => generic::conv2d(operands),
     }
 }
 
@@ -47,10 +65,34 @@ pub fn group_norm(
         true => flex::group_norm,
         false => generic::group_norm,
     };
-    // SiLU is part of the kernel's pass; anything else follows it.
+    let (first, then) = fused(then);
+    activate(on(x, weight, bias, groups, epsilon, first), then)
+}
+
+/// InstanceNorm++ of NCSNv2 (Song & Ermon 2020), followed by an activation: for each image
+/// `[N, H, W, C]` and channel, mean and (biased) variance over the pixels; the means, standardised
+/// among the channels of the image, are given back by `alpha`; then `gamma` and `beta`. Each of
+/// the three is `[1, C]`, or `[N, C]` for each image.
+pub fn instance_norm_pp(
+    x: Tensor<4>,
+    [gamma, alpha, beta]: [Tensor<2>; 3],
+    epsilon: f64,
+    then: Activation,
+) -> Tensor<4> {
+    let on = match flex::is_flex(&x.device()) {
+        true => flex::instance_norm_pp,
+        false => generic::instance_norm_pp,
+    };
+    let (first, then) = fused(then);
+    activate(on(x, [gamma, alpha, beta], epsilon, first), then)
+}
+
+/// What the kernel's pass does of an activation, and what is left to follow it.
+fn fused(then: Activation) -> (Fused, Activation) {
     match then {
-        Activation::Silu => on(x, weight, bias, groups, epsilon, true),
-        then => activate(on(x, weight, bias, groups, epsilon, false), then),
+        Activation::Silu => (Fused::Silu, Activation::None),
+        Activation::Elu => (Fused::Elu, Activation::None),
+        other => (Fused::None, other),
     }
 }
 
@@ -59,6 +101,15 @@ pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     match flex::is_flex(&x.device()) {
         true => flex::upsample_2x(x),
         false => generic::upsample_2x(x),
+    }
+}
+
+/// The mean of every two by two pixels: `[N, H, W, C]` to `[N, H / 2, W / 2, C]`, H and W being
+/// even.
+pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::avg_pool_2x(x),
+        false => generic::avg_pool_2x(x),
     }
 }
 
@@ -74,6 +125,9 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
         Activation::Relu => activation::relu(x),
         Activation::LeakyRelu => activation::leaky_relu(x, 0.01),
         Activation::Silu => activation::silu(x),
+        // The exponential of the negative part alone: that of a large value is infinite, and so
+        // would be its gradient, times zero.
+        Activation::Elu => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
     }
 }
 
@@ -85,9 +139,8 @@ pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 /// Softmax attention of `heads` heads: `q`, `k`, `v` are `[N, T, C]`, scaled by
 /// `(C / heads)^(-1/2)`.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [n, t, c] = q.dims();
-    let split = |x: Tensor<3>| x.reshape([n, t, heads, c / heads]).swap_dims(1, 2);
-    let options = AttentionModuleOptions::default();
-    let out = module::attention(split(q), split(k), split(v), None, None, options);
-    out.swap_dims(1, 2).reshape([n, t, c])
+    match flex::is_flex(&q.device()) {
+        true => flex::attention(q, k, v, heads),
+        false => generic::attention(q, k, v, heads),
+    }
 }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{flex as fast, generic};
+use super::{Convolution, Fused, Kept, Padding, activate, flex as fast, generic};
+use crate::nn::layers::Activation;
 use crate::random::{NoiseSource, Stream};
 
 thread_local! {
@@ -41,8 +42,9 @@ struct Case {
     outputs: usize,
     kernel: usize,
     stride: usize,
-    padding: fast::Padding,
+    padding: Padding,
     shift: bool,
+    residual: bool,
     permute: bool,
 }
 
@@ -63,6 +65,7 @@ fn cases() -> Vec<Case> {
                     stride,
                     padding,
                     shift,
+                    residual: permute,
                     permute,
                 });
             }
@@ -71,65 +74,68 @@ fn cases() -> Vec<Case> {
     all
 }
 
+/// A convolution with nothing added but the bias.
+fn operands(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    stride: usize,
+    padding: Padding,
+) -> Convolution {
+    Convolution {
+        x,
+        weight,
+        bias,
+        shift: None,
+        residual: None,
+        stride,
+        padding,
+        kept: Kept::default(),
+    }
+}
+
 #[test]
 fn convolutions_agree() {
-    for plain in [true, false] {
-        let device = if plain {
-            Device::flex()
-        } else {
-            Device::flex().autodiff()
+    for tracked in [false, true] {
+        let device = match tracked {
+            true => Device::flex().autodiff(),
+            false => Device::flex(),
         };
         for case in cases() {
             let [n, _, _, i] = case.x;
             let k = case.kernel;
-            let x = if case.permute {
-                permuted(case.x, &device)
-            } else {
-                random(case.x, &device)
-            };
+            let x = random(case.x, &device);
             let weight = random([case.outputs, i, k, k], &device);
             let bias = random([case.outputs], &device);
             let shift = case.shift.then(|| random([n, case.outputs], &device));
-            let results = [fast::conv2d, generic::conv2d].map(|conv2d| {
-                let x = Tensor::from_data(x.to_data(), &device);
-                let fresh = |t: &Tensor<1>| Tensor::<1>::from_data(t.to_data(), &device);
-                let weight = Tensor::<4>::from_data(weight.to_data(), &device);
-                let (bias, shift) = (fresh(&bias), shift.clone());
-                let shift = shift.map(|s| Tensor::<2>::from_data(s.to_data(), &device));
-                if plain {
-                    let x = if case.permute { twisted(x) } else { x };
-                    return (
-                        conv2d(x, weight, bias, shift, case.stride, case.padding),
-                        vec![],
-                    );
+            let given = operands(x, weight, bias, case.stride, case.padding);
+            let size = generic::conv2d(given.clone()).dims();
+            let given = Convolution {
+                shift,
+                residual: case.residual.then(|| random(size, &device)),
+                ..given
+            };
+            let [(a, da), (b, db)] = [fast::conv2d, generic::conv2d].map(|conv2d| {
+                let leaves = fresh(&given, tracked);
+                let mut given = leaves.clone();
+                if case.permute {
+                    given.x = twisted(given.x);
                 }
-                let (x, weight, bias) =
-                    (x.require_grad(), weight.require_grad(), bias.require_grad());
-                let shift = shift.map(Tensor::require_grad);
-                let given = if case.permute {
-                    twisted(x.clone())
-                } else {
-                    x.clone()
-                };
-                let y = conv2d(
-                    given,
-                    weight.clone(),
-                    bias.clone(),
-                    shift.clone(),
-                    case.stride,
-                    case.padding,
-                );
+                let y = conv2d(given);
+                if !tracked {
+                    return (y, vec![]);
+                }
                 let loss = (y.clone() * cotangent(y.dims(), &device)).sum();
                 let grads = loss.backward();
                 let mut found = vec![
-                    flat(x.grad(&grads).unwrap()),
-                    flat(weight.grad(&grads).unwrap()),
-                    flat(bias.grad(&grads).unwrap()),
+                    flat(leaves.x.grad(&grads).unwrap()),
+                    flat(leaves.weight.grad(&grads).unwrap()),
+                    flat(leaves.bias.grad(&grads).unwrap()),
                 ];
-                found.extend(shift.map(|s| flat(s.grad(&grads).unwrap())));
+                found.extend(leaves.shift.map(|s| flat(s.grad(&grads).unwrap())));
+                found.extend(leaves.residual.map(|s| flat(s.grad(&grads).unwrap())));
                 (y.inner(), found)
             });
-            let [(a, da), (b, db)] = results;
             assert_close("output", a, b);
             assert_eq!(da.len(), db.len());
             for (k, (a, b)) in da.into_iter().zip(db).enumerate() {
@@ -137,6 +143,55 @@ fn convolutions_agree() {
             }
         }
     }
+}
+
+/// The same values in new tensors, leaves of a graph of their own if `tracked`.
+fn fresh(operands: &Convolution, tracked: bool) -> Convolution {
+    fn leaf<const D: usize>(x: &Tensor<D>, tracked: bool) -> Tensor<D> {
+        let x = Tensor::from_data(x.to_data(), &x.device());
+        if tracked { x.require_grad() } else { x }
+    }
+    Convolution {
+        x: leaf(&operands.x, tracked),
+        weight: leaf(&operands.weight, tracked),
+        bias: leaf(&operands.bias, tracked),
+        shift: operands.shift.as_ref().map(|s| leaf(s, tracked)),
+        residual: operands.residual.as_ref().map(|r| leaf(r, tracked)),
+        ..operands.clone()
+    }
+}
+
+#[test]
+fn kept_weights_are_those_of_the_tensor_given() {
+    let device = Device::flex();
+    let (x, b) = (random([2, 8, 8, 16], &device), random([16], &device));
+    let first = random([16, 16, 3, 3], &device);
+    let given = operands(x, first.clone(), b, 1, [[1; 2]; 2]);
+    let kept = Kept::default();
+    let call = |weight: Tensor<4>, x: Tensor<4>| {
+        let given = Convolution {
+            x,
+            weight,
+            kept: kept.share(),
+            ..given.clone()
+        };
+        assert_close("kept", fast::conv2d(given.clone()), generic::conv2d(given));
+    };
+    let x = || given.x.clone();
+    call(first.clone(), x());
+    call(first.clone(), x());
+    // Other weights, then none in common: the memory may be the same again.
+    for _ in 0..3 {
+        call(random([16, 16, 3, 3], &device), x());
+    }
+    // Changed in place, if burn may.
+    call(first.clone() * 2.0, x());
+    call(first.mul_scalar(3.0), x());
+    // Images so small that they take another kernel.
+    let weight = random([16, 16, 3, 3], &device);
+    call(weight.clone(), x());
+    call(weight.clone(), random([2, 2, 2, 16], &device));
+    call(weight, x());
 }
 
 /// A fixed direction to pull gradients back from: the same for both paths, and independent of
@@ -165,7 +220,7 @@ fn flat<const D: usize>(t: Tensor<D>) -> Tensor<1> {
 fn normalisations_agree() {
     let device = Device::flex().autodiff();
     for (dims, groups) in [([3, 8, 8, 32], 8), ([2, 5, 3, 6], 3), ([1, 4, 4, 64], 64)] {
-        for silu in [false, true] {
+        for then in [Fused::None, Fused::Silu, Fused::Elu] {
             let x = random(dims, &device);
             let (w, b) = (random([dims[3]], &device), random([dims[3]], &device));
             let target = random(dims, &device);
@@ -173,7 +228,7 @@ fn normalisations_agree() {
                 let x = Tensor::<4>::from_data(x.to_data(), &device).require_grad();
                 let w = Tensor::<1>::from_data(w.to_data(), &device).require_grad();
                 let b = Tensor::<1>::from_data(b.to_data(), &device).require_grad();
-                let y = group_norm(x.clone(), w.clone(), b.clone(), groups, 1e-5, silu);
+                let y = group_norm(x.clone(), w.clone(), b.clone(), groups, 1e-5, then);
                 let grads = (y.clone() - target.clone()).square().sum().backward();
                 let found = [
                     flat(x.grad(&grads).unwrap()),
@@ -213,22 +268,139 @@ fn upsamplings_agree() {
 }
 
 #[test]
+fn instance_normalisations_agree() {
+    let device = Device::flex().autodiff();
+    for (dims, rows) in [
+        ([3, 8, 8, 32], 1),
+        ([3, 8, 8, 32], 3),
+        ([2, 5, 3, 6], 2),
+        ([1, 4, 4, 2], 1),
+    ] {
+        for then in [Fused::None, Fused::Silu, Fused::Elu] {
+            let x = random(dims, &device);
+            let parameters = [(); 3].map(|()| random([rows, dims[3]], &device));
+            let target = random(dims, &device);
+            let results = [fast::instance_norm_pp, generic::instance_norm_pp].map(|norm| {
+                let x = Tensor::<4>::from_data(x.to_data(), &device).require_grad();
+                let parameters = parameters
+                    .each_ref()
+                    .map(|p| Tensor::<2>::from_data(p.to_data(), &device).require_grad());
+                let y = norm(x.clone(), parameters.clone(), 1e-5, then);
+                let grads = (y.clone() - target.clone()).square().sum().backward();
+                let mut found = vec![flat(x.grad(&grads).unwrap())];
+                found.extend(parameters.map(|p| flat(p.grad(&grads).unwrap())));
+                (y.inner(), found)
+            });
+            let [(a, da), (b, db)] = results;
+            assert_close("output", a, b);
+            for (a, b) in da.into_iter().zip(db) {
+                assert_close("gradient", a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn attentions_agree() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        for (dims, heads) in [([3, 16, 32], 1), ([2, 49, 24], 3), ([1, 70, 8], 8)] {
+            let inputs = [(); 3].map(|()| random(dims, &device));
+            let target = random(dims, &device);
+            let results = [fast::attention, generic::attention].map(|attention| {
+                let inputs = inputs
+                    .each_ref()
+                    .map(|x| Tensor::<3>::from_data(x.to_data(), &device));
+                if !device.is_autodiff() {
+                    let [q, k, v] = inputs;
+                    // Laid out otherwise: as it comes from a tensor of channels first.
+                    let q = q.swap_dims(1, 2).reshape(dims);
+                    return (attention(q, k, v, heads), vec![]);
+                }
+                let [q, k, v] = inputs.map(Tensor::require_grad);
+                let y = attention(q.clone(), k.clone(), v.clone(), heads);
+                let grads = (y.clone() - target.clone()).square().sum().backward();
+                let found = [q, k, v].map(|x| x.grad(&grads).unwrap());
+                (y.inner(), found.to_vec())
+            });
+            let [(a, da), (b, db)] = results;
+            assert_close("output", a, b);
+            for (a, b) in da.into_iter().zip(db) {
+                assert_close("gradient", a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn poolings_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 4, 6, 7], &device).require_grad();
+    let target = random([2, 2, 3, 7], &device);
+    let [(a, da), (b, db)] = [fast::avg_pool_2x, generic::avg_pool_2x].map(|pool| {
+        let y = pool(x.clone());
+        let grads = (y.clone() - target.clone()).square().sum().backward();
+        (y.inner(), x.grad(&grads).unwrap())
+    });
+    assert_close("output", a, b);
+    assert_close("gradient", da, db);
+    let plain = Device::flex();
+    let x = permuted([2, 4, 6, 7], &plain);
+    assert_close(
+        "plain",
+        fast::avg_pool_2x(x.clone()),
+        generic::avg_pool_2x(x),
+    );
+}
+
+#[test]
+#[should_panic(expected = "even height and width")]
+fn odd_images_are_not_pooled() {
+    fast::avg_pool_2x(random([2, 5, 4, 3], &Device::flex()));
+}
+
+#[test]
+fn elu_of_large_values_has_a_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<1>::from_data([-200.0, -1.0, 0.0, 2.0, 200.0], &device).require_grad();
+    let y = activate(x.clone(), Activation::Elu);
+    let gradient = x.grad(&y.clone().sum().backward()).unwrap();
+    let below = (-1.0f32).exp();
+    let values = |t: Tensor<1>| t.into_data().try_into_vec::<f32>().unwrap();
+    for (found, expected) in [
+        (values(y.inner()), [-1.0, below - 1.0, 0.0, 2.0, 200.0]),
+        (values(gradient), [0.0, below, 1.0, 1.0, 1.0]),
+    ] {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
 fn only_what_is_tracked_gets_a_gradient() {
     let device = Device::flex().autodiff();
     let x = random([2, 6, 6, 4], &device);
     let w = random([8, 4, 3, 3], &device).require_grad();
     let b = random([8], &device);
     let padding = [[1, 1], [1, 1]];
-    let y = fast::conv2d(x.clone(), w.clone(), b.clone(), None, 1, padding);
-    let expected = generic::conv2d(x.clone(), w.clone(), b.clone(), None, 1, padding);
+    let given = operands(x.clone(), w.clone(), b.clone(), 1, padding);
+    let y = fast::conv2d(given.clone());
+    let expected = generic::conv2d(given);
     let grads = y.square().sum().backward();
     let other = expected.square().sum().backward();
     assert_close("weight", w.grad(&grads).unwrap(), w.grad(&other).unwrap());
     assert!(x.grad(&grads).is_none());
     assert!(b.grad(&grads).is_none());
     // Nothing tracked at all.
-    let y = fast::conv2d(x.clone(), w.detach(), b, None, 1, padding);
-    let y = fast::group_norm(y, random([8], &device), random([8], &device), 2, 1e-5, true);
+    let y = fast::conv2d(operands(x.clone(), w.detach(), b, 1, padding));
+    let y = fast::group_norm(
+        y,
+        random([8], &device),
+        random([8], &device),
+        2,
+        1e-5,
+        Fused::Silu,
+    );
     assert_eq!(fast::upsample_2x(y).dims(), [2, 12, 12, 8]);
 }
 
@@ -238,7 +410,7 @@ fn data_on_a_plain_device_meets_tracked_weights() {
     let x = random([2, 6, 6, 4], &plain);
     let w = random([8, 4, 3, 3], &device).require_grad();
     let b = random([8], &device).require_grad();
-    let y = fast::conv2d(x, w.clone(), b.clone(), None, 1, [[1, 1], [1, 1]]);
+    let y = fast::conv2d(operands(x, w.clone(), b.clone(), 1, [[1, 1], [1, 1]]));
     let grads = y.sum().backward();
     assert!(w.grad(&grads).is_some() && b.grad(&grads).is_some());
 }
@@ -248,8 +420,14 @@ fn a_sliced_tensor_is_read_at_its_place() {
     let device = Device::flex();
     let x = random([5, 6, 6, 4], &device);
     let (w, b) = (random([8, 4, 3, 3], &device), random([8], &device));
-    let all = fast::conv2d(x.clone(), w.clone(), b.clone(), None, 2, [[0, 0], [1, 1]]);
-    let some = fast::conv2d(x.narrow(0, 2, 2), w, b, None, 2, [[0, 0], [1, 1]]);
+    let all = fast::conv2d(operands(
+        x.clone(),
+        w.clone(),
+        b.clone(),
+        2,
+        [[0, 0], [1, 1]],
+    ));
+    let some = fast::conv2d(operands(x.narrow(0, 2, 2), w, b, 2, [[0, 0], [1, 1]]));
     assert_close("slice", some, all.narrow(0, 2, 2));
 }
 
@@ -264,5 +442,5 @@ fn both_flex_devices_are_recognised() {
 fn shapes_that_do_not_fit_panic() {
     let device = Device::flex();
     let (x, w) = (random([2, 6, 6, 4], &device), random([8, 4, 3, 3], &device));
-    fast::conv2d(x, w, random([7], &device), None, 1, [[1, 1], [1, 1]]);
+    fast::conv2d(operands(x, w, random([7], &device), 1, [[1, 1], [1, 1]]));
 }

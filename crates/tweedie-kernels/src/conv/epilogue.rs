@@ -1,0 +1,75 @@
+//! What is added to a convolution's sums on their way to memory.
+
+use crate::simd::Simd;
+
+/// Bias and residual, so that neither needs a pass of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epilogue<'a> {
+    /// O.
+    pub outputs: usize,
+    /// `[O]` for all images, `[N, O]` for each, or nothing.
+    pub bias: &'a [f32],
+    /// As long as the output, or nothing.
+    pub residual: &'a [f32],
+}
+
+impl<'a> Epilogue<'a> {
+    /// The sums alone.
+    pub fn none(outputs: usize) -> Self {
+        Self {
+            outputs,
+            bias: &[],
+            residual: &[],
+        }
+    }
+
+    /// Bias and residual of one pixel, which is counted through the images.
+    #[inline(always)]
+    fn rows(&self, image: usize, pixel: usize) -> [&[f32]; 2] {
+        // A bias of one row serves every image.
+        let row = if self.bias.len() == self.outputs {
+            0
+        } else {
+            image
+        };
+        let of = |values: &'a [f32], row: usize| match values.is_empty() {
+            true => values,
+            false => &values[row * self.outputs..][..self.outputs],
+        };
+        [of(self.bias, row), of(self.residual, pixel)]
+    }
+
+    /// `y = sums + bias + residual` for channels from `channel` on.
+    #[inline(always)]
+    pub fn write(&self, image: usize, pixel: usize, channel: usize, sums: &[f32], y: &mut [f32]) {
+        let count = sums.len();
+        let y = &mut y[..count];
+        y.copy_from_slice(sums);
+        for term in self.rows(image, pixel) {
+            if !term.is_empty() {
+                let term = &term[channel..][..count];
+                for i in 0..count {
+                    y[i] += term[i];
+                }
+            }
+        }
+    }
+
+    /// The same for a vector of channels; those beyond the last mean nothing.
+    #[inline(always)]
+    pub fn vector<S: Simd>(
+        &self,
+        s: S,
+        image: usize,
+        pixel: usize,
+        channel: usize,
+        mut sums: S::V,
+    ) -> S::V {
+        for term in self.rows(image, pixel) {
+            if !term.is_empty() {
+                sums = s.add(sums, s.load_some(&term[channel..]));
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,57 @@
+//! Weights as the kernels read them.
+
+use super::gather::Packed;
+use super::winograd::{self, Direction, Transformed};
+use super::{Shape, forward};
+use crate::Level;
+use crate::error::{Error, Result, check};
+
+/// A convolution's weights laid out for its kernel: worth keeping while they do not change.
+pub struct Weights {
+    pub(super) form: Form,
+    dims: [usize; 4],
+}
+
+pub(super) enum Form {
+    Direct(Packed, Level),
+    Winograd(Transformed, Level),
+}
+
+impl Weights {
+    /// Lays out `weight` `[O, I, K, K]` for `shape`, of which the number of images does not
+    /// matter.
+    ///
+    /// # Errors
+    /// When the length does not fit `shape`.
+    pub fn new(level: Level, shape: &Shape, weight: &[f32]) -> Result<Self> {
+        let output = shape.output_size()?;
+        check("weight", weight.len(), &shape.weight_dims())?;
+        let form = if winograd::pays(shape, output) {
+            let weights = Transformed::new(level, shape, Direction::Forward, weight);
+            Form::Winograd(weights, level)
+        } else {
+            Form::Direct(forward::pack(level, shape, weight), level)
+        };
+        let dims = shape.weight_dims();
+        Ok(Self { form, dims })
+    }
+
+    /// Whether these weights are laid out for `shape`.
+    pub fn fit(&self, shape: &Shape) -> bool {
+        let winograd = matches!(self.form, Form::Winograd(..));
+        let same = shape
+            .output_size()
+            .is_ok_and(|output| winograd == winograd::pays(shape, output));
+        same && self.dims == shape.weight_dims()
+    }
+
+    /// Refuses a shape that these weights were not laid out for.
+    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
+        match self.fit(shape) {
+            true => Ok(()),
+            false => Err(Error::Shape(
+                "the weights were laid out for a convolution of another shape",
+            )),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Convolution on flex.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use tweedie_kernels::{Buffer, Level, conv};
+
+use super::{dims, done, slice, tensor};
+use crate::nn::ops::{Convolution, Padding};
+
+/// As [`generic::conv2d`](crate::nn::ops::generic::conv2d), in one pass over the output.
+///
+/// # Panics
+/// When the shapes do not fit, as burn's operations do.
+pub fn conv2d(operands: Convolution) -> Tensor<4> {
+    let Convolution {
+        x,
+        weight,
+        bias,
+        shift,
+        residual,
+        stride,
+        padding,
+        kept,
+    } = operands;
+    let outputs = bias.dims()[0];
+    // One row of biases for all images, or one for each: the kernel adds either in its one pass.
+    let mut rows = bias.reshape([1, outputs]);
+    if let Some(shift) = shift {
+        rows = shift + rows;
+    }
+    let (x, weight, rows) = (
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        rows.into_dispatch(),
+    );
+    let y = match residual.map(Tensor::into_dispatch) {
+        None => Dispatch::tweedie_conv2d(x, weight, rows, stride, padding, kept),
+        Some(to) => Dispatch::tweedie_conv2d_onto(x, weight, rows, to, stride, padding, kept),
+    };
+    Tensor::from_dispatch(y)
+}
+
+/// A layer's weights as the kernel reads them, kept from call to call while they are the same
+/// tensor: in training they change with every step. A copy of a layer starts without.
+#[derive(Default)]
+pub struct Kept(Arc<Mutex<Option<(FlexTensor, Arc<conv::Weights>)>>>);
+
+impl Kept {
+    /// The weights laid out for `shape`.
+    fn weights(&self, shape: &conv::Shape, weight: &FlexTensor) -> Arc<conv::Weights> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, weights)) = &*kept
+            // Held here, the tensor's memory can be neither written to nor given to another.
+            && Arc::ptr_eq(&of.data_arc(), &weight.data_arc())
+            && weights.fit(shape)
+        {
+            return Arc::clone(weights);
+        }
+        let weights = Arc::new(done(lay_out(shape, weight)));
+        *kept = Some((weight.clone(), Arc::clone(&weights)));
+        weights
+    }
+
+    /// The same memory, for one call.
+    pub fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+fn lay_out(shape: &conv::Shape, weight: &FlexTensor) -> tweedie_kernels::Result<conv::Weights> {
+    conv::Weights::new(Level::best(), shape, slice(&weight.to_contiguous()))
+}
+
+/// The operation as burn routes it.
+#[backend_extension(Flex, Autodiff)]
+pub trait ConvOps: Backend {
+    /// `bias` is `[1, O]` or `[N, O]`.
+    fn tweedie_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FloatTensor<Self>;
+
+    /// The same, plus `residual`.
+    fn tweedie_conv2d_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FloatTensor<Self>;
+}
+
+/// What the step back needs of an engine.
+pub trait ConvGradients: ConvOps {
+    /// Of the convolution's input, whose height and width are `size`.
+    fn conv2d_grad_input(
+        weight: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        size: [usize; 2],
+        stride: usize,
+        padding: Padding,
+    ) -> FloatTensor<Self>;
+
+    /// Of the convolution's weight, of kernel size `kernel`.
+    fn conv2d_grad_weight(
+        x: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> FloatTensor<Self>;
+
+    /// Of the convolution's bias: `[N, O]`, or their sum `[1, O]`.
+    fn conv2d_grad_bias(dy: FloatTensor<Self>, each_image: bool) -> FloatTensor<Self>;
+}
+
+impl ConvOps for Flex {
+    fn tweedie_conv2d(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FlexTensor {
+        convolve(x, weight, bias, None, stride, padding, &kept)
+    }
+
+    fn tweedie_conv2d_onto(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: FlexTensor,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FlexTensor {
+        convolve(x, weight, bias, Some(residual), stride, padding, &kept)
+    }
+}
+
+fn convolve(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    residual: Option<FlexTensor>,
+    stride: usize,
+    padding: Padding,
+    kept: &Kept,
+) -> FlexTensor {
+    let (x, bias) = (x.to_contiguous(), bias.to_contiguous());
+    let residual = residual.map(|r| r.to_contiguous());
+    let [n, h, w, _] = dims(&x);
+    let [o, i, k, _] = dims(&weight);
+    let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
+    let [oh, ow] = done(shape.output_size());
+    let weights = kept.weights(&shape, &weight);
+    let residual = residual.as_ref().map(slice);
+    let y = conv::forward_with(&shape, slice(&x), &weights, slice(&bias), residual);
+    tensor(done(y), [n, oh, ow, o])
+}
+
+impl ConvGradients for Flex {
+    fn conv2d_grad_input(
+        weight: FlexTensor,
+        dy: FlexTensor,
+        [h, w]: [usize; 2],
+        stride: usize,
+        padding: Padding,
+    ) -> FlexTensor {
+        let (weight, dy) = (weight.to_contiguous(), dy.to_contiguous());
+        let [n, ..] = dims(&dy);
+        let [o, i, k, _] = dims(&weight);
+        let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
+        let dx = conv::grad_input(Level::best(), &shape, slice(&weight), slice(&dy));
+        tensor(done(dx), [n, h, w, i])
+    }
+
+    fn conv2d_grad_weight(
+        x: FlexTensor,
+        dy: FlexTensor,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> FlexTensor {
+        let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
+        let input = dims(&x);
+        let [.., o] = dims(&dy);
+        let shape = conv_shape(input, [o, kernel], stride, padding);
+        let dw = conv::grad_weight(Level::best(), &shape, slice(&x), slice(&dy));
+        tensor(done(dw), [o, input[3], kernel, kernel])
+    }
+
+    fn conv2d_grad_bias(dy: FlexTensor, each_image: bool) -> FlexTensor {
+        let dy = dy.to_contiguous();
+        let [n, h, w, o] = dims(&dy);
+        // The sum over a window of one pixel.
+        let shape = conv_shape([n, h, w, 1], [o, 1], 1, [[0; 2]; 2]);
+        let rows = done(conv::grad_bias(&shape, slice(&dy)));
+        if each_image {
+            return tensor(rows, [n, o]);
+        }
+        let mut sum = Buffer::zeros(o);
+        for row in rows.chunks_exact(o.max(1)) {
+            sum.iter_mut()
+                .zip(row)
+                .for_each(|(sum, value)| *sum += value);
+        }
+        tensor(sum, [1, o])
+    }
+}
+
+/// Of an input `[N, H, W, I]` and a weight's `[O, K]`.
+fn conv_shape(
+    [images, h, w, inputs]: [usize; 4],
+    [outputs, kernel]: [usize; 2],
+    stride: usize,
+    padding: Padding,
+) -> conv::Shape {
+    conv::Shape {
+        images,
+        size: [h, w],
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding,
+    }
+}
+
+impl<B: ConvGradients, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
+    fn tweedie_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.primitive().clone());
+        let given = (x.clone(), weight.clone(), bias.clone());
+        let y = B::tweedie_conv2d(given.0, given.1, given.2, stride, padding, kept);
+        match Conv2d.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, weight, bias, stride, padding), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn tweedie_conv2d_onto(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
+        let [x, weight, bias, to] =
+            [x, weight, bias, residual].map(|tensor| tensor.primitive().clone());
+        let given = (x.clone(), weight.clone(), bias.clone());
+        let y = B::tweedie_conv2d_onto(given.0, given.1, given.2, to, stride, padding, kept);
+        match Conv2d.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((x, weight, bias, stride, padding), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}
+
+/// The step back through a convolution of x, weight, bias and, where `N` is 4, a residual.
+#[derive(Debug)]
+struct Conv2d;
+
+impl<B: ConvGradients, const N: usize> Backward<B, N> for Conv2d {
+    type State = (
+        FloatTensor<B>,
+        FloatTensor<B>,
+        FloatTensor<B>,
+        usize,
+        Padding,
+    );
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<B>(&ops.node);
+        let (x, weight, bias, stride, padding) = ops.state;
+        let mut parents = ops.parents.into_iter();
+        let mut next = || parents.next().flatten();
+        let [for_x, for_weight, for_bias, for_residual] = [next(), next(), next(), next()];
+        if let Some(node) = for_residual {
+            grads.register::<B>(node.id, dy.clone());
+        }
+        if let Some(node) = for_bias {
+            let each_image = bias.shape()[0] == x.shape()[0];
+            grads.register::<B>(node.id, B::conv2d_grad_bias(dy.clone(), each_image));
+        }
+        let [_, h, w, _] = x.shape().dims();
+        if let Some(node) = for_weight {
+            let kernel = weight.shape()[2];
+            let dw = B::conv2d_grad_weight(x, dy.clone(), kernel, stride, padding);
+            grads.register::<B>(node.id, dw);
+        }
+        // None for the first layer, whose input is data.
+        if let Some(node) = for_x {
+            let dx = B::conv2d_grad_input(weight, dy, [h, w], stride, padding);
+            grads.register::<B>(node.id, dx);
+        }
+    }
+}

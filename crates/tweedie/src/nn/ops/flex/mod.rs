@@ -1,0 +1,53 @@
+//! The operations on burn's CPU engine, `flex`, by the kernels of `tweedie-kernels`.
+//!
+//! One operation a file: the call, the trait by which burn routes it, the kernel behind it, and
+//! the step back. burn routes each call by the tensor's engine: to the kernels on flex, and on
+//! flex with gradients to a wrapper that records the step back. On any other engine a call
+//! panics, so ask [`is_flex`] first. Second derivatives are not provided.
+
+mod attention;
+mod conv;
+mod instance_norm;
+mod memory;
+mod norm;
+mod pool;
+mod upsample;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{DType, Device};
+
+use memory::tensor;
+
+pub use attention::attention;
+pub use conv::{Kept, conv2d};
+pub use instance_norm::instance_norm_pp;
+pub use norm::group_norm;
+pub use pool::avg_pool_2x;
+pub use upsample::upsample_2x;
+
+/// Whether a device is the engine of these operations, with or without gradients.
+pub fn is_flex(device: &Device) -> bool {
+    // Devices are equal by hardware, whatever their gradients.
+    *device == Device::flex()
+}
+
+/// The sizes of an image tensor.
+fn dims(tensor: &FlexTensor) -> [usize; 4] {
+    sizes(tensor)
+}
+
+/// The sizes of any tensor.
+fn sizes<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    tensor.layout().shape().dims()
+}
+
+/// The values of a contiguous tensor.
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    assert_eq!(tensor.dtype(), DType::F32, "the CPU kernels take f32");
+    tensor.as_slice().expect("the tensor was made contiguous")
+}
+
+/// An operation's result; burn's operations have no error to return, they panic.
+fn done<T>(result: tweedie_kernels::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
