@@ -125,11 +125,17 @@ pub fn to_single(x: &[bf16]) -> Buffer {
     out.par_chunks_mut(VALUES)
         .zip(x.par_chunks(VALUES))
         .for_each(|(out, x)| {
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = f32::from_bits(u32::from(x.to_bits()) << 16);
-            }
+            widen(x, out);
         });
     out
+}
+
+/// Each value of `x` in `f32`.
+#[inline(always)]
+pub(crate) fn widen(x: &[bf16], out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f32::from_bits(u32::from(x.to_bits()) << 16);
+    }
 }
 
 /// Rounds to the nearest bf16, to even at a tie: arithmetic that the compiler turns into vector

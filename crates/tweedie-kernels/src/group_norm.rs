@@ -5,8 +5,10 @@
 //!
 //! `h = (x - m) / sqrt(v + epsilon)`, `t = weight h + bias`, `y = f(t)`, f being an [`Activation`].
 
+use half::bf16;
 use rayon::prelude::*;
 
+use crate::channels::{round, widen};
 use crate::error::{Error, Result, check};
 use crate::level::by_level;
 use crate::statistics::{Statistics, channel_sums, combine, several};
@@ -30,7 +32,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn check(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Result<()> {
+    fn check<T>(&self, x: &[T], weight: &[f32], bias: &[f32]) -> Result<()> {
         if self.groups == 0 || !self.channels.is_multiple_of(self.groups) {
             return Err(Error::Shape(
                 "the groups of a GroupNorm must divide its channels",
@@ -71,6 +73,34 @@ pub fn forward(
         .par_chunks_mut(shape.image())
         .zip(x.par_chunks(shape.image()));
     images.for_each(|(out, x)| forward_image(level, shape, x, weight, bias, out));
+    Ok(out)
+}
+
+/// The normalised images of images stored in bf16: the arithmetic is that of [`forward`], one
+/// image at a time.
+///
+/// # Errors
+/// When a length does not fit `shape`.
+pub fn forward_half(
+    level: Level,
+    shape: &Shape,
+    x: &[bf16],
+    weight: &[f32],
+    bias: &[f32],
+) -> Result<Buffer<bf16>> {
+    shape.check(x, weight, bias)?;
+    let mut out = Buffer::take(x.len());
+    if out.is_empty() {
+        return Ok(out);
+    }
+    let images = out
+        .par_chunks_mut(shape.image())
+        .zip(x.par_chunks(shape.image()));
+    images.for_each(|(out, x)| {
+        let mut wide = Buffer::take(x.len());
+        let mut normed = Buffer::take(x.len());
+        half_image(level, shape, x, weight, bias, &mut wide, &mut normed, out);
+    });
     Ok(out)
 }
 
@@ -150,6 +180,11 @@ by_level! {
 }
 
 by_level! {
+    fn half_image(shape: &Shape, x: &[bf16], weight: &[f32], bias: &[f32], wide: &mut [f32], normed: &mut [f32], out: &mut [bf16])
+        = half_body::<false>, half_body::<true>, half_body::<true>
+}
+
+by_level! {
     #[allow(clippy::too_many_arguments)]
     fn backward_image(shape: &Shape, x: &[f32], weight: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32], sums: &mut [f64])
         = backward_body::<false>, backward_body::<true>, backward_body::<true>
@@ -166,6 +201,24 @@ fn forward_body<const FMA: bool>(
     let stats = Statistics::of(x, shape.channels, shape.each(), shape.epsilon);
     let (scale, shift) = affine(shape, &stats, weight, bias);
     activation::forward::<FMA>(shape.then, x, &scale, &shift, out);
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn half_body<const FMA: bool>(
+    shape: &Shape,
+    x: &[bf16],
+    weight: &[f32],
+    bias: &[f32],
+    wide: &mut [f32],
+    normed: &mut [f32],
+    out: &mut [bf16],
+) {
+    widen(x, wide);
+    forward_body::<FMA>(shape, wide, weight, bias, normed);
+    for (out, &y) in out.iter_mut().zip(&*normed) {
+        *out = round(y);
+    }
 }
 
 #[inline(always)]

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{activate, assert_close, assert_same, values, with_threads};
-use tweedie_kernels::group_norm::{Gradients, Shape, backward, forward};
+use half::bf16;
+use tweedie_kernels::group_norm::{Gradients, Shape, backward, forward, forward_half};
 use tweedie_kernels::{Activation, Error, Level};
 
 fn shapes() -> Vec<Shape> {
@@ -210,5 +211,31 @@ fn wrong_lengths_and_groups_are_refused() {
             forward(level, &wrong, &x, &w, &b),
             Err(Error::Shape(_))
         ));
+    }
+}
+
+#[test]
+fn images_in_bf16_are_normalised_in_single_precision() {
+    let s = Shape {
+        images: 3,
+        pixels: 50,
+        channels: 24,
+        groups: 4,
+        epsilon: 1e-5,
+        then: Activation::Silu,
+    };
+    let x: Vec<bf16> = values(1, 3 * 50 * 24)
+        .into_iter()
+        .map(bf16::from_f32)
+        .collect();
+    let wide: Vec<f32> = x.iter().map(|x| x.to_f32()).collect();
+    let (w, b) = (values(2, 24), values(3, 24));
+    for &level in Level::available() {
+        let expected = forward(level, &s, &wide, &w, &b).unwrap();
+        let found = forward_half(level, &s, &x, &w, &b).unwrap();
+        for (found, &expected) in found.iter().zip(expected.iter()) {
+            assert_eq!(*found, bf16::from_f32(expected));
+        }
+        assert!(forward_half(level, &s, &x[1..], &w, &b).is_err());
     }
 }

@@ -9,7 +9,7 @@ mod generic;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{Device, FloatDType, Tensor, activation, module};
+use burn::tensor::{DType, Device, FloatDType, Tensor, activation, module};
 
 use super::Precision;
 use super::layers::Activation;
@@ -57,17 +57,26 @@ pub fn is_on_cpu(device: &Device) -> bool {
     flex::is_flex(device)
 }
 
+/// The numbers that an image is stored in.
+pub fn precision(x: &Tensor<4>) -> Precision {
+    match x.dtype() {
+        DType::BF16 => Precision::Bf16,
+        _ => Precision::F32,
+    }
+}
+
 /// Converts images to the numbers that `precision` stores.
 pub fn stored_in(x: Tensor<4>, precision: Precision) -> Tensor<4> {
-    let kind = match precision {
+    if self::precision(&x) == precision {
+        return x;
+    }
+    if flex::is_flex(&x.device()) && !x.is_autodiff() {
+        return flex::stored_in(x, precision);
+    }
+    x.cast(match precision {
         Precision::F32 => FloatDType::F32,
         Precision::Bf16 => FloatDType::BF16,
-    };
-    match x.dtype() == kind.into() {
-        true => x,
-        false if flex::is_flex(&x.device()) && !x.is_autodiff() => flex::stored_in(x, precision),
-        false => x.cast(kind),
-    }
+    })
 }
 
 /// `[N, C, H, W]` to `[N, H, W, C]`.

@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use tweedie_kernels::{Buffer, Level, group_norm as norm};
 
 use super::{dims, done, slice, tensor};
@@ -79,14 +79,18 @@ impl NormOps for Flex {
             bias.to_contiguous(),
         );
         let shape = norm_shape(&x, groups, epsilon, then);
-        let y = norm::forward(
-            Level::best(),
-            &shape,
-            slice(&x),
-            slice(&weight),
-            slice(&bias),
-        );
-        tensor(done(y), dims(&x))
+        let (level, size) = (Level::best(), dims(&x));
+        let (weight, bias) = (slice(&weight), slice(&bias));
+        match x.dtype() {
+            DType::BF16 => {
+                let y = norm::forward_half(level, &shape, slice(&x), weight, bias);
+                tensor(done(y), size)
+            }
+            _ => tensor(
+                done(norm::forward(level, &shape, slice(&x), weight, bias)),
+                size,
+            ),
+        }
     }
 }
 
