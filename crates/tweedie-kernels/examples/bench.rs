@@ -83,7 +83,7 @@ fn convolutions(level: Level) {
             best(|| drop(black_box(conv::forward(level, &shape, &x, &w, &b)))),
             best(|| drop(black_box(conv::grad_input(level, &shape, &w, &dy)))),
             best(|| drop(black_box(conv::grad_weight(level, &shape, &x, &dy)))),
-            best(|| drop(black_box(conv::grad_bias(&shape, &dy)))),
+            best(|| drop(black_box(conv::grad_bias(level, &shape, &dy)))),
         ];
         let name = format!("N {images} {side}x{side} {inputs}->{outputs} k{kernel} s{stride}");
         print!("{name:30}");

@@ -41,7 +41,7 @@ pub fn concat<T: Pod + Send + Sync>(
     Ok(out)
 }
 
-/// The two parts of the channels of `[P, A + B]`: the gradient of [`concat`].
+/// The two parts of the channels of `[P, A + B]`: the gradient of [`concat()`].
 ///
 /// # Errors
 /// When the length does not fit.
@@ -184,9 +184,9 @@ mod tests {
         let (n, c, p) = (3, 4, 7);
         let x = numbers(n * c * p);
         let y = last([n, c, p], &x).unwrap();
-        for i in 0..n * c * p {
+        for (i, &value) in x.iter().enumerate() {
             let (image, channel, pixel) = (i / (c * p), i / p % c, i % p);
-            assert_eq!(y[(image * p + pixel) * c + channel], x[i]);
+            assert_eq!(y[(image * p + pixel) * c + channel], value);
         }
         assert_eq!(first([n, c, p], &y).unwrap()[..], x[..]);
         assert!(last([n, c, p], &x[1..]).is_err());

@@ -128,7 +128,7 @@ fn all(level: Level, s: &conv::Shape, [x, w, b, dy]: &[Vec<f32>; 4]) -> [Buffer;
         conv::forward(level, s, x, w, b).unwrap(),
         conv::grad_input(level, s, w, dy).unwrap(),
         conv::grad_weight(level, s, x, dy).unwrap(),
-        conv::grad_bias(s, dy).unwrap(),
+        conv::grad_bias(level, s, dy).unwrap(),
     ]
 }
 
@@ -251,7 +251,7 @@ fn wrong_lengths_and_shapes_are_refused() {
     length(conv::grad_input(level, &s, &w, &dy[1..]));
     length(conv::grad_weight(level, &s, &x[1..], &dy));
     length(conv::grad_weight(level, &s, &x, &dy[1..]));
-    length(conv::grad_bias(&s, &dy[1..]));
+    length(conv::grad_bias(level, &s, &dy[1..]));
     for wrong in [
         conv::Shape { kernel: 0, ..s },
         conv::Shape { stride: 0, ..s },

@@ -49,5 +49,5 @@ fn wrong_lengths_are_refused() {
         |r: Result<tweedie_kernels::Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
     wrong(upsample::forward(shape, &[0.0; 119]));
     wrong(upsample::backward(shape, &[0.0; 120]));
-    assert!(upsample::forward([usize::MAX, 2, 1, 1], &[]).is_err());
+    assert!(upsample::forward::<f32>([usize::MAX, 2, 1, 1], &[]).is_err());
 }

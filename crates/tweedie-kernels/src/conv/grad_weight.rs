@@ -141,7 +141,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Buffer> {
+pub fn grad_bias(level: Level, shape: &Shape, dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let o = shape.outputs;
     check("output gradient", dy.len(), &[shape.images, oh, ow, o])?;
@@ -149,19 +149,33 @@ pub fn grad_bias(shape: &Shape, dy: &[f32]) -> Result<Buffer> {
     if db.is_empty() || dy.is_empty() {
         return Ok(db);
     }
-    let sums = db.par_chunks_mut(o).zip(dy.par_chunks(oh * ow * o));
-    sums.for_each(|(db, dy)| {
-        // Sums of short spans first: a long chain would lose precision.
-        let mut sum = vec![0.0; o];
-        for span in dy.chunks(SPAN * o) {
-            sum.fill(0.0);
-            for pixel in span.chunks_exact(o) {
-                sum.iter_mut().zip(pixel).for_each(|(sum, dy)| *sum += dy);
-            }
-            db.iter_mut().zip(&sum).for_each(|(db, sum)| *db += sum);
-        }
-    });
+    db.par_chunks_mut(o)
+        .zip(dy.par_chunks(oh * ow * o))
+        .for_each(|(db, dy)| sum_pixels(level, dy, db));
     Ok(db)
+}
+
+by_level! {
+    /// Adds every pixel of `dy` to `db`.
+    fn sum_pixels(dy: &[f32], db: &mut [f32]) = sum_pixels_body, sum_pixels_body, sum_pixels_body
+}
+
+#[inline(always)]
+fn sum_pixels_body(dy: &[f32], db: &mut [f32]) {
+    let o = db.len();
+    // Sums of short spans first: a long chain would lose precision.
+    let mut sum = Buffer::<f32>::take(o);
+    for span in dy.chunks(SPAN * o) {
+        sum.fill(0.0);
+        for pixel in span.chunks_exact(o) {
+            for (sum, dy) in sum.iter_mut().zip(pixel) {
+                *sum += dy;
+            }
+        }
+        for (db, sum) in db.iter_mut().zip(sum.iter()) {
+            *db += sum;
+        }
+    }
 }
 
 /// One factor: `len` values at each of the places `at`, and something to read behind them.

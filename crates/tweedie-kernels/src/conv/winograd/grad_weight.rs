@@ -80,6 +80,7 @@ by_simd! {
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn transform_body<S: Simd>(
     s: S,
     grid: &Grid,

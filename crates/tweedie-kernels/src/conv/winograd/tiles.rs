@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::transform::{Input, OutputBack, both};
 use super::weights::LANES;
 use super::{IN, OUT, XI};
+use crate::Buffer;
 use crate::simd::Simd;
 
 /// The tiles of every image.
@@ -83,7 +84,7 @@ pub(super) fn transform_input<S: Simd>(
 ) {
     let depth = channels.next_multiple_of(LANES);
     let [h, w] = grid.input;
-    let mut patch = Vec::new();
+    let mut patch = Buffer::take(XI * depth);
     for (t, tile) in range.map(|t| grid.tile(t)).enumerate() {
         let image = &x[tile.image * h * w * channels..][..h * w * channels];
         let row = tile.row as isize - grid.before[0] as isize;
@@ -131,13 +132,10 @@ pub(super) fn transform_gradient<S: Simd>(
         let image = &dy[tile.image * h * w * channels..][..h * w * channels];
         for c in (0..depth).step_by(S::LANES) {
             let mut y = [[s.splat(0.0); OUT]; OUT];
-            for u in 0..OUT {
-                for k in 0..OUT {
-                    let (row, column) = (tile.row + u, tile.column + k);
-                    if row < h && column < w {
-                        let pixel = &image[(row * w + column) * channels..][..channels];
-                        y[u][k] = s.load_some(&pixel[c.min(channels)..]);
-                    }
+            for (row, y) in (tile.row..h).zip(&mut y) {
+                for (column, y) in (tile.column..w).zip(y) {
+                    let pixel = &image[(row * w + column) * channels..][..channels];
+                    *y = s.load_some(&pixel[c.min(channels)..]);
                 }
             }
             store(
@@ -168,10 +166,9 @@ fn copy_patch(
     channels: usize,
     depth: usize,
     corner: [isize; 2],
-    patch: &mut Vec<f32>,
+    patch: &mut [f32],
 ) {
-    patch.clear();
-    patch.resize(XI * depth, 0.0);
+    patch.fill(0.0);
     for u in 0..IN {
         let Some(row) = corner[0].checked_add_unsigned(u).filter(|&r| r >= 0) else {
             continue;

@@ -82,8 +82,8 @@ impl Source<'_> {
                 Direction::Back => (i, first + b),
             };
             let taps = &self.weight[(o * self.shape.inputs + i) * 9..][..9];
-            for t in 0..9 {
-                lanes[t][b] = taps[t];
+            for (lanes, &tap) in lanes.iter_mut().zip(taps) {
+                lanes[b] = tap;
             }
         }
         let mut g = [[s.splat(0.0); 3]; 3];

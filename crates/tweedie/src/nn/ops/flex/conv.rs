@@ -261,7 +261,7 @@ impl ConvGradients for Flex {
         let [n, h, w, o] = dims(&dy);
         // The sum over a window of one pixel.
         let shape = conv_shape([n, h, w, 1], [o, 1], 1, [[0; 2]; 2]);
-        let rows = done(conv::grad_bias(&shape, slice(&dy)));
+        let rows = done(conv::grad_bias(Level::best(), &shape, slice(&dy)));
         if each_image {
             return tensor(rows, [n, o]);
         }

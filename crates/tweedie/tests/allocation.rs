@@ -1,0 +1,94 @@
+//! In the steady state nothing large is allocated: what one call or step returns to the pool,
+//! the next one takes.
+//!
+//! Burn's graph is made of small nodes, a fresh one every step; they are not counted.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tweedie::engine::Engine;
+use tweedie::nn::unet::UNetConfig;
+use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Precision, Preconditioning};
+use tweedie::score::Denoiser;
+
+/// Counts allocations of at least [`LARGE`] bytes.
+struct Counting;
+
+/// Larger than the test's samples, which come and go as arrays of the caller's; smaller than
+/// every image inside its network.
+const LARGE: usize = 12 * 1024;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged; counting has no effect
+// on memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and the pointer is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: the caller keeps the contract of `realloc`, and the pointer is the system's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+fn count(size: usize) {
+    if size >= LARGE {
+        COUNT.fetch_add(1, Relaxed);
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Large allocations of `run`, once it has run a few times.
+fn steady(mut run: impl FnMut()) -> usize {
+    for _ in 0..3 {
+        run();
+    }
+    let before = COUNT.load(Relaxed);
+    run();
+    COUNT.load(Relaxed) - before
+}
+
+/// One test, since the count is of the whole process.
+#[test]
+fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
+    let unet = UNetConfig {
+        block_out_channels: vec![16, 32],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        ..UNetConfig::default()
+    };
+    let config = NetworkConfig {
+        unet: Some(unet),
+        ..NetworkConfig::default()
+    };
+    let device = Engine::Flex.device().unwrap().autodiff();
+    let network = Network::new(&config, &[1, 16, 16], 0, &device).unwrap();
+    let (n, dim) = (8, 256);
+
+    for precision in [Precision::F32, Precision::Bf16] {
+        let network = network.clone().in_precision(precision).unwrap();
+        let denoiser = NetworkDenoiser::new(&network, Preconditioning::ScaledScore, 0.5);
+        let x = vec![0.3; n * dim];
+        let mut out = vec![0.0; n * dim];
+        let large = steady(|| denoiser.denoise(&x, 1.0, &mut out).unwrap());
+        assert_eq!(large, 0, "a call in {precision:?}");
+    }
+}
