@@ -109,6 +109,12 @@ const VALUES: usize = 1 << 15;
 /// Rounds to bf16, to even at a tie.
 pub fn to_half(x: &[f32]) -> Buffer<bf16> {
     let mut out = Buffer::take(x.len());
+    round_to(x, &mut out);
+    out
+}
+
+/// Each value of `x` rounded to bf16.
+pub(crate) fn round_to(x: &[f32], out: &mut [bf16]) {
     out.par_chunks_mut(VALUES)
         .zip(x.par_chunks(VALUES))
         .for_each(|(out, x)| {
@@ -116,7 +122,6 @@ pub fn to_half(x: &[f32]) -> Buffer<bf16> {
                 *out = round(x);
             }
         });
-    out
 }
 
 /// The same values in `f32`.

@@ -6,9 +6,10 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::marker::PhantomData;
 
-use super::forward::{Job, ROWS, Sums};
-use super::unit::Kind;
+use super::tiles::{Job, ROWS, Sums};
+use super::unit::{Kind, Unit};
 use super::weights::{BLOCK, DEPTH};
 
 /// Whether the processor has AMX with bf16 and the system lets this process use it.
@@ -44,26 +45,28 @@ static SHAPES: Shapes = Shapes {
 };
 
 /// The tile registers of this thread, shaped; released when dropped.
-pub(super) struct Tiles {
+pub(super) struct Registers {
     /// A thread's registers go nowhere else.
-    _here: std::marker::PhantomData<*const ()>,
+    _here: PhantomData<*const ()>,
 }
 
-impl Tiles {
-    /// Shapes the registers, for the unit that was found to be there.
-    pub fn new(kind: Kind) -> Self {
-        assert_eq!(kind, Kind::Tiles);
-        // SAFETY: a unit of this kind is made only after `permitted`, and SHAPES is a valid
+impl Registers {
+    /// Shapes the registers.
+    ///
+    /// # Panics
+    /// Where there are none.
+    pub fn shaped() -> Self {
+        let there = Unit::available().iter().any(|unit| unit.0 == Kind::Tiles);
+        assert!(there, "this machine has no tile registers");
+        // SAFETY: a unit of this kind is found only where `permitted`, and SHAPES is a valid
         // configuration of 64 bytes.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &SHAPES, options(nostack, readonly));
         }
-        Self {
-            _here: std::marker::PhantomData,
-        }
+        Self { _here: PhantomData }
     }
 
-    /// The sums of a checked job.
+    /// The sums of a job.
     pub fn sums(&self, job: &Job, sums: &mut Sums) {
         job.check();
         if job.steps.is_empty() {
@@ -121,9 +124,9 @@ impl Tiles {
     }
 }
 
-impl Drop for Tiles {
+impl Drop for Registers {
     fn drop(&mut self) {
-        // SAFETY: the registers were shaped in `new`; giving them back has no other effect.
+        // SAFETY: the registers were shaped in `shaped`; giving them back has no other effect.
         unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 }

@@ -5,15 +5,15 @@
 //! of two bf16 numbers are exact in `f32`; what is lost is lost where an image or a weight is
 //! rounded to 8 bits.
 //!
-//! Three ways, the best that the machine has: AMX multiplies tiles of 16 rows of 32 values with
-//! tiles of 32 rows of 16 (`amx`); AVX-512 BF16 multiplies pairs (`pairs`); everything else
-//! widens the image to `f32` and takes the plain kernels.
+//! Two ways: AMX multiplies tiles of 16 rows of 32 values with tiles of 32 rows of 16 (`amx`);
+//! every other machine widens images to `f32` for the plain kernels and saves memory only.
+//! (Multiplying pairs by AVX-512 BF16 was tried: it is slower than Winograd's way in `f32`.)
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
 mod forward;
-#[cfg(target_arch = "x86_64")]
-mod pairs;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 mod unit;
 mod weights;
 

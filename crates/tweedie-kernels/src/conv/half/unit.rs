@@ -13,9 +13,6 @@ pub struct Unit(pub(super) Kind);
 pub(super) enum Kind {
     /// Widened to `f32` first.
     Widened(Level),
-    /// Pairs, by AVX-512 BF16.
-    #[cfg(target_arch = "x86_64")]
-    Pairs,
     /// Tiles, by AMX.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     Tiles,
@@ -26,13 +23,9 @@ static AVAILABLE: LazyLock<Vec<Unit>> = LazyLock::new(|| {
         .iter()
         .map(|&level| Unit(Kind::Widened(level)))
         .collect();
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
-        found.push(Unit(Kind::Pairs));
-        #[cfg(target_os = "linux")]
-        if super::amx::permitted() {
-            found.push(Unit(Kind::Tiles));
-        }
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if is_x86_feature_detected!("avx512f") && super::amx::permitted() {
+        found.push(Unit(Kind::Tiles));
     }
     found
 });

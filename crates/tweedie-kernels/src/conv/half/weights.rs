@@ -3,35 +3,37 @@
 use half::bf16;
 
 use super::unit::{Kind, Unit};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::Buffer;
-use crate::conv::gather::Packed;
-use crate::conv::{Shape, forward as plain};
+use crate::conv::{self, Shape};
 use crate::error::{Error, Result, check};
 
 /// Values that one tile of AMX multiplies at a time; depths are rounded up to it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(super) const DEPTH: usize = 32;
 
 /// Outputs side by side.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(super) const BLOCK: usize = 32;
 
 /// A convolution's weights, rounded to bf16 and laid out for a unit.
 pub struct Weights {
-    pub(super) unit: Unit,
     pub(super) form: Form,
     dims: [usize; 4],
 }
 
 pub(super) enum Form {
+    /// Values of bf16 as `f32`.
+    Wide(conv::Weights),
     /// `[O / 32, taps, C / 32, 2, 16, 16, 2]`: for each block of outputs and 32 channels of a
     /// tap, two tiles of 16 outputs, which hold pairs of channels. Zeros at the ends.
-    Pairs(Buffer<bf16>),
-    /// Values of bf16 as `f32`.
-    Plain(Packed),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Tiles(Buffer<bf16>),
 }
 
 impl Weights {
     /// Rounds and lays out `weight` `[O, I, K, K]` for `shape`, of which the number of images
-    /// and their size do not matter.
+    /// does not matter.
     ///
     /// # Errors
     /// When the length does not fit `shape`.
@@ -41,18 +43,23 @@ impl Weights {
             Kind::Widened(level) => {
                 let rounded: Vec<f32> =
                     weight.iter().map(|&w| bf16::from_f32(w).to_f32()).collect();
-                Form::Plain(plain::pack(level, shape, &rounded))
+                Form::Wide(conv::Weights::new(level, shape, &rounded)?)
             }
-            #[cfg(target_arch = "x86_64")]
-            _ => Form::Pairs(pairs(shape, weight)),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kind::Tiles => Form::Tiles(tiles(shape, weight)),
         };
         let dims = shape.weight_dims();
-        Ok(Self { unit, form, dims })
+        Ok(Self { form, dims })
     }
 
     /// Whether these weights are laid out for `shape`.
     pub fn fit(&self, shape: &Shape) -> bool {
-        self.dims == shape.weight_dims()
+        let fits = match &self.form {
+            Form::Wide(weights) => weights.fit(shape),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Form::Tiles(_) => true,
+        };
+        fits && self.dims == shape.weight_dims()
     }
 
     /// Refuses a shape that these weights were not laid out for.
@@ -64,8 +71,8 @@ impl Weights {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn pairs(shape: &Shape, weight: &[f32]) -> Buffer<bf16> {
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn tiles(shape: &Shape, weight: &[f32]) -> Buffer<bf16> {
     let Shape {
         inputs,
         outputs,
