@@ -1,10 +1,13 @@
 //! Times every operation: the minimum over many runs, in ms and GFLOP/s. An argument chooses the
-//! instruction set, counted from 0, the portable one.
+//! instruction set, counted from 0, the portable one, and a second one of `conv`, `norm` and
+//! `attention`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use tweedie_kernels::{Level, conv, group_norm, upsample};
+use tweedie_kernels::{
+    Activation, Level, attention, conv, group_norm, instance_norm, pool, upsample,
+};
 
 fn best(mut f: impl FnMut()) -> f64 {
     let start = Instant::now();
@@ -29,6 +32,20 @@ fn main() {
     let choice = std::env::args().nth(1).and_then(|n| n.parse().ok());
     let level = choice.map_or(Level::best(), |n: usize| Level::available()[n]);
     println!("{level:?}, {} threads", rayon::current_num_threads());
+    let only = std::env::args().nth(2);
+    let all: [(_, fn(Level)); 3] = [
+        ("conv", convolutions),
+        ("norm", normalisations),
+        ("attention", attentions),
+    ];
+    for (name, run) in all {
+        if only.as_deref().is_none_or(|only| only == name) {
+            run(level);
+        }
+    }
+}
+
+fn convolutions(level: Level) {
     let cases = [
         (64, 28, 32, 32, 3, 1),
         (64, 14, 64, 64, 3, 1),
@@ -85,6 +102,9 @@ fn main() {
             3.0 * flop / total * 1e-9
         );
     }
+}
+
+fn normalisations(level: Level) {
     for (images, side, channels) in [
         (64, 28, 32),
         (64, 14, 64),
@@ -100,7 +120,7 @@ fn main() {
             channels,
             groups: 32,
             epsilon: 1e-5,
-            silu: true,
+            then: Activation::Silu,
         };
         let x = values(images * side * side * channels);
         let (w, b) = (values(channels), values(channels));
@@ -121,6 +141,81 @@ fn main() {
             forward * 1e3,
             backward * 1e3,
             up * 1e3
+        );
+        let shape = instance_norm::Shape {
+            images,
+            pixels: side * side,
+            channels,
+            epsilon: 1e-5,
+            then: Activation::Elu,
+        };
+        let p = instance_norm::Parameters {
+            gamma: &w,
+            alpha: &w,
+            beta: &b,
+        };
+        let forward = best(|| drop(black_box(instance_norm::forward(level, &shape, &x, &p))));
+        let backward = best(|| {
+            drop(black_box(instance_norm::backward(
+                level, &shape, &x, &p, &x,
+            )))
+        });
+        println!(
+            "instance norm++ + elu: forward {:.3} ms, backward {:.3} ms",
+            forward * 1e3,
+            backward * 1e3,
+        );
+        if side % 2 == 0 {
+            let shape = [images, side, side, channels];
+            let forward = best(|| drop(black_box(pool::forward(shape, &x))));
+            println!("average pooling: forward {:.3} ms", forward * 1e3);
+        }
+    }
+}
+
+fn attentions(level: Level) {
+    for (images, tokens, channels, heads) in [
+        (64, 16, 64, 1),
+        (64, 49, 64, 1),
+        (64, 64, 64, 8),
+        (8, 256, 256, 1),
+        (8, 256, 512, 1),
+        (8, 256, 256, 32),
+        (8, 1024, 64, 1),
+        (8, 1024, 64, 8),
+        (8, 1024, 128, 2),
+        (8, 1024, 128, 16),
+        (1, 4096, 64, 1),
+    ] {
+        let shape = attention::Shape {
+            images,
+            tokens,
+            channels,
+            heads,
+        };
+        let x = values(images * tokens * channels);
+        let (q, k, v) = (&x, &x, &x);
+        let forward = attention::forward(level, &shape, q, k, v).unwrap();
+        // Two products of T x T x d forward, five more for the gradients as they are written.
+        let flop = 2.0 * (images * tokens * tokens * channels) as f64;
+        let there = best(|| drop(black_box(attention::forward(level, &shape, q, k, v))));
+        let back = best(|| {
+            drop(black_box(attention::backward(
+                level,
+                &shape,
+                q,
+                k,
+                v,
+                forward.view(),
+                &x,
+            )))
+        });
+        println!(
+            "attention [{images}, {tokens}, {channels}] {heads} heads: forward {:.3} ms {:.0} GF/s, backward {:.3} ms {:.0} GF/s",
+            there * 1e3,
+            2.0 * flop / there * 1e-9,
+            back * 1e3,
+            5.0 * flop / back * 1e-9
         );
     }
 }

@@ -11,16 +11,23 @@
 
 #![deny(missing_docs)]
 
+mod activation;
+pub mod attention;
 mod buffer;
+pub mod channels;
 pub mod conv;
 mod error;
 pub mod group_norm;
+pub mod instance_norm;
 mod level;
+pub mod pool;
 mod sigmoid;
 mod simd;
+mod statistics;
 mod tile;
 pub mod upsample;
 
+pub use activation::Activation;
 pub use buffer::Buffer;
 pub use error::{Error, Result};
 pub use level::Level;

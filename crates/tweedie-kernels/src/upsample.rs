@@ -1,5 +1,6 @@
 //! Nearest-neighbour upsampling by two.
 
+use bytemuck::Pod;
 use rayon::prelude::*;
 
 use crate::Buffer;
@@ -9,7 +10,7 @@ use crate::error::{Result, check};
 ///
 /// # Errors
 /// When the length of `x` is not that of `shape` `[N, H, W, C]`.
-pub fn forward(shape: [usize; 4], x: &[f32]) -> Result<Buffer> {
+pub fn forward<T: Pod + Send + Sync>(shape: [usize; 4], x: &[T]) -> Result<Buffer<T>> {
     let [n, h, w, c] = shape;
     check("input", x.len(), &shape)?;
     check("output", 4 * x.len(), &[n, h, w, c, 4])?;

@@ -2,22 +2,23 @@
 
 mod common;
 
-use common::{assert_close, assert_same, values, with_threads};
-use tweedie_kernels::group_norm::{Gradients, Shape, backward, forward};
-use tweedie_kernels::{Error, Level};
+use common::{activate, assert_close, assert_same, values, with_threads};
+use half::bf16;
+use tweedie_kernels::group_norm::{Gradients, Shape, backward, forward, forward_half};
+use tweedie_kernels::{Activation, Error, Level};
 
 fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
     for (channels, groups) in [(1, 1), (3, 3), (6, 2), (16, 4), (32, 32), (40, 5), (67, 1)] {
         for (images, pixels) in [(1, 2), (3, 16), (2, 49), (2, 150)] {
-            for silu in [false, true] {
+            for then in [Activation::None, Activation::Silu, Activation::Elu] {
                 all.push(Shape {
                     images,
                     pixels,
                     channels,
                     groups,
                     epsilon: 1e-5,
-                    silu,
+                    then,
                 });
             }
         }
@@ -51,7 +52,7 @@ fn reference(s: &Shape, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
             for i in indices {
                 let h = (x[i] - mean) / (variance + s.epsilon).sqrt();
                 let t = h * weight[i % c] + bias[i % c];
-                y[i] = if s.silu { t / (1.0 + (-t).exp()) } else { t };
+                y[i] = activate(s.then, t);
             }
         }
     }
@@ -135,7 +136,7 @@ fn a_large_mean_costs_little_precision() {
         channels: 8,
         groups: 2,
         epsilon: 1e-5,
-        silu: false,
+        then: Activation::None,
     };
     let [x, w, b, _] = inputs(&s);
     let x: Vec<f32> = x.iter().map(|x| x + 1000.0).collect();
@@ -155,7 +156,7 @@ fn bits_depend_on_neither_threads_nor_batch() {
             channels,
             groups: 8,
             epsilon: 1e-5,
-            silu: true,
+            then: Activation::Silu,
         };
         let [x, w, b, dy] = inputs(&s);
         let each = pixels * channels;
@@ -194,7 +195,7 @@ fn wrong_lengths_and_groups_are_refused() {
         channels: 6,
         groups: 2,
         epsilon: 1e-5,
-        silu: true,
+        then: Activation::Silu,
     };
     let [x, w, b, dy] = inputs(&s);
     let length =
@@ -210,5 +211,31 @@ fn wrong_lengths_and_groups_are_refused() {
             forward(level, &wrong, &x, &w, &b),
             Err(Error::Shape(_))
         ));
+    }
+}
+
+#[test]
+fn images_in_bf16_are_normalised_in_single_precision() {
+    let s = Shape {
+        images: 3,
+        pixels: 50,
+        channels: 24,
+        groups: 4,
+        epsilon: 1e-5,
+        then: Activation::Silu,
+    };
+    let x: Vec<bf16> = values(1, 3 * 50 * 24)
+        .into_iter()
+        .map(bf16::from_f32)
+        .collect();
+    let wide: Vec<f32> = x.iter().map(|x| x.to_f32()).collect();
+    let (w, b) = (values(2, 24), values(3, 24));
+    for &level in Level::available() {
+        let expected = forward(level, &s, &wide, &w, &b).unwrap();
+        let found = forward_half(level, &s, &x, &w, &b).unwrap();
+        for (found, &expected) in found.iter().zip(expected.iter()) {
+            assert_eq!(*found, bf16::from_f32(expected));
+        }
+        assert!(forward_half(level, &s, &x[1..], &w, &b).is_err());
     }
 }

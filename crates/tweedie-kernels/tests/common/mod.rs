@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+use tweedie_kernels::Activation;
+
 /// Numbers in [-1, 1) that depend on `seed` and position alone.
 pub fn values(seed: u64, len: usize) -> Vec<f32> {
     (0..len as u64)
@@ -42,4 +44,19 @@ pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T 
         .build()
         .unwrap()
         .install(f)
+}
+
+/// An activation in double precision.
+pub fn activate(f: Activation, t: f64) -> f64 {
+    match f {
+        Activation::None => t,
+        Activation::Silu => t / (1.0 + (-t).exp()),
+        Activation::Elu => {
+            if t > 0.0 {
+                t
+            } else {
+                t.exp_m1()
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::unit::Kind;
 use super::weights::{BLOCK, DEPTH, Form, Weights};
+use crate::channels::round;
 use crate::conv::Shape;
 use crate::conv::epilogue::Epilogue;
 use crate::conv::forward::{border, corners, taps};
@@ -99,17 +100,6 @@ impl Terms<'_> {
             }
         }
     }
-}
-
-/// Rounds to the nearest bf16, to even at a tie: arithmetic that the compiler turns into vector
-/// instructions. NaN stays NaN.
-#[inline(always)]
-pub(crate) fn round(x: f32) -> bf16 {
-    let bits = x.to_bits();
-    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
-    // A NaN's payload could be rounded away, to infinity.
-    let nan = ((bits >> 16) | 0x40) as u16;
-    bf16::from_bits(if x.is_nan() { nan } else { rounded })
 }
 
 /// The image in `f32`, then the plain kernels.

@@ -15,4 +15,6 @@ pub enum Activation {
     /// `x sigmoid(x)`, also called swish.
     #[default]
     Silu,
+    /// `x` where that is positive, else `e^x - 1`.
+    Elu,
 }

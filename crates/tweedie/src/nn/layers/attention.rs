@@ -59,20 +59,19 @@ impl Attention {
     /// `[N, H, W, C]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [n, h, w, c] = x.dims();
+        let precision = ops::precision(&x);
         let normed = self.group_norm.forward(x.clone(), Activation::None);
-        // The products of queries and keys need more than 8 bits.
-        let tokens = ops::stored_in(normed, Precision::F32).reshape([n, h * w, c]);
-        let mut out = ops::attention(
-            self.to_q.forward(tokens.clone()),
-            self.to_k.forward(tokens.clone()),
-            self.to_v.forward(tokens),
-            self.heads,
-        );
-        for project in &self.to_out {
-            out = project.forward(out);
+        // Whatever images are stored in, scores and their softmax are in f32.
+        let tokens = |project: &Linear| {
+            let projected = project.forward_pixels(normed.clone(), None);
+            ops::stored_in(projected, Precision::F32).reshape([n, h * w, c])
+        };
+        let [q, k, v] = [&self.to_q, &self.to_k, &self.to_v].map(tokens);
+        let out = ops::attention(q, k, v, self.heads).reshape([n, h, w, c]);
+        let out = ops::stored_in(out, precision);
+        match &self.to_out[..] {
+            [project] => project.forward_pixels(out, Some(x)),
+            _ => x + out,
         }
-        let out = out.reshape([n, h, w, c]);
-        let dtype = x.dtype();
-        x + out.cast(dtype)
     }
 }

@@ -1,9 +1,12 @@
 //! The operations composed of burn's own: right on every engine, fast on GPUs.
 
-use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::ops::{
+    AttentionModuleOptions, AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions,
+};
+use burn::tensor::{Tensor, module};
 
-use super::Convolution;
+use super::{Convolution, Fused, activate};
+use crate::nn::layers::Activation;
 
 /// The convolution, then its terms one by one.
 pub fn conv2d(operands: Convolution) -> Tensor<4> {
@@ -43,7 +46,7 @@ pub fn group_norm(
     bias: Tensor<1>,
     groups: usize,
     epsilon: f64,
-    silu: bool,
+    then: Fused,
 ) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     let x = x.reshape([n, h * w, groups, c / groups]);
@@ -52,7 +55,61 @@ pub fn group_norm(
     let variance = centred.clone().square().mean_dim(1).mean_dim(3);
     let x = (centred / (variance + epsilon).sqrt()).reshape([n, h, w, c]);
     let y = x * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c]);
-    if silu { activation::silu(y) } else { y }
+    follow(y, then)
+}
+
+/// As [`super::flex::instance_norm_pp`].
+pub fn instance_norm_pp(
+    x: Tensor<4>,
+    [gamma, alpha, beta]: [Tensor<2>; 3],
+    epsilon: f64,
+    then: Fused,
+) -> Tensor<4> {
+    let [n, h, w, c] = x.dims();
+    assert!(c != 1, "InstanceNorm++ needs more than one channel");
+    let x = x.reshape([n, h * w, c]);
+    let mean = x.clone().mean_dim(1);
+    let centred = x - mean.clone();
+    let variance = centred.clone().square().mean_dim(1);
+    let x = centred / (variance + epsilon).sqrt();
+    let centred = mean.clone() - mean.mean_dim(2);
+    let variance = centred.clone().square().sum_dim(2) / (c as f64 - 1.0);
+    let means = centred / (variance + epsilon).sqrt();
+    let [gamma, alpha, beta] = [gamma, alpha, beta].map(|row| {
+        let [rows, c] = row.dims();
+        row.reshape([rows, 1, c])
+    });
+    let y = (x + alpha * means) * gamma + beta;
+    follow(y.reshape([n, h, w, c]), then)
+}
+
+fn follow(y: Tensor<4>, then: Fused) -> Tensor<4> {
+    let then = match then {
+        Fused::None => Activation::None,
+        Fused::Silu => Activation::Silu,
+        Fused::Elu => Activation::Elu,
+    };
+    activate(y, then)
+}
+
+/// As [`super::flex::avg_pool_2x`].
+pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
+    let [_, h, w, _] = x.dims();
+    assert!(
+        h.is_multiple_of(2) && w.is_multiple_of(2),
+        "average pooling by two needs an even height and width"
+    );
+    let options = AvgPoolOptions::new([2; 2]);
+    channels_last(module::avg_pool2d(channels_first(x), options))
+}
+
+/// As [`super::flex::attention`].
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [n, t, c] = q.dims();
+    let split = |x: Tensor<3>| x.reshape([n, t, heads, c / heads]).swap_dims(1, 2);
+    let options = AttentionModuleOptions::default();
+    let out = module::attention(split(q), split(k), split(v), None, None, options);
+    out.swap_dims(1, 2).reshape([n, t, c])
 }
 
 /// As [`super::flex::upsample_2x`].
@@ -61,10 +118,17 @@ pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     channels_last(module::interpolate(channels_first(x), options))
 }
 
-fn channels_first(x: Tensor<4>) -> Tensor<4> {
+/// As [`super::flex::concat`].
+pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    Tensor::cat(vec![a, b], 3)
+}
+
+/// As [`super::flex::channels_first`].
+pub fn channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
 
-fn channels_last(x: Tensor<4>) -> Tensor<4> {
+/// As [`super::flex::channels_last`].
+pub fn channels_last(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }

@@ -9,14 +9,15 @@ mod generic;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, FloatDType, Tensor, activation};
+use burn::tensor::{DType, Device, FloatDType, Tensor, activation, module};
 
 use super::Precision;
 use super::layers::Activation;
 
 pub use flex::Kept;
+
+/// What a normalisation's kernel may do in the same pass.
+use tweedie_kernels::Activation as Fused;
 
 /// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
 pub type Padding = [[usize; 2]; 2];
@@ -56,11 +57,41 @@ pub fn is_on_cpu(device: &Device) -> bool {
     flex::is_flex(device)
 }
 
+/// The numbers that an image is stored in.
+pub fn precision(x: &Tensor<4>) -> Precision {
+    match x.dtype() {
+        DType::BF16 => Precision::Bf16,
+        _ => Precision::F32,
+    }
+}
+
 /// Converts images to the numbers that `precision` stores.
 pub fn stored_in(x: Tensor<4>, precision: Precision) -> Tensor<4> {
-    match precision {
-        Precision::F32 => x.cast(FloatDType::F32),
-        Precision::Bf16 => x.cast(FloatDType::BF16),
+    if self::precision(&x) == precision {
+        return x;
+    }
+    if flex::is_flex(&x.device()) && !x.is_autodiff() {
+        return flex::stored_in(x, precision);
+    }
+    x.cast(match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::Bf16 => FloatDType::BF16,
+    })
+}
+
+/// `[N, C, H, W]` to `[N, H, W, C]`.
+pub fn channels_last(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::channels_last(x),
+        false => generic::channels_last(x),
+    }
+}
+
+/// `[N, H, W, C]` to `[N, C, H, W]`.
+pub fn channels_first(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::channels_first(x),
+        false => generic::channels_first(x),
     }
 }
 
@@ -78,10 +109,34 @@ pub fn group_norm(
         true => flex::group_norm,
         false => generic::group_norm,
     };
-    // SiLU is part of the kernel's pass; anything else follows it.
+    let (first, then) = fused(then);
+    activate(on(x, weight, bias, groups, epsilon, first), then)
+}
+
+/// InstanceNorm++ of NCSNv2 (Song & Ermon 2020), followed by an activation: for each image
+/// `[N, H, W, C]` and channel, mean and (biased) variance over the pixels; the means, standardised
+/// among the channels of the image, are given back by `alpha`; then `gamma` and `beta`. Each of
+/// the three is `[1, C]`, or `[N, C]` for each image.
+pub fn instance_norm_pp(
+    x: Tensor<4>,
+    [gamma, alpha, beta]: [Tensor<2>; 3],
+    epsilon: f64,
+    then: Activation,
+) -> Tensor<4> {
+    let on = match flex::is_flex(&x.device()) {
+        true => flex::instance_norm_pp,
+        false => generic::instance_norm_pp,
+    };
+    let (first, then) = fused(then);
+    activate(on(x, [gamma, alpha, beta], epsilon, first), then)
+}
+
+/// What the kernel's pass does of an activation, and what is left to follow it.
+fn fused(then: Activation) -> (Fused, Activation) {
     match then {
-        Activation::Silu => on(x, weight, bias, groups, epsilon, true),
-        then => activate(on(x, weight, bias, groups, epsilon, false), then),
+        Activation::Silu => (Fused::Silu, Activation::None),
+        Activation::Elu => (Fused::Elu, Activation::None),
+        other => (Fused::None, other),
     }
 }
 
@@ -90,6 +145,15 @@ pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     match flex::is_flex(&x.device()) {
         true => flex::upsample_2x(x),
         false => generic::upsample_2x(x),
+    }
+}
+
+/// The mean of every two by two pixels: `[N, H, W, C]` to `[N, H / 2, W / 2, C]`, H and W being
+/// even.
+pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
+    match flex::is_flex(&x.device()) {
+        true => flex::avg_pool_2x(x),
+        false => generic::avg_pool_2x(x),
     }
 }
 
@@ -105,20 +169,25 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
         Activation::Relu => activation::relu(x),
         Activation::LeakyRelu => activation::leaky_relu(x, 0.01),
         Activation::Silu => activation::silu(x),
+        // The exponential of the negative part alone: that of a large value is infinite, and so
+        // would be its gradient, times zero.
+        Activation::Elu => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
     }
 }
 
 /// Joins the channels of two images `[N, H, W, A]` and `[N, H, W, B]`.
 pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    Tensor::cat(vec![a, b], 3)
+    match flex::is_flex(&a.device()) {
+        true => flex::concat(a, b),
+        false => generic::concat(a, b),
+    }
 }
 
 /// Softmax attention of `heads` heads: `q`, `k`, `v` are `[N, T, C]`, scaled by
 /// `(C / heads)^(-1/2)`.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [n, t, c] = q.dims();
-    let split = |x: Tensor<3>| x.reshape([n, t, heads, c / heads]).swap_dims(1, 2);
-    let options = AttentionModuleOptions::default();
-    let out = module::attention(split(q), split(k), split(v), None, None, options);
-    out.swap_dims(1, 2).reshape([n, t, c])
+    match flex::is_flex(&q.device()) {
+        true => flex::attention(q, k, v, heads),
+        false => generic::attention(q, k, v, heads),
+    }
 }

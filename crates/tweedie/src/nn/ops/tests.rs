@@ -4,7 +4,9 @@ use std::cell::Cell;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Convolution, Kept, Padding, flex as fast, generic};
+use super::{Convolution, Fused, Kept, Padding, activate, flex as fast, generic};
+use crate::nn::Precision;
+use crate::nn::layers::Activation;
 use crate::random::{NoiseSource, Stream};
 
 thread_local! {
@@ -219,7 +221,7 @@ fn flat<const D: usize>(t: Tensor<D>) -> Tensor<1> {
 fn normalisations_agree() {
     let device = Device::flex().autodiff();
     for (dims, groups) in [([3, 8, 8, 32], 8), ([2, 5, 3, 6], 3), ([1, 4, 4, 64], 64)] {
-        for silu in [false, true] {
+        for then in [Fused::None, Fused::Silu, Fused::Elu] {
             let x = random(dims, &device);
             let (w, b) = (random([dims[3]], &device), random([dims[3]], &device));
             let target = random(dims, &device);
@@ -227,7 +229,7 @@ fn normalisations_agree() {
                 let x = Tensor::<4>::from_data(x.to_data(), &device).require_grad();
                 let w = Tensor::<1>::from_data(w.to_data(), &device).require_grad();
                 let b = Tensor::<1>::from_data(b.to_data(), &device).require_grad();
-                let y = group_norm(x.clone(), w.clone(), b.clone(), groups, 1e-5, silu);
+                let y = group_norm(x.clone(), w.clone(), b.clone(), groups, 1e-5, then);
                 let grads = (y.clone() - target.clone()).square().sum().backward();
                 let found = [
                     flat(x.grad(&grads).unwrap()),
@@ -267,6 +269,165 @@ fn upsamplings_agree() {
 }
 
 #[test]
+fn joined_channels_agree() {
+    let device = Device::flex().autodiff();
+    let (a, b) = (
+        random([2, 3, 5, 7], &device).require_grad(),
+        random([2, 3, 5, 2], &device).require_grad(),
+    );
+    let target = random([2, 3, 5, 9], &device);
+    let [(y, dy), (z, dz)] = [fast::concat, generic::concat].map(|concat| {
+        let y = concat(a.clone(), b.clone());
+        let grads = (y.clone() - target.clone()).square().sum().backward();
+        (
+            y.inner(),
+            [a.grad(&grads).unwrap(), b.grad(&grads).unwrap()],
+        )
+    });
+    assert_close("output", y, z);
+    for (dy, dz) in dy.into_iter().zip(dz) {
+        assert_close("gradient", dy, dz);
+    }
+    let plain = Device::flex();
+    let (a, b) = (permuted([2, 3, 5, 7], &plain), random([2, 3, 5, 1], &plain));
+    let expected = generic::concat(a.clone(), b.clone());
+    assert_close("plain", fast::concat(a.clone(), b.clone()), expected);
+    let half = [a, b].map(|x| fast::stored_in(x, Precision::Bf16));
+    let [a, b] = half.clone().map(|x| fast::stored_in(x, Precision::F32));
+    let [x, y] = half;
+    let joined = fast::stored_in(fast::concat(x, y), Precision::F32);
+    assert_close("bf16", joined, generic::concat(a, b));
+}
+
+#[test]
+fn channels_move_alike() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 3, 5, 7], &device).require_grad();
+    let pairs: [[fn(Tensor<4>) -> Tensor<4>; 2]; 2] = [
+        [fast::channels_last, generic::channels_last],
+        [fast::channels_first, generic::channels_first],
+    ];
+    for pair in pairs {
+        let [(a, da), (b, db)] = pair.map(|moved| {
+            let y = moved(x.clone());
+            let loss = (y.clone() * cotangent(y.dims(), &device)).sum();
+            (y.inner(), x.grad(&loss.backward()).unwrap())
+        });
+        assert_close("output", a, b);
+        assert_close("gradient", da, db);
+    }
+}
+
+#[test]
+fn instance_normalisations_agree() {
+    let device = Device::flex().autodiff();
+    for (dims, rows) in [
+        ([3, 8, 8, 32], 1),
+        ([3, 8, 8, 32], 3),
+        ([2, 5, 3, 6], 2),
+        ([1, 4, 4, 2], 1),
+    ] {
+        for then in [Fused::None, Fused::Silu, Fused::Elu] {
+            let x = random(dims, &device);
+            let parameters = [(); 3].map(|()| random([rows, dims[3]], &device));
+            let target = random(dims, &device);
+            let results = [fast::instance_norm_pp, generic::instance_norm_pp].map(|norm| {
+                let x = Tensor::<4>::from_data(x.to_data(), &device).require_grad();
+                let parameters = parameters
+                    .each_ref()
+                    .map(|p| Tensor::<2>::from_data(p.to_data(), &device).require_grad());
+                let y = norm(x.clone(), parameters.clone(), 1e-5, then);
+                let grads = (y.clone() - target.clone()).square().sum().backward();
+                let mut found = vec![flat(x.grad(&grads).unwrap())];
+                found.extend(parameters.map(|p| flat(p.grad(&grads).unwrap())));
+                (y.inner(), found)
+            });
+            let [(a, da), (b, db)] = results;
+            assert_close("output", a, b);
+            for (a, b) in da.into_iter().zip(db) {
+                assert_close("gradient", a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn attentions_agree() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        for (dims, heads) in [([3, 16, 32], 1), ([2, 49, 24], 3), ([1, 70, 8], 8)] {
+            let inputs = [(); 3].map(|()| random(dims, &device));
+            let target = random(dims, &device);
+            let results = [fast::attention, generic::attention].map(|attention| {
+                let inputs = inputs
+                    .each_ref()
+                    .map(|x| Tensor::<3>::from_data(x.to_data(), &device));
+                if !device.is_autodiff() {
+                    let [q, k, v] = inputs;
+                    // Laid out otherwise: as it comes from a tensor of channels first.
+                    let q = q.swap_dims(1, 2).reshape(dims);
+                    return (attention(q, k, v, heads), vec![]);
+                }
+                let [q, k, v] = inputs.map(Tensor::require_grad);
+                let y = attention(q.clone(), k.clone(), v.clone(), heads);
+                let grads = (y.clone() - target.clone()).square().sum().backward();
+                let found = [q, k, v].map(|x| x.grad(&grads).unwrap());
+                (y.inner(), found.to_vec())
+            });
+            let [(a, da), (b, db)] = results;
+            assert_close("output", a, b);
+            for (a, b) in da.into_iter().zip(db) {
+                assert_close("gradient", a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn poolings_agree() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 4, 6, 7], &device).require_grad();
+    let target = random([2, 2, 3, 7], &device);
+    let [(a, da), (b, db)] = [fast::avg_pool_2x, generic::avg_pool_2x].map(|pool| {
+        let y = pool(x.clone());
+        let grads = (y.clone() - target.clone()).square().sum().backward();
+        (y.inner(), x.grad(&grads).unwrap())
+    });
+    assert_close("output", a, b);
+    assert_close("gradient", da, db);
+    let plain = Device::flex();
+    let x = permuted([2, 4, 6, 7], &plain);
+    assert_close(
+        "plain",
+        fast::avg_pool_2x(x.clone()),
+        generic::avg_pool_2x(x),
+    );
+}
+
+#[test]
+#[should_panic(expected = "even height and width")]
+fn odd_images_are_not_pooled() {
+    fast::avg_pool_2x(random([2, 5, 4, 3], &Device::flex()));
+}
+
+#[test]
+fn elu_of_large_values_has_a_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<1>::from_data([-200.0, -1.0, 0.0, 2.0, 200.0], &device).require_grad();
+    let y = activate(x.clone(), Activation::Elu);
+    let gradient = x.grad(&y.clone().sum().backward()).unwrap();
+    let below = (-1.0f32).exp();
+    let values = |t: Tensor<1>| t.into_data().try_into_vec::<f32>().unwrap();
+    for (found, expected) in [
+        (values(y.inner()), [-1.0, below - 1.0, 0.0, 2.0, 200.0]),
+        (values(gradient), [0.0, below, 1.0, 1.0, 1.0]),
+    ] {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
 fn only_what_is_tracked_gets_a_gradient() {
     let device = Device::flex().autodiff();
     let x = random([2, 6, 6, 4], &device);
@@ -283,7 +444,14 @@ fn only_what_is_tracked_gets_a_gradient() {
     assert!(b.grad(&grads).is_none());
     // Nothing tracked at all.
     let y = fast::conv2d(operands(x.clone(), w.detach(), b, 1, padding));
-    let y = fast::group_norm(y, random([8], &device), random([8], &device), 2, 1e-5, true);
+    let y = fast::group_norm(
+        y,
+        random([8], &device),
+        random([8], &device),
+        2,
+        1e-5,
+        Fused::Silu,
+    );
     assert_eq!(fast::upsample_2x(y).dims(), [2, 12, 12, 8]);
 }
 

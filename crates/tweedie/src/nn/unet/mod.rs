@@ -99,7 +99,7 @@ impl UNet2d {
     pub fn forward(&self, x: Tensor<4>, time: &[f64]) -> Tensor<4> {
         let embedding = self.embed(time, &x);
         let embedding = embedding.as_ref();
-        let x = x.permute([0, 2, 3, 1]);
+        let x = ops::channels_last(x);
         // The first and the last convolution are in f32: they see the sample itself.
         let mut h = ops::stored_in(self.conv_in.forward(x), self.precision);
         let mut skips = vec![h.clone()];
@@ -112,7 +112,7 @@ impl UNet2d {
         }
         let h = self.conv_norm_out.forward(h, Activation::Silu);
         let h = ops::stored_in(h, Precision::F32);
-        self.conv_out.forward(h).permute([0, 3, 1, 2])
+        ops::channels_first(self.conv_out.forward(h))
     }
 
     /// Stores images between the layers in `precision` from now on.

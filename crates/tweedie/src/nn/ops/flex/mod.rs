@@ -5,9 +5,15 @@
 //! flex with gradients to a wrapper that records the step back. On any other engine a call
 //! panics, so ask [`is_flex`] first. Second derivatives are not provided.
 
+mod attention;
+mod cast;
+mod concat;
 mod conv;
+mod instance_norm;
+mod layout;
 mod memory;
 mod norm;
+mod pool;
 mod upsample;
 
 use burn::backend::flex::FlexTensor;
@@ -16,8 +22,14 @@ use bytemuck::Pod;
 
 use memory::tensor;
 
+pub use attention::attention;
+pub use cast::stored_in;
+pub use concat::concat;
 pub use conv::{Kept, conv2d};
+pub use instance_norm::instance_norm_pp;
+pub use layout::{channels_first, channels_last};
 pub use norm::group_norm;
+pub use pool::avg_pool_2x;
 pub use upsample::upsample_2x;
 
 /// Whether a device is the engine of these operations, with or without gradients.
@@ -28,6 +40,11 @@ pub fn is_flex(device: &Device) -> bool {
 
 /// The sizes of an image tensor.
 fn dims(tensor: &FlexTensor) -> [usize; 4] {
+    sizes(tensor)
+}
+
+/// The sizes of any tensor.
+fn sizes<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.layout().shape().dims()
 }
 

@@ -7,12 +7,13 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use tweedie_kernels::{Buffer, Level, group_norm as norm};
 
 use super::{dims, done, slice, tensor};
+use crate::nn::ops::Fused;
 
-/// GroupNorm, followed by SiLU if `silu`: mean and (biased) variance over each of `groups` groups
+/// GroupNorm, then `then`: mean and (biased) variance over each of `groups` groups
 /// of channels of each image `[N, H, W, C]`, then `weight` and `bias` `[C]` per channel.
 ///
 /// # Panics
@@ -23,7 +24,7 @@ pub fn group_norm(
     bias: Tensor<1>,
     groups: usize,
     epsilon: f64,
-    silu: bool,
+    then: Fused,
 ) -> Tensor<4> {
     let (x, weight, bias) = (
         x.into_dispatch(),
@@ -31,21 +32,21 @@ pub fn group_norm(
         bias.into_dispatch(),
     );
     Tensor::from_dispatch(Dispatch::tweedie_group_norm(
-        x, weight, bias, groups, epsilon, silu,
+        x, weight, bias, groups, epsilon, then,
     ))
 }
 
 /// The operation as burn routes it.
 #[backend_extension(Flex, Autodiff)]
 pub trait NormOps: Backend {
-    /// GroupNorm, then SiLU if `silu`.
+    /// GroupNorm, then `then`.
     fn tweedie_group_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         groups: usize,
         epsilon: f64,
-        silu: bool,
+        then: Fused,
     ) -> FloatTensor<Self>;
 }
 
@@ -59,7 +60,7 @@ pub trait NormGradients: NormOps {
         dy: FloatTensor<Self>,
         groups: usize,
         epsilon: f64,
-        silu: bool,
+        then: Fused,
     ) -> [FloatTensor<Self>; 3];
 }
 
@@ -70,22 +71,26 @@ impl NormOps for Flex {
         bias: FlexTensor,
         groups: usize,
         epsilon: f64,
-        silu: bool,
+        then: Fused,
     ) -> FlexTensor {
         let (x, weight, bias) = (
             x.to_contiguous(),
             weight.to_contiguous(),
             bias.to_contiguous(),
         );
-        let shape = norm_shape(&x, groups, epsilon, silu);
-        let y = norm::forward(
-            Level::best(),
-            &shape,
-            slice(&x),
-            slice(&weight),
-            slice(&bias),
-        );
-        tensor(done(y), dims(&x))
+        let shape = norm_shape(&x, groups, epsilon, then);
+        let (level, size) = (Level::best(), dims(&x));
+        let (weight, bias) = (slice(&weight), slice(&bias));
+        match x.dtype() {
+            DType::BF16 => {
+                let y = norm::forward_half(level, &shape, slice(&x), weight, bias);
+                tensor(done(y), size)
+            }
+            _ => tensor(
+                done(norm::forward(level, &shape, slice(&x), weight, bias)),
+                size,
+            ),
+        }
     }
 }
 
@@ -97,11 +102,11 @@ impl NormGradients for Flex {
         dy: FlexTensor,
         groups: usize,
         epsilon: f64,
-        silu: bool,
+        then: Fused,
     ) -> [FlexTensor; 3] {
         let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
         let (weight, bias) = (weight.to_contiguous(), bias.to_contiguous());
-        let shape = norm_shape(&x, groups, epsilon, silu);
+        let shape = norm_shape(&x, groups, epsilon, then);
         let (w, b) = (slice(&weight), slice(&bias));
         let grads = done(norm::backward(
             Level::best(),
@@ -120,7 +125,7 @@ impl NormGradients for Flex {
     }
 }
 
-fn norm_shape(x: &FlexTensor, groups: usize, epsilon: f64, silu: bool) -> norm::Shape {
+fn norm_shape(x: &FlexTensor, groups: usize, epsilon: f64, then: Fused) -> norm::Shape {
     let [images, h, w, channels] = dims(x);
     norm::Shape {
         images,
@@ -128,7 +133,7 @@ fn norm_shape(x: &FlexTensor, groups: usize, epsilon: f64, silu: bool) -> norm::
         channels,
         groups,
         epsilon,
-        silu,
+        then,
     }
 }
 
@@ -139,7 +144,7 @@ impl<B: NormGradients, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         groups: usize,
         epsilon: f64,
-        silu: bool,
+        then: Fused,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
         let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.primitive().clone());
@@ -149,10 +154,10 @@ impl<B: NormGradients, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
             bias.clone(),
             groups,
             epsilon,
-            silu,
+            then,
         );
         match GroupNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, weight, bias, groups, epsilon, silu), y),
+            OpsKind::Tracked(prep) => prep.finish((x, weight, bias, groups, epsilon, then), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
@@ -169,13 +174,13 @@ impl<B: NormGradients> Backward<B, 3> for GroupNorm {
         FloatTensor<B>,
         usize,
         f64,
-        bool,
+        Fused,
     );
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = grads.consume::<B>(&ops.node);
-        let (x, weight, bias, groups, epsilon, silu) = ops.state;
-        let found = B::group_norm_grads(x, weight, bias, dy, groups, epsilon, silu);
+        let (x, weight, bias, groups, epsilon, then) = ops.state;
+        let found = B::group_norm_grads(x, weight, bias, dy, groups, epsilon, then);
         for (node, gradient) in ops.parents.into_iter().zip(found) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);

@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, bf16};
 use tweedie_kernels::upsample;
 
 use super::{dims, done, slice, tensor};
@@ -34,10 +34,11 @@ impl UpsampleOps for Flex {
     fn tweedie_upsample_2x(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         let [n, h, w, c] = dims(&x);
-        tensor(
-            done(upsample::forward([n, h, w, c], slice(&x))),
-            [n, 2 * h, 2 * w, c],
-        )
+        let (shape, size) = ([n, h, w, c], [n, 2 * h, 2 * w, c]);
+        match x.dtype() {
+            DType::BF16 => tensor(done(upsample::forward::<bf16>(shape, slice(&x))), size),
+            _ => tensor(done(upsample::forward::<f32>(shape, slice(&x))), size),
+        }
     }
 }
 
