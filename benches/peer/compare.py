@@ -38,6 +38,9 @@ BF16_TOLERANCE = 5e-2
 NEAR = 1.15
 FINALISTS = 3
 
+# A load above this is not ours.
+IDLE = 0.5
+
 # What the library's own `keep_freed_memory` sets.
 KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1),
@@ -181,7 +184,7 @@ class Side:
     """A process that answers requests."""
 
     def __init__(self, name: str, command: list[str], env: dict[str, str], log: Path) -> None:
-        self.name, self.log = name, log
+        self.name, self.log, self.is_open = name, log, False
         with log.open("w") as errors:
             self.process = subprocess.Popen(
                 command,
@@ -210,10 +213,18 @@ class Side:
             raise Failure(f"{self.name}: {answer['error']}")
         return answer
 
+    def open(self, case: dict) -> None:
+        """Opens `case`, the one case of this process."""
+        if not self.is_open:
+            self.ask(case)
+            self.is_open = True
+
     def death(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines() or ["no message"]
         code = self.process.wait()
-        return f"{self.name} ended with code {code}: {lines[-1]} (all of it is in {self.log})"
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        last = [line.strip() for line in lines if not line.startswith("note:")][-4:]
+        message = ", ".join(last) or "no message"
+        return f"{self.name} ended with code {code}: {message} (all of it is in {self.log})"
 
     def close(self) -> None:
         self.process.kill()
@@ -242,14 +253,16 @@ class Comparison:
         return ""
 
     def wanted(self, name: str) -> bool:
-        return not self.options.only or any(only in name for only in self.options.only)
+        """Whether --only names this row: by its name, or by the beginning of it."""
+        chosen = self.options.only
+        return not chosen or name in chosen or any(name.startswith(f"{c}-") for c in chosen)
 
     # Processes
 
     def ours(self, threads: int) -> Side:
         binary = self.options.target / "release" / "tweedie-peer"
         if "ours" not in self.sides:
-            env = {"RAYON_NUM_THREADS": str(threads)}
+            env = {"RAYON_NUM_THREADS": str(threads), "RUST_BACKTRACE": "0"}
             log = self.folder / "ours.log"
             self.sides["ours"] = Side("tweedie-peer", [str(binary)], env, log)
         return self.sides["ours"]
@@ -306,15 +319,12 @@ class Comparison:
     def check(self, group: Group, opened: dict, threads: int) -> None:
         """Outputs and gradients must agree before times mean anything."""
         ours, peer = self.ours(threads), self.peer(Setting(keep_memory=True), threads)
-        peer.ask(opened)
-        if any(work.what == "call" for work in group.works):
-            worst = self.difference_of_calls(ours, peer, opened["shape"], bf16=False)
-            self.agree("the outputs", group, worst, OUTPUT_TOLERANCE)
+        peer.open(opened)
+        worst = self.difference_of_calls(ours, peer, opened["shape"], bf16=False)
+        self.agree("the outputs", group, worst, OUTPUT_TOLERANCE)
         if any(work.what == "update" for work in group.works):
-            if any(not work.images for work in group.works):
-                worst = self.difference_of_calls(ours, peer, opened["shape"], bf16=False)
-                self.agree("the outputs", group, worst, OUTPUT_TOLERANCE)
-            theirs, mine = self.folder / "update-peer.safetensors", self.folder / "update.safetensors"
+            mine = self.folder / "update.safetensors"
+            theirs = self.folder / "update-peer.safetensors"
             ours.ask({"do": "update", "outputs": str(mine)})
             peer.ask({"do": "update", "inputs": str(mine), "outputs": str(theirs)})
             found, expected = load_file(mine), load_file(theirs)
@@ -367,23 +377,23 @@ class Comparison:
         self.close()
 
     def run_bf16(self, group: Group, works: list[Work], opened: dict, threads: int) -> None:
+        peer = self.peer(Setting(keep_memory=True), threads)
         try:
             self.open_ours(group, threads, precision="bf16")
+            worst = self.difference_of_calls(self.ours(threads), peer, opened["shape"], bf16=True)
         except Failure as failure:
             for work in works:
                 row = Row(work.name, work.title, threads, "ms", work.goal)
-                row.notes.append(f"this library's side: {failure}")
+                row.notes.append(f"did not work: {failure}")
                 self.add(row)
             return
-        peer = self.peer(Setting(keep_memory=True), threads)
-        worst = self.difference_of_calls(self.ours(threads), peer, opened["shape"], bf16=True)
         self.agree("the outputs in bf16", group, worst, BF16_TOLERANCE)
         for work in works:
             self.time(work, opened, threads)
 
     def time(self, work: Work, opened: dict | None, threads: int) -> None:
         """Tries PyTorch's settings, then times the best of them in turns with this library."""
-        say(f"{work.title}, {threads} thread{'s' if threads > 1 else ''}")
+        say(f"{work.title}, {threads_of(threads)}")
         row = Row(work.name, work.title, threads, "ms", work.goal)
         if self.no_compile:
             row.notes.append(f"torch.compile {self.no_compile}")
@@ -423,9 +433,8 @@ class Comparison:
         """The best time of a short trial, after a first run that compiles and touches memory."""
         side = self.peer(setting, threads)
         limit = self.options.compile_limit if setting.compile else None
-        if opened and not getattr(side, "opened", False):
-            side.ask(opened)
-            side.opened = True
+        if opened:
+            side.open(opened)
         options = peer_request(work, setting)
         first = side.ask(work.request(0.0, 1) | options, limit)["ms"][0]
         if len(self.settings(work)) == 1 or (self.options.quick and first > 1000):
@@ -437,7 +446,7 @@ class Comparison:
         name, title, goal = MEMORY
         if not self.wanted(name):
             return
-        say(f"{title}, {threads} thread{'s' if threads > 1 else ''}")
+        say(f"{title}, {threads_of(threads)}")
         row = Row(name, title, threads, "MiB", goal)
         steps = 1 if self.options.quick else 3
         work = Work(name, title, "update", goal)
@@ -452,7 +461,7 @@ class Comparison:
                     continue
                 setting = Setting(keep, channels_last)
                 side = self.peer(setting, threads)
-                side.ask(opened)
+                side.open(opened)
                 peak = self.peak(side, work, peer_request(work, setting), steps)
                 row.peers.append(Times(setting.name, [peak]))
                 self.close()
@@ -468,7 +477,7 @@ class Comparison:
         name, title, goal = START_UP
         if not self.wanted(name):
             return
-        say(f"{title}, {threads} thread{'s' if threads > 1 else ''}")
+        say(f"{title}, {threads_of(threads)}")
         program = str(self.options.target / "release" / "tweedie")
         run, out = self.folder / "run", self.folder / "first-sample"
         for folder in (run, out):
@@ -595,6 +604,10 @@ def machine() -> dict[str, str]:
     }
 
 
+def threads_of(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def number(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
@@ -629,8 +642,8 @@ def table(rows: list[Row]) -> list[list[str]]:
 
 def plain_table(lines: list[list[str]]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*lines)]
-    padded = (["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip()] for line in lines)
-    return "\n".join(text for [text] in padded)
+    padded = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def markdown(rows: list[Row], about: dict[str, str], how: str) -> str:
@@ -645,7 +658,7 @@ def markdown(rows: list[Row], about: dict[str, str], how: str) -> str:
         others = [f"{t.setting} {number(t.median)} {row.unit}" for t in row.peers[1:]]
         notes = row.notes + (["also timed: " + ", ".join(others)] if others else [])
         if notes:
-            text.append(f"- {row.title}, {row.threads} threads: {'; '.join(notes)}")
+            text.append(f"- {row.title}, {threads_of(row.threads)}: {'; '.join(notes)}")
     return "\n".join(text) + "\n"
 
 
@@ -682,8 +695,9 @@ def parse() -> argparse.Namespace:
         "--only",
         action="append",
         metavar="NAME",
-        help="only rows whose name contains NAME (unet-call, unet-step, unet-memory, mnist-step, "
-        "mlp-train, noise, sampler-update, start-up); may be repeated",
+        help="only this row (unet-call-1, unet-call-16, unet-call-64, unet-step, unet-memory, "
+        "mnist-step, mlp-train, noise, sampler-update, start-up), or all that begin so (unet, "
+        "unet-call); may be repeated",
     )
     add("--threads", type=int, nargs="+", help="thread counts [default: 1 2; quick: 2]")
     add("--periods", type=int, help="turns of each side [default: 7; quick: 2]")
@@ -695,7 +709,12 @@ def parse() -> argparse.Namespace:
         metavar="SECONDS",
         help="how long torch.compile may take for one row; 0 leaves it out [default: 900]",
     )
-    add("--precision", choices=["f32", "bf16"], default="f32", help="bf16 adds rows of calls in bf16")
+    add(
+        "--precision",
+        choices=["f32", "bf16"],
+        default="f32",
+        help="bf16 adds U-Net calls in bf16 (PyTorch: autocast)",
+    )
     add("--out", type=Path, metavar="FILE", help="write FILE.md and FILE.json")
     add("--target", type=Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -710,7 +729,12 @@ def main() -> None:
     options = parse()
     comparison = Comparison(options)
     about = machine()
-    say(f"{about['cpu']}, {about['cores']} cores, load {about['load']}, torch {about['torch']}")
+    say(f"{about['cpu']}, {about['cores']} cores, torch {about['torch']}")
+    if os.getloadavg()[0] > IDLE:
+        say(
+            f"warning: the load of this machine is {about['load']}; on a machine that does other "
+            "work PyTorch's threads wait for each other, and times with several mean little"
+        )
     write_data(comparison.folder)
     began = time.monotonic()
     try:
@@ -735,7 +759,9 @@ def main() -> None:
     print(plain_table(table(comparison.rows)))
     print(how)
     if options.out:
-        base = options.out.with_suffix("") if options.out.suffix in (".md", ".json") else options.out
+        base = options.out
+        if base.suffix in (".md", ".json"):
+            base = base.with_suffix("")
         base.parent.mkdir(parents=True, exist_ok=True)
         Path(f"{base}.md").write_text(markdown(comparison.rows, about, how))
         Path(f"{base}.json").write_text(as_json(comparison.rows, about, how))

@@ -23,7 +23,7 @@ pub fn write(file: &Path, tensors: &[Named]) -> Result<()> {
     Ok(std::fs::write(file, safetensors::serialize(views, None)?)?)
 }
 
-/// The values of the f32 tensor `name` in `file`, or nothing where it has none of that name.
+/// The values of all tensors in `file`, by name.
 pub fn read(file: &Path) -> Result<HashMap<String, Vec<f32>>> {
     let bytes = std::fs::read(file)?;
     let mut found = HashMap::new();

@@ -9,11 +9,11 @@ use crate::Result;
 /// When a measurement is enough.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Budget {
-    /// It goes on for so long,
+    /// It goes on for so long.
     seconds: f64,
-    /// and has so many times at least;
+    /// It has so many times at least.
     least: usize,
-    /// each time is of so many runs.
+    /// Each time is of so many runs.
     repeat: usize,
 }
 
