@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::nn::init::Init;
-use crate::nn::ops::{self, Convolution, Kept, Padding};
+use crate::nn::ops::{self, Convolution, Kept, Normalisation, Padding};
 
 /// A 2-D convolution, `weight` `[O, I, K, K]` and `bias` `[O]` as in `torch.nn.Conv2d`.
 #[derive(Module, Debug)]
@@ -58,26 +58,37 @@ impl Conv2d {
 
     /// `[N, H, W, I]` to `[N, H / stride, W / stride, O]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.forward_plus(x, None, None)
+        ops::conv2d(self.operands(x))
     }
 
-    /// The same, plus `shift` `[N, O]` for each image and channel, plus `residual`.
-    pub fn forward_plus(
+    /// The convolution of `x` normalised as `norm` says, plus `shift` `[N, O]` for each image
+    /// and channel, plus `residual`.
+    pub fn forward_normed(
         &self,
+        norm: Normalisation,
         x: Tensor<4>,
         shift: Option<Tensor<2>>,
         residual: Option<Tensor<4>>,
     ) -> Tensor<4> {
-        ops::conv2d(Convolution {
+        let operands = Convolution {
+            shift,
+            residual,
+            ..self.operands(x)
+        };
+        ops::normed_conv2d(norm, operands)
+    }
+
+    fn operands(&self, x: Tensor<4>) -> Convolution {
+        Convolution {
             x,
             weight: self.weight.val(),
             bias: self.bias.val(),
-            shift,
-            residual,
+            shift: None,
+            residual: None,
             stride: self.stride,
             padding: self.padding,
             kept: self.kept.share(),
-        })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::Activation;
 use crate::nn::init::Init;
-use crate::nn::ops;
+use crate::nn::ops::{self, Normalisation};
 
 /// GroupNorm with a scale and a shift per channel, as in `torch.nn.GroupNorm`.
 #[derive(Module, Debug)]
@@ -28,6 +28,17 @@ impl GroupNorm {
             bias: init.constant([channels], 0.0),
             groups,
             epsilon,
+        }
+    }
+
+    /// The same as an operand, for a convolution to start with.
+    pub fn before(&self, then: Activation) -> Normalisation {
+        Normalisation {
+            scale: self.weight.val(),
+            shift: self.bias.val(),
+            groups: self.groups,
+            epsilon: self.epsilon,
+            then,
         }
     }
 

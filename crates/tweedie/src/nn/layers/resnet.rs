@@ -61,17 +61,17 @@ impl ResnetBlock {
     /// `[N, H, W, inputs]` to `[N, H, W, outputs]`; `embedding` `[N, width]` is already
     /// activated.
     pub fn forward(&self, x: Tensor<4>, embedding: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut h = self.norm1.forward(x.clone(), Activation::Silu);
         let shift = match (&self.time_emb_proj, embedding) {
             (Some(project), Some(embedding)) => Some(project.forward(embedding.clone())),
             _ => None,
         };
-        h = self.conv1.forward_plus(h, shift, None);
-        h = self.norm2.forward(h, Activation::Silu);
+        let norm = self.norm1.before(Activation::Silu);
+        let h = self.conv1.forward_normed(norm, x.clone(), shift, None);
         let shortcut = match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
         };
-        self.conv2.forward_plus(h, None, Some(shortcut))
+        let norm = self.norm2.before(Activation::Silu);
+        self.conv2.forward_normed(norm, h, None, Some(shortcut))
     }
 }

@@ -52,6 +52,44 @@ pub fn conv2d(operands: Convolution) -> Tensor<4> {
     }
 }
 
+/// GroupNorm as in [`group_norm`], with `scale` and `shift` for its weight and bias.
+#[derive(Clone, Debug)]
+pub struct Normalisation {
+    /// `[C]`.
+    pub scale: Tensor<1>,
+    /// `[C]`.
+    pub shift: Tensor<1>,
+    /// A divisor of C.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// What follows.
+    pub then: Activation,
+}
+
+/// The convolution of `operands.x` normalised: on the CPU, training keeps only the image before.
+pub fn normed_conv2d(norm: Normalisation, operands: Convolution) -> Tensor<4> {
+    let Normalisation {
+        scale,
+        shift,
+        groups,
+        epsilon,
+        then,
+    } = norm;
+    if let (then, Activation::None) = fused(then)
+        && flex::is_flex(&operands.x.device())
+    {
+        let norm = flex::Norm {
+            groups,
+            epsilon,
+            then,
+        };
+        return flex::normed_conv2d(norm, [scale, shift], operands);
+    }
+    let x = group_norm(operands.x.clone(), scale, shift, groups, epsilon, then);
+    conv2d(Convolution { x, ..operands })
+}
+
 /// Whether a device's operations are the kernels of this project.
 pub fn is_on_cpu(device: &Device) -> bool {
     flex::is_flex(device)

@@ -4,7 +4,10 @@ use std::cell::Cell;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Convolution, Fused, Kept, Padding, activate, flex as fast, generic};
+use super::{
+    Convolution, Fused, Kept, Normalisation, Padding, activate, flex as fast, generic,
+    normed_conv2d,
+};
 use crate::nn::Precision;
 use crate::nn::layers::Activation;
 use crate::random::{NoiseSource, Stream};
@@ -142,6 +145,59 @@ fn convolutions_agree() {
             for (k, (a, b)) in da.into_iter().zip(db).enumerate() {
                 assert_close(&format!("gradient {k}"), a, b);
             }
+        }
+    }
+}
+
+#[test]
+fn convolutions_of_normalised_images_agree() {
+    let device = Device::flex().autodiff();
+    for (size, outputs, residual) in [([3, 8, 8, 32], 24, false), ([2, 7, 6, 16], 16, true)] {
+        let [n, h, w, c] = size;
+        let weight = random([outputs, c, 3, 3], &device);
+        let bias = random([outputs], &device);
+        let given = operands(random(size, &device), weight, bias, 1, [[1; 2]; 2]);
+        let given = Convolution {
+            shift: Some(random([n, outputs], &device)),
+            residual: residual.then(|| random([n, h, w, outputs], &device)),
+            ..given
+        };
+        let [scale, shift] = [(); 2].map(|()| random([c], &device));
+        let [(a, da), (b, db)] = [true, false].map(|fused| {
+            let leaves = fresh(&given, true);
+            let [scale, shift] = [&scale, &shift]
+                .map(|x| Tensor::<1>::from_data(x.to_data(), &device).require_grad());
+            let operands = leaves.clone();
+            let y = if fused {
+                let norm = Normalisation {
+                    scale: scale.clone(),
+                    shift: shift.clone(),
+                    groups: 4,
+                    epsilon: 1e-5,
+                    then: Activation::Silu,
+                };
+                normed_conv2d(norm, operands)
+            } else {
+                let (x, then) = (operands.x, Fused::Silu);
+                let x = generic::group_norm(x, scale.clone(), shift.clone(), 4, 1e-5, then);
+                generic::conv2d(Convolution { x, ..operands })
+            };
+            let loss = (y.clone() * cotangent(y.dims(), &device)).sum();
+            let grads = loss.backward();
+            let mut found = vec![
+                flat(leaves.x.grad(&grads).unwrap()),
+                scale.grad(&grads).unwrap(),
+                shift.grad(&grads).unwrap(),
+                flat(leaves.weight.grad(&grads).unwrap()),
+                flat(leaves.bias.grad(&grads).unwrap()),
+                flat(leaves.shift.unwrap().grad(&grads).unwrap()),
+            ];
+            found.extend(leaves.residual.map(|r| flat(r.grad(&grads).unwrap())));
+            (y.inner(), found)
+        });
+        assert_close("output", a, b);
+        for (k, (a, b)) in da.into_iter().zip(db).enumerate() {
+            assert_close(&format!("gradient {k}"), a, b);
         }
     }
 }

@@ -110,9 +110,9 @@ impl UNet2d {
         for block in &self.up_blocks {
             h = block.forward(h, embedding, &mut skips);
         }
-        let h = self.conv_norm_out.forward(h, Activation::Silu);
         let h = ops::stored_in(h, Precision::F32);
-        ops::channels_first(self.conv_out.forward(h))
+        let norm = self.conv_norm_out.before(Activation::Silu);
+        ops::channels_first(self.conv_out.forward_normed(norm, h, None, None))
     }
 
     /// Stores images between the layers in `precision` from now on.

@@ -22,32 +22,26 @@ use crate::nn::ops::{Convolution, Padding};
 /// # Panics
 /// When the shapes do not fit, as burn's operations do.
 pub fn conv2d(operands: Convolution) -> Tensor<4> {
-    let Convolution {
-        x,
-        weight,
-        bias,
-        shift,
-        residual,
-        stride,
-        padding,
-        kept,
-    } = operands;
-    let outputs = bias.dims()[0];
-    // One row of biases for all images, or one for each: the kernel adds either in its one pass.
-    let mut rows = bias.reshape([1, outputs]);
-    if let Some(shift) = shift {
-        rows = shift + rows;
-    }
-    let (x, weight, rows) = (
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        rows.into_dispatch(),
-    );
-    let y = match residual.map(Tensor::into_dispatch) {
+    let rows = operands.bias_rows().into_dispatch();
+    let (x, weight) = (operands.x.into_dispatch(), operands.weight.into_dispatch());
+    let (stride, padding, kept) = (operands.stride, operands.padding, operands.kept);
+    let y = match operands.residual.map(Tensor::into_dispatch) {
         None => Dispatch::tweedie_conv2d(x, weight, rows, stride, padding, kept),
         Some(to) => Dispatch::tweedie_conv2d_onto(x, weight, rows, to, stride, padding, kept),
     };
     Tensor::from_dispatch(y)
+}
+
+impl Convolution {
+    /// One row of biases for all images, or one for each: the kernel adds either in its one pass.
+    pub(super) fn bias_rows(&self) -> Tensor<2> {
+        let outputs = self.bias.dims()[0];
+        let rows = self.bias.clone().reshape([1, outputs]);
+        match &self.shift {
+            Some(shift) => shift.clone() + rows,
+            None => rows,
+        }
+    }
 }
 
 /// A layer's weights as the kernel reads them, kept from call to call while they are the same

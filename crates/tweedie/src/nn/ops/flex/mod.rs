@@ -13,6 +13,7 @@ mod instance_norm;
 mod layout;
 mod memory;
 mod norm;
+mod normed_conv;
 mod pool;
 mod upsample;
 
@@ -29,6 +30,7 @@ pub use conv::{Kept, conv2d};
 pub use instance_norm::instance_norm_pp;
 pub use layout::{channels_first, channels_last};
 pub use norm::group_norm;
+pub use normed_conv::{Norm, normed_conv2d};
 pub use pool::avg_pool_2x;
 pub use upsample::upsample_2x;
 
