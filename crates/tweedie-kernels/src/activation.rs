@@ -25,32 +25,33 @@ pub(crate) fn forward<const FMA: bool>(
     y: &mut [f32],
 ) {
     match f {
-        Activation::None => each::<FMA>(x, scale, shift, y, |_, t| t),
-        Activation::Silu => each::<FMA>(x, scale, shift, y, |_, t| t * sigmoid::<FMA>(t)),
-        Activation::Elu => each::<FMA>(x, scale, shift, y, |_, t| {
+        Activation::None => each::<FMA>(x, scale, shift, y, |t| t),
+        Activation::Silu => each::<FMA>(x, scale, shift, y, |t| t * sigmoid::<FMA>(t)),
+        Activation::Elu => each::<FMA>(x, scale, shift, y, |t| {
             let below = power::<FMA>(t) - 1.0;
             if t > 0.0 { t } else { below }
         }),
     }
 }
 
-/// `d = d f'(x scale + shift)`.
+/// `d = dy f'(x scale + shift)`.
 #[inline(always)]
 pub(crate) fn backward<const FMA: bool>(
     f: Activation,
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
+    dy: &[f32],
     d: &mut [f32],
 ) {
     match f {
-        Activation::None => {}
-        Activation::Silu => each::<FMA>(x, scale, shift, d, |d, t| {
+        Activation::None => d.copy_from_slice(dy),
+        Activation::Silu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| {
             let s = sigmoid::<FMA>(t);
             // (t s)' = s + t s (1 - s)
             d * s * mul_add::<FMA>(t, 1.0 - s, 1.0)
         }),
-        Activation::Elu => each::<FMA>(x, scale, shift, d, |d, t| {
+        Activation::Elu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| {
             let below = power::<FMA>(t);
             d * if t > 0.0 { 1.0 } else { below }
         }),
@@ -69,12 +70,30 @@ fn each<const FMA: bool>(
     scale: &[f32],
     shift: &[f32],
     y: &mut [f32],
-    f: impl Fn(f32, f32) -> f32,
+    f: impl Fn(f32) -> f32,
 ) {
     let row = scale.len();
     for (y, x) in y.chunks_mut(row).zip(x.chunks(row)) {
         for (((y, &x), &a), &b) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-            *y = f(*y, mul_add::<FMA>(x, a, b));
+            *y = f(mul_add::<FMA>(x, a, b));
+        }
+    }
+}
+
+#[inline(always)]
+fn each_of<const FMA: bool>(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    dy: &[f32],
+    d: &mut [f32],
+    f: impl Fn(f32, f32) -> f32,
+) {
+    let row = scale.len();
+    for ((d, x), dy) in d.chunks_mut(row).zip(x.chunks(row)).zip(dy.chunks(row)) {
+        let values = d.iter_mut().zip(x).zip(dy).zip(scale).zip(shift);
+        for ((((d, &x), &dy), &a), &b) in values {
+            *d = f(dy, mul_add::<FMA>(x, a, b));
         }
     }
 }

@@ -237,8 +237,7 @@ fn backward_body<const FMA: bool>(
     let (scale, shift) = affine(shape, &stats, weight, bias);
 
     // d, kept in dx until its means are known.
-    dx.copy_from_slice(dy);
-    activation::backward::<FMA>(shape.then, x, &scale, &shift, dx);
+    activation::backward::<FMA>(shape.then, x, &scale, &shift, dy, dx);
 
     let (dweight, dbias) = sums.split_at_mut(c);
     channel_sums(dx, x, &stats.mean, dbias, |d, _, _| d);

@@ -206,8 +206,7 @@ fn backward_body<const FMA: bool>(
     let (scale, shift) = affine(shape, &stats, &means, parameters);
 
     // d, kept in dx until its sums are known.
-    dx.copy_from_slice(dy);
-    activation::backward::<FMA>(shape.then, x, &scale, &shift, dx);
+    activation::backward::<FMA>(shape.then, x, &scale, &shift, dy, dx);
 
     let (mut h_sums, mut b_sums) = (vec![0.0; c], vec![0.0; c]);
     channel_sums(dx, x, &stats.mean, &mut b_sums, |d, _, _| d);

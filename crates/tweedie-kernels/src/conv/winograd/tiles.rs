@@ -8,7 +8,6 @@ use std::ops::Range;
 use super::transform::{Input, OutputBack, both};
 use super::weights::LANES;
 use super::{IN, OUT, XI};
-use crate::Buffer;
 use crate::simd::Simd;
 
 /// The tiles of every image.
@@ -84,36 +83,44 @@ pub(super) fn transform_input<S: Simd>(
 ) {
     let depth = channels.next_multiple_of(LANES);
     let [h, w] = grid.input;
-    let mut patch = Buffer::take(XI * depth);
     for (t, tile) in range.map(|t| grid.tile(t)).enumerate() {
         let image = &x[tile.image * h * w * channels..][..h * w * channels];
-        let row = tile.row as isize - grid.before[0] as isize;
-        let column = tile.column as isize - grid.before[1] as isize;
-        let inside = row >= 0
-            && column >= 0
-            && row as usize + IN <= h
-            && column as usize + IN <= w
-            && depth == channels;
-        // The corner's index, and the distances of rows and of pixels.
-        let (values, corner, steps) = if inside {
-            let corner = (row as usize * w + column as usize) * channels;
-            (image, corner, [w * channels, channels])
-        } else {
-            copy_patch(image, [h, w], channels, depth, [row, column], &mut patch);
-            (&patch[..], 0, [IN * depth, depth])
-        };
+        // The pixels of the tile; nothing where they lie outside the image.
+        let mut pixels = [[&ZEROS[..0]; IN]; IN];
+        for (u, pixels) in pixels.iter_mut().enumerate() {
+            for (k, pixel) in pixels.iter_mut().enumerate() {
+                let row = (tile.row + u).wrapping_sub(grid.before[0]);
+                let column = (tile.column + k).wrapping_sub(grid.before[1]);
+                if row < h && column < w {
+                    *pixel = &image[(row * w + column) * channels..][..channels];
+                }
+            }
+        }
         for c in (0..depth).step_by(S::LANES) {
+            let whole = c + S::LANES <= channels;
             let mut d = [[s.splat(0.0); IN]; IN];
             for u in 0..IN {
-                let row = &values[corner + u * steps[0] + c..][..5 * steps[1] + S::LANES];
                 for k in 0..IN {
-                    d[u][k] = s.load(&row[k * steps[1]..]);
+                    let pixel = pixels[u][k];
+                    d[u][k] = if whole {
+                        // A choice between two addresses, not a branch.
+                        s.load(if pixel.is_empty() {
+                            &ZEROS
+                        } else {
+                            &pixel[c..]
+                        })
+                    } else {
+                        s.load_some(&pixel[c.min(pixel.len())..])
+                    };
                 }
             }
             store(s, both::<Input, S, IN, IN>(s, d), t * depth + c, pitch, v);
         }
     }
 }
+
+/// What a pixel outside the image holds.
+static ZEROS: [f32; LANES] = [0.0; LANES];
 
 /// `Z[xi][t] = (A dY A^T)[xi]` of the tiles `range`, `[xi, t, depth]` with [`pitch`].
 #[inline(always)]
@@ -155,34 +162,6 @@ fn store<S: Simd>(s: S, values: [[S::V; IN]; IN], at: usize, pitch: usize, out: 
     for u in 0..IN {
         for k in 0..IN {
             s.store(values[u][k], &mut out[(u * IN + k) * pitch..]);
-        }
-    }
-}
-
-/// The 6x6 pixels from `corner` on, zeros outside the image and beyond its channels.
-fn copy_patch(
-    image: &[f32],
-    [h, w]: [usize; 2],
-    channels: usize,
-    depth: usize,
-    corner: [isize; 2],
-    patch: &mut [f32],
-) {
-    patch.fill(0.0);
-    for u in 0..IN {
-        let Some(row) = corner[0].checked_add_unsigned(u).filter(|&r| r >= 0) else {
-            continue;
-        };
-        if row as usize >= h {
-            break;
-        }
-        for k in 0..IN {
-            let column = corner[1] + k as isize;
-            if column < 0 || column as usize >= w {
-                continue;
-            }
-            let from = (row as usize * w + column as usize) * channels;
-            patch[(u * IN + k) * depth..][..channels].copy_from_slice(&image[from..][..channels]);
         }
     }
 }
