@@ -1,10 +1,11 @@
 //! Times every operation: the minimum over many runs, in ms and GFLOP/s. An argument chooses the
-//! instruction set, counted from 0, the portable one, and a second one of `conv`, `norm` and
-//! `attention`.
+//! instruction set, counted from 0, the portable one, and a second one of `conv`, `norm`,
+//! `attention` and `mlp`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use tweedie_kernels::mlp::{self, Layer};
 use tweedie_kernels::{
     Activation, Level, attention, conv, group_norm, instance_norm, pool, upsample,
 };
@@ -33,10 +34,11 @@ fn main() {
     let level = choice.map_or(Level::best(), |n: usize| Level::available()[n]);
     println!("{level:?}, {} threads", rayon::current_num_threads());
     let only = std::env::args().nth(2);
-    let all: [(_, fn(Level)); 3] = [
+    let all: [(_, fn(Level)); 4] = [
         ("conv", convolutions),
         ("norm", normalisations),
         ("attention", attentions),
+        ("mlp", perceptrons),
     ];
     for (name, run) in all {
         if only.as_deref().is_none_or(|only| only == name) {
@@ -216,6 +218,53 @@ fn attentions(level: Level) {
             2.0 * flop / there * 1e-9,
             back * 1e3,
             5.0 * flop / back * 1e-9
+        );
+    }
+}
+
+fn perceptrons(level: Level) {
+    for (rows, widths, activation) in [
+        (16_384, &[2, 64, 1][..], Activation::Relu),
+        (16_384, &[2, 64, 1], Activation::Silu),
+        (256, &[3, 512, 512, 512, 2], Activation::LeakyRelu),
+        (4096, &[64, 64], Activation::None),
+        (4096, &[128, 128], Activation::None),
+        (1024, &[256, 256], Activation::None),
+        (64, &[32, 128], Activation::None),
+    ] {
+        let shape = mlp::Shape {
+            rows,
+            widths: widths.to_vec(),
+            activation,
+        };
+        let parameters: Vec<[Vec<f32>; 2]> = widths
+            .windows(2)
+            .map(|w| [values(w[0] * w[1]), values(w[1])])
+            .collect();
+        let layers: Vec<Layer> = parameters
+            .iter()
+            .map(|[weight, bias]| Layer { weight, bias })
+            .collect();
+        let x = values(rows * widths[0]);
+        let dy = values(rows * widths[widths.len() - 1]);
+        let products: usize = widths.windows(2).map(|w| w[0] * w[1]).sum();
+        let flop = 2.0 * (rows * products) as f64;
+        let forward = best(|| drop(black_box(mlp::forward(level, &shape, &x, &layers))));
+        let [_, hidden] = mlp::forward_keeping(level, &shape, &x, &layers).unwrap();
+        let [without, with] = [false, true].map(|with_input| {
+            best(|| {
+                let grads = mlp::backward(level, &shape, &x, &layers, &hidden, &dy, with_input);
+                drop(black_box(grads));
+            })
+        });
+        println!(
+            "perceptron N {rows} {widths:?}: forward {:.3} ms {:.0} GF/s, backward {:.3} ms, with \
+             the input's {:.3} ms {:.0} GF/s",
+            forward * 1e3,
+            flop / forward * 1e-9,
+            without * 1e3,
+            with * 1e3,
+            2.0 * flop / with * 1e-9
         );
     }
 }

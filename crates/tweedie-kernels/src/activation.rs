@@ -1,4 +1,4 @@
-//! What may follow a normalisation in the same pass.
+//! Activation functions: of single values, of several at once, and in the same pass as a scaling.
 
 use crate::level::mul_add;
 use crate::sigmoid::{exp, sigmoid};
@@ -9,10 +9,101 @@ pub enum Activation {
     /// `t`.
     #[default]
     None,
+    /// `max(t, 0)`.
+    Relu,
+    /// `max(t, 0.01 t)`.
+    LeakyRelu,
     /// `t sigmoid(t)`.
     Silu,
     /// `t` where that is positive, else `e^t - 1`.
     Elu,
+}
+
+/// LeakyReLU's slope below 0.
+const LEAK: f32 = 0.01;
+
+impl Activation {
+    /// Of several values: the choice of function stays out of the loop over them.
+    #[inline(always)]
+    pub(crate) fn values<const N: usize, const FMA: bool>(self, t: [f32; N]) -> [f32; N] {
+        match self {
+            Self::None => t,
+            Self::Relu => t.map(relu),
+            Self::LeakyRelu => t.map(leaky_relu),
+            Self::Silu => t.map(silu::<FMA>),
+            Self::Elu => t.map(elu::<FMA>),
+        }
+    }
+
+    /// `d f'(t)` of several values; the derivative at a kink is the one below it, as PyTorch has
+    /// it.
+    #[inline(always)]
+    pub(crate) fn back<const N: usize, const FMA: bool>(
+        self,
+        t: [f32; N],
+        d: [f32; N],
+    ) -> [f32; N] {
+        let each = |f: fn(f32, f32) -> f32| -> [f32; N] { std::array::from_fn(|i| f(t[i], d[i])) };
+        match self {
+            Self::None => d,
+            Self::Relu => each(relu_back),
+            Self::LeakyRelu => each(leaky_relu_back),
+            Self::Silu => each(silu_back::<FMA>),
+            Self::Elu => each(elu_back::<FMA>),
+        }
+    }
+}
+
+// What is not a number stays so under every function.
+
+#[inline(always)]
+fn relu(t: f32) -> f32 {
+    if t < 0.0 { 0.0 } else { t }
+}
+
+#[inline(always)]
+fn relu_back(t: f32, d: f32) -> f32 {
+    if t > 0.0 { d } else { 0.0 }
+}
+
+#[inline(always)]
+fn leaky_relu(t: f32) -> f32 {
+    if t < 0.0 { LEAK * t } else { t }
+}
+
+#[inline(always)]
+fn leaky_relu_back(t: f32, d: f32) -> f32 {
+    if t > 0.0 { d } else { LEAK * d }
+}
+
+#[inline(always)]
+fn silu<const FMA: bool>(t: f32) -> f32 {
+    t * sigmoid::<FMA>(t)
+}
+
+#[inline(always)]
+fn silu_back<const FMA: bool>(t: f32, d: f32) -> f32 {
+    let s = sigmoid::<FMA>(t);
+    // (t s)' = s + t s (1 - s)
+    d * s * mul_add::<FMA>(t, 1.0 - s, 1.0)
+}
+
+#[inline(always)]
+fn elu<const FMA: bool>(t: f32) -> f32 {
+    let below = power::<FMA>(t) - 1.0;
+    if t > 0.0 { t } else { below }
+}
+
+#[inline(always)]
+fn elu_back<const FMA: bool>(t: f32, d: f32) -> f32 {
+    let below = power::<FMA>(t);
+    d * if t > 0.0 { 1.0 } else { below }
+}
+
+/// `e^t` of the part that is not positive.
+#[inline(always)]
+fn power<const FMA: bool>(t: f32) -> f32 {
+    exp::<FMA>(t.clamp(-87.0, 0.0))
 }
 
 /// `y = f(x scale + shift)`, both repeated along `x`.
@@ -26,11 +117,10 @@ pub(crate) fn forward<const FMA: bool>(
 ) {
     match f {
         Activation::None => each::<FMA>(x, scale, shift, y, |t| t),
-        Activation::Silu => each::<FMA>(x, scale, shift, y, |t| t * sigmoid::<FMA>(t)),
-        Activation::Elu => each::<FMA>(x, scale, shift, y, |t| {
-            let below = power::<FMA>(t) - 1.0;
-            if t > 0.0 { t } else { below }
-        }),
+        Activation::Relu => each::<FMA>(x, scale, shift, y, |t| relu(t)),
+        Activation::LeakyRelu => each::<FMA>(x, scale, shift, y, |t| leaky_relu(t)),
+        Activation::Silu => each::<FMA>(x, scale, shift, y, |t| silu::<FMA>(t)),
+        Activation::Elu => each::<FMA>(x, scale, shift, y, |t| elu::<FMA>(t)),
     }
 }
 
@@ -46,22 +136,13 @@ pub(crate) fn backward<const FMA: bool>(
 ) {
     match f {
         Activation::None => d.copy_from_slice(dy),
-        Activation::Silu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| {
-            let s = sigmoid::<FMA>(t);
-            // (t s)' = s + t s (1 - s)
-            d * s * mul_add::<FMA>(t, 1.0 - s, 1.0)
-        }),
-        Activation::Elu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| {
-            let below = power::<FMA>(t);
-            d * if t > 0.0 { 1.0 } else { below }
-        }),
+        Activation::Relu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| relu_back(t, d)),
+        Activation::LeakyRelu => {
+            each_of::<FMA>(x, scale, shift, dy, d, |d, t| leaky_relu_back(t, d))
+        }
+        Activation::Silu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| silu_back::<FMA>(t, d)),
+        Activation::Elu => each_of::<FMA>(x, scale, shift, dy, d, |d, t| elu_back::<FMA>(t, d)),
     }
-}
-
-/// `e^t` of the part that is not positive.
-#[inline(always)]
-fn power<const FMA: bool>(t: f32) -> f32 {
-    exp::<FMA>(t.clamp(-87.0, 0.0))
 }
 
 #[inline(always)]
@@ -95,5 +176,30 @@ fn each_of<const FMA: bool>(
         for ((((d, &x), &dy), &a), &b) in values {
             *d = f(dy, mul_add::<FMA>(x, a, b));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_and_kinks_are_right() {
+        for f in [
+            Activation::None,
+            Activation::Relu,
+            Activation::LeakyRelu,
+            Activation::Silu,
+            Activation::Elu,
+        ] {
+            let [nan, far] = f.values::<2, false>([f32::NAN, f32::INFINITY]);
+            assert!(nan.is_nan() && far == f32::INFINITY, "{f:?}");
+        }
+        assert_eq!(Activation::Elu.values::<1, false>([-1e9]), [-1.0]);
+        assert_eq!(Activation::Relu.back::<1, false>([0.0], [2.0]), [0.0]);
+        assert_eq!(
+            Activation::LeakyRelu.back::<1, false>([0.0], [2.0]),
+            [2.0 * LEAK]
+        );
     }
 }

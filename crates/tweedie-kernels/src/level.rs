@@ -60,11 +60,11 @@ impl Level {
 /// `f32::mul_add` is a slow library call where the instruction is missing, so a body uses it
 /// only under `FMA`.
 macro_rules! by_level {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? =
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? =
         $portable:expr, $avx2:expr, $avx512:expr) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        fn $name(level: $crate::Level, $($arg: $type),*) $(-> $out)? {
+        $vis fn $name(level: $crate::Level, $($arg: $type),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2,fma")]

@@ -1,11 +1,11 @@
-//! CPU kernels for convolutional networks: `f32` images `[N, H, W, C]` (channels last) in plain
-//! slices, parameters as PyTorch keeps them.
+//! CPU kernels for convolutional networks and perceptrons: `f32` images `[N, H, W, C]` (channels
+//! last) or rows `[N, D]` in plain slices, parameters as PyTorch keeps them.
 //!
 //! Every operation checks the length of every slice against the shape first and returns an
 //! [`Error`] where they differ.
 //!
 //! Results are reproducible: the same inputs give the same bits with any number of threads, and
-//! an image gives the same bits alone as within any batch. Every output is one chain of sums in
+//! an image or row gives the same bits alone as within any batch. Every output is one chain of sums in
 //! an order that the shape alone decides; threads only choose who computes it. Instruction sets
 //! ([`Level`]) may differ in the last bits.
 
@@ -20,9 +20,12 @@ mod error;
 pub mod group_norm;
 pub mod instance_norm;
 mod level;
+pub mod mlp;
 pub mod pool;
+mod product;
 mod sigmoid;
 mod simd;
+pub mod squares;
 mod statistics;
 mod tile;
 pub mod upsample;

@@ -2,11 +2,17 @@
 
 mod common;
 
-use common::{activate, assert_close, assert_same, values, with_threads};
+use common::{activate, assert_close, assert_same, slope, values, with_threads};
 use tweedie_kernels::instance_norm::{Gradients, Parameters, Shape, backward, forward};
 use tweedie_kernels::{Activation, Buffer, Error, Level};
 
-const ALL: [Activation; 3] = [Activation::None, Activation::Silu, Activation::Elu];
+const ALL: [Activation; 5] = [
+    Activation::None,
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Silu,
+    Activation::Elu,
+];
 
 fn shapes() -> Vec<(Shape, bool)> {
     let mut all = Vec::new();
@@ -120,16 +126,6 @@ fn reference(s: &Shape, [x, gamma, alpha, beta]: [&[f64]; 4]) -> Reference {
 fn output(s: &Shape, given: [&[f64]; 4]) -> Vec<f64> {
     let t = reference(s, given).t;
     t.into_iter().map(|t| activate(s.then, t)).collect()
-}
-
-/// The derivative of an activation.
-fn slope(f: Activation, t: f64) -> f64 {
-    let s = 1.0 / (1.0 + (-t).exp());
-    match f {
-        Activation::None => 1.0,
-        Activation::Silu => s + t * s * (1.0 - s),
-        Activation::Elu => t.min(0.0).exp(),
-    }
 }
 
 /// Of x, gamma, alpha and beta, each step of the definition by the chain rule.

@@ -18,8 +18,6 @@ use tweedie::train::{Adam, AdamConfig};
 const OUTPUT: f64 = 1e-5;
 /// Of a gradient, relative to the parameter's largest.
 const GRADIENT: f64 = 1e-4;
-/// Of an output between batches of different sizes, relative to the largest.
-const BATCH_SIZE: f64 = 1e-6;
 /// A gradient below this part of the network's largest counts as zero: that of `to_k.bias` is
 /// zero, since the softmax does not see what is added to all its inputs.
 const NEGLIGIBLE: f64 = 1e-4;
@@ -185,23 +183,14 @@ fn check_batch_invariance(name: &str) {
         let alone = run(&[1]);
         assert_eq!(run(&[0, 1])[alone.len()..], alone);
 
-        // In batches of one size: to the last bit, wherever it stands.
+        // To the last bit, wherever it stands.
         let images = [1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1];
         let batch = run(&images);
         for (place, found) in batch.chunks_exact(alone.len()).enumerate() {
-            if images[place] == images[0] {
-                assert_eq!(found, &batch[..alone.len()], "place {place}");
+            if images[place] == 1 {
+                assert_eq!(found, alone, "place {place}");
             }
         }
-
-        // Among batches of different sizes the time embedding differs in the last bits: burn's
-        // matrix product (the gemm crate) adds in another order above 256 results.
-        let error = distance(&batch[..alone.len()], &alone) / largest(&alone);
-        println!(
-            "{name}: alone and in a batch of {} {error:.1e} apart",
-            images.len()
-        );
-        assert!(error < BATCH_SIZE, "{error}");
     }
 }
 
@@ -243,7 +232,7 @@ fn adam_is_that_of_pytorch() {
         for (step, &expected) in expected[1..].iter().enumerate() {
             // Of f(w) = w^2.
             let gradients = vec![vec![2.0 * weights[0][0]]];
-            adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64);
+            assert!(adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64));
             // Relative to the start: the trajectory crosses zero.
             let error = (f64::from(weights[0][0]) - expected).abs();
             assert!(error < 1e-6, "{betas:?}, step {step}: {error}");

@@ -4,7 +4,7 @@ use crate::simd::Simd;
 
 /// Bias and residual, so that neither needs a pass of its own.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Epilogue<'a> {
+pub(crate) struct Epilogue<'a> {
     /// O.
     pub outputs: usize,
     /// `[O]` for all images, `[N, O]` for each, or nothing.

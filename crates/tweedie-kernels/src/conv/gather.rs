@@ -1,10 +1,15 @@
 //! One sum over taps for every pixel of a group of images.
 
+use rayon::prelude::*;
+
 use super::epilogue::Epilogue;
 use crate::level::by_level;
 use crate::tile::{Tap, gather};
 use crate::{Buffer, Level};
 use std::ops::Range;
+
+/// Weights from which on threads share the packing.
+const SHARED: usize = 1 << 15;
 
 /// Where the pixels of one image read and write.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +47,70 @@ impl Packed {
         level: Level,
         outputs: usize,
         depth: usize,
-        weight: impl Fn(usize, usize) -> f32,
+        weight: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        let block = block(level, outputs);
-        let mut values = Buffer::take(outputs.div_ceil(block) * block * depth);
-        for (j, columns) in values.chunks_exact_mut(depth.max(1) * block).enumerate() {
-            for (k, row) in columns.chunks_exact_mut(block).take(depth).enumerate() {
+        Self::fill(level, outputs, depth, |first, block, columns| {
+            for (k, row) in columns.chunks_exact_mut(block).enumerate() {
                 for (b, value) in row.iter_mut().enumerate() {
-                    let o = j * block + b;
+                    let o = first + b;
                     *value = if o < outputs { weight(o, k) } else { 0.0 };
                 }
             }
+        })
+    }
+
+    /// Of a matrix `[outputs, depth]`.
+    pub fn of_rows(level: Level, [outputs, depth]: [usize; 2], weight: &[f32]) -> Self {
+        Self::fill(level, outputs, depth, |first, block, columns| {
+            let count = block.min(outputs - first);
+            if count < block {
+                columns.fill(0.0);
+            }
+            // A stretch of columns at a time, so that what is written stays in the cache.
+            for start in (0..depth).step_by(STRETCH) {
+                let rows = weight[first * depth..].chunks_exact(depth).take(count);
+                for (b, row) in rows.enumerate() {
+                    let row = &row[start..depth.min(start + STRETCH)];
+                    let columns = columns[start * block..].chunks_exact_mut(block);
+                    for (column, &w) in columns.zip(row) {
+                        column[b] = w;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Of a matrix `[depth, outputs]`.
+    pub fn of_columns(level: Level, [depth, outputs]: [usize; 2], weight: &[f32]) -> Self {
+        Self::fill(level, outputs, depth, |first, block, columns| {
+            let count = block.min(outputs - first);
+            let rows = weight.chunks_exact(outputs);
+            for (column, row) in columns.chunks_exact_mut(block).zip(rows) {
+                column[..count].copy_from_slice(&row[first..][..count]);
+                column[count..].fill(0.0);
+            }
+        })
+    }
+
+    /// Calls `fill` with the first output of each block, the size of blocks and the block,
+    /// `[depth, block]`.
+    fn fill(
+        level: Level,
+        outputs: usize,
+        depth: usize,
+        fill: impl Fn(usize, usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let block = block(level, outputs);
+        let mut values = Buffer::take(outputs.div_ceil(block) * block * depth);
+        let columns = depth.max(1) * block;
+        let fill = |(j, columns): (usize, &mut [f32])| fill(j * block, block, columns);
+        if values.len() < SHARED {
+            values.chunks_exact_mut(columns).enumerate().for_each(fill);
+        } else {
+            values
+                .par_chunks_exact_mut(columns)
+                .enumerate()
+                .for_each(fill);
         }
         Self {
             values,
@@ -61,6 +119,9 @@ impl Packed {
         }
     }
 }
+
+/// Columns of weights packed together.
+const STRETCH: usize = 64;
 
 /// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
 pub(super) fn block(level: Level, outputs: usize) -> usize {

@@ -7,15 +7,8 @@ use super::forward::{border, corners, taps};
 use super::winograd::{self, Grid};
 use crate::error::{Result, check};
 use crate::level::by_level;
-use crate::tile::outer;
+use crate::product::{SLACK, SPAN, Side, product};
 use crate::{Buffer, Level};
-
-/// Values beyond the last pixel that a tile may read, for sums that nobody keeps.
-const SLACK: usize = 32;
-
-/// Pixels between two additions to memory: their values fit in the first-level cache, and short
-/// chains of sums lose less precision.
-const SPAN: usize = 64;
 
 /// `dw[o, c, u, v] = sum over n, i, j of dy[n, i, j, o] x[n, s i + u - top, s j + v - left, c]`,
 /// `[O, I, K, K]`.
@@ -175,65 +168,5 @@ fn sum_pixels_body(dy: &[f32], db: &mut [f32]) {
         for (db, sum) in db.iter_mut().zip(sum.iter()) {
             *db += sum;
         }
-    }
-}
-
-/// One factor: `len` values at each of the places `at`, and something to read behind them.
-#[derive(Clone, Copy)]
-struct Side<'a> {
-    values: &'a [f32],
-    at: &'a [usize],
-    len: usize,
-}
-
-by_level! {
-    /// Adds `sum over p of rows[p, r] lanes[p, b]` to `out[r, b]`.
-    fn product(rows: Side, lanes: Side, out: &mut [f32])
-        = tiles::<4, 8, false>, tiles::<6, 16, true>, tiles::<12, 32, true>
-}
-
-/// R rows at a time, or 4.
-#[inline(always)]
-fn tiles<const R: usize, const B: usize, const FMA: bool>(
-    rows: Side,
-    lanes: Side,
-    out: &mut [f32],
-) {
-    for b in (0..lanes.len).step_by(B) {
-        let mut r = 0;
-        while r < rows.len {
-            if rows.len - r > 4 {
-                add::<R, B, FMA>(rows, lanes, [r, b], out);
-                r += R;
-            } else {
-                add::<4, B, FMA>(rows, lanes, [r, b], out);
-                r += 4;
-            }
-        }
-    }
-}
-
-/// One tile; sums beyond the end of a side are of no meaning and dropped.
-#[inline(always)]
-fn add<const R: usize, const B: usize, const FMA: bool>(
-    rows: Side,
-    lanes: Side,
-    [r0, b0]: [usize; 2],
-    out: &mut [f32],
-) {
-    let mut sums = [[0.0; B]; R];
-    outer::<R, B, FMA>(
-        &rows.values[r0..],
-        rows.at,
-        &lanes.values[b0..],
-        lanes.at,
-        &mut sums,
-    );
-    let out = out.chunks_exact_mut(lanes.len).skip(r0);
-    for (out, sums) in out.zip(&sums) {
-        out[b0..]
-            .iter_mut()
-            .zip(sums)
-            .for_each(|(out, sum)| *out += sum);
     }
 }

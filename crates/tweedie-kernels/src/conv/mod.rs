@@ -9,9 +9,9 @@
 //! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
 //! a few images at a time, so that the copy stays in the cache.
 
-mod epilogue;
+pub(crate) mod epilogue;
 mod forward;
-mod gather;
+pub(crate) mod gather;
 mod grad_input;
 mod grad_weight;
 pub mod half;

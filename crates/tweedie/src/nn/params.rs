@@ -3,10 +3,16 @@
 //! The order is that of the network's definition, the same for values and gradients, so that an
 //! optimiser can keep its state in plain arrays beside them.
 
+use std::ops::Deref;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+
+/// Values from which on threads share the copying of parameters.
+const SHARED: usize = 1 << 16;
 
 /// A parameter's name (`down_blocks.0.resnets.0.conv1.weight`), shape and values.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +23,18 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// Row-major values.
     pub values: Vec<f32>,
+}
+
+/// A gradient's row-major values, where the way back through the network left them.
+#[derive(Clone, Debug)]
+pub struct Gradient(TensorData);
+
+impl Deref for Gradient {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        let values = self.0.as_slice();
+        values.expect("every tensor of a network holds f32")
+    }
 }
 
 /// Every parameter of `module`, in order of definition.
@@ -32,7 +50,7 @@ pub fn collect<M: Module>(module: &M) -> Vec<Parameter> {
 /// The gradient of every parameter of `module`, in the order of [`collect`].
 ///
 /// A parameter that the loss does not depend on has a gradient of zeros.
-pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Vec<f32>> {
+pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Gradient> {
     let mut visitor = CollectGradients {
         gradients,
         found: Vec::new(),
@@ -46,8 +64,13 @@ pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Vec<f3
 /// # Errors
 /// When the number of arrays or a length does not fit.
 pub fn assign<M: Module>(module: M, values: &[Vec<f32>]) -> Result<M> {
+    // Threads share the copying: of a large network it takes as long as an optimiser's step.
+    let copies: Vec<Vec<f32>> = match values.iter().map(Vec::len).sum::<usize>() < SHARED {
+        true => values.to_vec(),
+        false => values.par_iter().cloned().collect(),
+    };
     let mut mapper = Assign {
-        values: values.iter(),
+        values: copies.into_iter(),
         wrong: None,
     };
     let module = module.map(&mut mapper);
@@ -89,32 +112,33 @@ impl ModuleVisitor for Collect {
 
 struct CollectGradients<'a> {
     gradients: &'a mut Gradients,
-    found: Vec<Vec<f32>>,
+    found: Vec<Gradient>,
 }
 
 impl ModuleVisitor for CollectGradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
-        self.found.push(match tensor.grad_remove(self.gradients) {
-            Some(gradient) => to_vec(gradient),
-            None => vec![0.0; tensor.dims().iter().product()],
-        });
+        self.found
+            .push(Gradient(match tensor.grad_remove(self.gradients) {
+                Some(gradient) => gradient.into_data(),
+                None => TensorData::zeros::<f32, _>(tensor.dims()),
+            }));
     }
 }
 
-struct Assign<'a> {
-    values: std::slice::Iter<'a, Vec<f32>>,
+struct Assign {
+    values: std::vec::IntoIter<Vec<f32>>,
     wrong: Option<Error>,
 }
 
-impl ModuleMapper for Assign<'_> {
+impl ModuleMapper for Assign {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.dims();
         let count: usize = shape.iter().product();
         let replacement = match self.values.next() {
             Some(values) if values.len() == count => {
-                let data = TensorData::new(values.clone(), shape);
+                let data = TensorData::new(values, shape);
                 let new = Tensor::from_data(data, &tensor.device());
                 if tensor.is_autodiff() {
                     new.require_grad()

@@ -71,12 +71,7 @@ impl TrainingNoise {
     /// It does not decrease with `u`. Take u from [`crate::random::NoiseSource::uniform`].
     pub fn sigma(&self, u: f64) -> f64 {
         match self {
-            Self::Discrete(levels) => {
-                let sigmas = levels.as_slice();
-                // A cast of a float saturates, so any u finds a level.
-                let rank = ((u * sigmas.len() as f64) as usize).min(sigmas.len() - 1);
-                sigmas[sigmas.len() - 1 - rank]
-            }
+            Self::Discrete(levels) => levels.as_slice()[place(levels, u)],
             Self::LogUniform {
                 sigma_min,
                 sigma_max,
@@ -89,6 +84,29 @@ impl TrainingNoise {
             Self::LogNormal { mean, std } => (mean + std * normal_quantile(u)).exp(),
         }
     }
+
+    /// Where the noise level at quantile `u` stands among the levels, if there are levels.
+    pub(crate) fn place(&self, u: f64) -> Option<usize> {
+        match self {
+            Self::Discrete(levels) => Some(place(levels, u)),
+            _ => None,
+        }
+    }
+
+    /// The levels that are drawn from, if there are levels.
+    pub(crate) fn levels(&self) -> &[f64] {
+        match self {
+            Self::Discrete(levels) => levels.as_slice(),
+            _ => &[],
+        }
+    }
+}
+
+/// The level at quantile `u`, counted from the largest.
+fn place(levels: &Levels, u: f64) -> usize {
+    // A cast of a float saturates, so any u finds a level.
+    let rank = ((u * levels.len() as f64) as usize).min(levels.len() - 1);
+    levels.len() - 1 - rank
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::philox::{philox, philox_block};
 /// Blocks side by side in a group.
 const LANES: usize = 16;
 /// Normals in a group: four words a block.
-const GROUP: usize = 4 * LANES;
+pub(super) const GROUP: usize = 4 * LANES;
 /// Values a task of the thread pool should hold at least; below, splitting costs more than it
 /// gains.
 const TASK: usize = 4096;
@@ -92,15 +92,6 @@ impl NoiseSource {
         });
     }
 
-    /// Adds `scale` times the standard normals of `sample` at `step` to `out`.
-    pub fn add_normal(&self, sample: u64, step: u32, scale: f64, out: &mut [f64]) {
-        self.with_normals(sample, step, out.len(), |start, z| {
-            for (out, &z) in out[start..].iter_mut().zip(z) {
-                *out += scale * f64::from(z);
-            }
-        });
-    }
-
     /// Fills the rows of `out`, `[samples.len(), dim]`, each with its sample's normals at `step`.
     ///
     /// Rows are shared among the threads of rayon's current pool. Where `out` is not a whole
@@ -110,19 +101,82 @@ impl NoiseSource {
         if dim == 0 {
             return;
         }
-        out.par_chunks_exact_mut(dim)
-            .zip(samples)
-            .with_min_len(rows_a_task(dim))
-            .for_each(|(row, &sample)| self.fill_normal(sample, step, row));
+        let rows = rows_a_task(dim);
+        out[..samples.len() * dim]
+            .par_chunks_mut(rows * dim)
+            .zip(samples.par_chunks(rows))
+            .for_each(|(out, samples)| self.fill_rows(samples, step, out));
+    }
+
+    /// [`NoiseSource::fill_batch`] by the calling thread alone.
+    pub(crate) fn fill_rows<T: From<f32>>(&self, samples: &[u64], step: u32, out: &mut [T]) {
+        let dim = out.len().checked_div(samples.len()).unwrap_or(0);
+        self.with_rows(samples, step, dim, |start, z| {
+            for (out, &z) in out[start..].iter_mut().zip(z) {
+                *out = T::from(z);
+            }
+        });
+    }
+
+    /// Hands the first `dim` normals of each of `samples` to `take` in pieces, with where each
+    /// piece starts in `[samples.len(), dim]`.
+    #[inline(always)]
+    pub(crate) fn with_rows(
+        &self,
+        samples: &[u64],
+        step: u32,
+        dim: usize,
+        mut take: impl FnMut(usize, &[f32]),
+    ) {
+        if dim > LANES {
+            for (row, &sample) in samples.iter().enumerate() {
+                self.with_normals(sample, step, dim, |start, z| take(row * dim + start, z));
+            }
+            return;
+        }
+        // The first values of a sample are the first of a pair of each of its first blocks. A
+        // group of one sample would be mostly unused, so the lanes are shared among samples.
+        let mut z = [0.0; GROUP];
+        let mut counters = [[0; GROUP], [step; GROUP], [0; GROUP], [0; GROUP]];
+        let (mut row, mut value) = (0, 0);
+        let total = samples.len() * dim;
+        for start in (0..total).step_by(GROUP) {
+            let count = (total - start).min(GROUP);
+            let [blocks, _, lows, highs] = &mut counters;
+            let lanes = blocks.iter_mut().zip(lows).zip(highs).take(count);
+            for ((block, low), high) in lanes {
+                [*block, _, *low, *high] = counter(value as u32, step, samples[row]);
+                value += 1;
+                if value == dim {
+                    (row, value) = (row + 1, 0);
+                }
+            }
+            first_normals(self.normal_key, &counters, &mut z);
+            take(start, &z[..count]);
+        }
+    }
+
+    /// The uniform numbers `draw` of `samples` at `step`, into `out` of the same length.
+    pub(crate) fn fill_uniform(&self, samples: &[u64], step: u32, draw: u32, out: &mut [f64]) {
+        let mut words = [0; GROUP];
+        let mut counters = [[draw; GROUP], [step; GROUP], [0; GROUP], [0; GROUP]];
+        for (samples, out) in samples.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+            for (lane, &sample) in samples.iter().enumerate() {
+                let [.., low, high] = counter(draw, step, sample);
+                (counters[2][lane], counters[3][lane]) = (low, high);
+            }
+            first_words(self.uniform_key, &counters, &mut words);
+            for (out, bits) in out.iter_mut().zip(words) {
+                *out = unit(bits);
+            }
+        }
     }
 
     /// The uniform number `draw` of `sample` at `step`: a multiple of 2^-53 in (0, 1), ends
     /// excluded.
     pub fn uniform(&self, sample: u64, step: u32, draw: u32) -> f64 {
         let [low, high, ..] = philox_block(self.uniform_key, counter(draw, step, sample));
-        let bits = u64::from(high) << 32 | u64::from(low);
-        // 52 bits and a half: with 53 the largest would round to 1.
-        ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
+        unit(u64::from(high) << 32 | u64::from(low))
     }
 
     /// Hands the first `length` normals to `take` in pieces, with where each piece starts.
@@ -171,6 +225,49 @@ fn normals(key: [u32; 2], counter: [u32; 4], z: &mut [f32; GROUP]) {
 /// The first two lanes of each word only.
 fn few_normals(key: [u32; 2], counter: [u32; 4], z: &mut [f32; GROUP]) {
     group::<2>(key, counter, z);
+}
+
+/// The first normal of each block.
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512dq+avx512vl",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+fn first_normals(key: [u32; 2], counters: &[[u32; GROUP]; 4], z: &mut [f32; GROUP]) {
+    for (part, z) in z.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let words = philox(key, lanes(counters, part));
+        for lane in 0..LANES {
+            z[lane] = box_muller(words[0][lane], words[1][lane]).0;
+        }
+    }
+}
+
+/// The first two words of each block: the second, then the first in the low bits.
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512dq+avx512vl",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+pub(super) fn first_words(key: [u32; 2], counters: &[[u32; GROUP]; 4], out: &mut [u64; GROUP]) {
+    for (part, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let words = philox(key, lanes(counters, part));
+        for lane in 0..LANES {
+            out[lane] = u64::from(words[1][lane]) << 32 | u64::from(words[0][lane]);
+        }
+    }
+}
+
+/// Blocks `16 part` to `16 part + 16`.
+#[inline(always)]
+fn lanes(counters: &[[u32; GROUP]; 4], part: usize) -> [[u32; LANES]; 4] {
+    std::array::from_fn(|word| counters[word].as_chunks::<LANES>().0[part])
+}
+
+/// The upper 52 bits and a half, over 2^52: with 53 the largest would round to 1.
+#[inline(always)]
+fn unit(bits: u64) -> f64 {
+    // 1 plus those bits as the fraction; both sums are exact.
+    f64::from_bits(1.0_f64.to_bits() | bits >> 12) - 1.0 + 0.5 / (1u64 << 52) as f64
 }
 
 /// Lanes 0 to `N` of a group: words 0 and 1 of a block make a pair of normals, 2 and 3 another.
@@ -324,6 +421,38 @@ mod tests {
     }
 
     #[test]
+    fn small_samples_share_vectors_and_keep_their_bits() {
+        for dim in (1..=LANES + 2).chain([63, 64, 65]) {
+            for count in [1, 2, 15, 16, 17, 64, 65, 200] {
+                let samples: Vec<u64> = (0..count).map(|k| (k * k) << 20).collect();
+                let mut all = vec![0.0f32; samples.len() * dim];
+                source().fill_rows(&samples, 3, &mut all);
+                for (row, &sample) in all.chunks_exact(dim).zip(&samples) {
+                    let mut alone = vec![0.0f32; dim];
+                    source().fill_normal(sample, 3, &mut alone);
+                    assert_eq!(row, alone);
+                }
+                let mut uniform = vec![0.0; samples.len()];
+                source().fill_uniform(&samples, 3, 5, &mut uniform);
+                for (&u, &sample) in uniform.iter().zip(&samples) {
+                    assert_eq!(u, source().uniform(sample, 3, 5));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn uniform_numbers_are_the_upper_bits_and_a_half() {
+        let samples = (0..1000).map(|k| k << 50);
+        let bits = samples.chain([0, 1, 4095, 4096, u64::MAX, u64::MAX - 4096]);
+        for bits in bits {
+            let expected = ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64);
+            assert_eq!(unit(bits), expected);
+            assert!(unit(bits) > 0.0 && unit(bits) < 1.0);
+        }
+    }
+
+    #[test]
     fn the_first_values_do_not_depend_on_the_length() {
         let mut long = vec![0.0f32; 1000];
         source().fill_normal(3, 2, &mut long);
@@ -331,13 +460,6 @@ mod tests {
             let mut short = vec![0.0f32; length];
             source().fill_normal(3, 2, &mut short);
             assert_eq!(short, long[..length]);
-            let mut sum = vec![1.0; length];
-            source().add_normal(3, 2, 0.5, &mut sum);
-            assert!(
-                sum.iter()
-                    .zip(&long)
-                    .all(|(&s, &z)| s == 1.0 + 0.5 * f64::from(z))
-            );
         }
     }
 

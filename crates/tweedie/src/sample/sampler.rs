@@ -127,18 +127,25 @@ impl<'a> State<'a> {
     pub fn update(&mut self, a: f64, b: f64, c: f64) {
         let (source, draw) = (self.source, self.draw);
         self.draw = self.draw.wrapping_add(1);
+        let (dim, rows) = (self.dim, rows_a_task(self.dim));
         self.x
-            .par_chunks_exact_mut(self.dim)
-            .zip(self.denoised.par_chunks_exact(self.dim))
-            .zip(self.samples)
-            .with_min_len(rows_a_task(self.dim))
-            .for_each(|((x, denoised), &sample)| {
-                for (x, h) in x.iter_mut().zip(denoised) {
-                    *x = a * *x + b * h;
+            .par_chunks_mut(rows * dim)
+            .zip(self.denoised.par_chunks(rows * dim))
+            .zip(self.samples.par_chunks(rows))
+            .for_each(|((x, denoised), samples)| {
+                if c == 0.0 {
+                    for (x, h) in x.iter_mut().zip(denoised) {
+                        *x = a * *x + b * h;
+                    }
+                    return;
                 }
-                if c != 0.0 {
-                    source.add_normal(sample, draw, c, x);
-                }
+                // The noise is used where it is made: it never reaches memory.
+                source.with_rows(samples, draw, dim, |start, z| {
+                    let (x, denoised) = (&mut x[start..], &denoised[start..]);
+                    for ((x, h), &z) in x.iter_mut().zip(denoised).zip(z) {
+                        *x = a * *x + b * h + c * f64::from(z);
+                    }
+                });
             });
     }
 

@@ -1,8 +1,11 @@
 //! Adam (Kingma & Ba 2015) and the moving average of the weights, in one pass over them.
 
+use std::ops::Deref;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::sums::sum;
 use crate::error::{Error, Result};
 
 /// The optimiser's constants.
@@ -118,22 +121,23 @@ impl Adam {
     }
 
     /// One update of `weights` along `-gradients`, scaled by `gradient_scale`, number `step`
-    /// from 0.
+    /// from 0. Says whether all new weights are finite.
     ///
     /// ```text
     /// m <- beta1 m + (1 - beta1) g            v <- beta2 v + (1 - beta2) g^2
     /// w <- w - rate m^/(sqrt(v^) + epsilon)   with m^ = m/(1 - beta1^t), v^ = v/(1 - beta2^t)
     /// ema <- decay ema + (1 - decay) w
     /// ```
+    #[must_use]
     pub fn update(
         &mut self,
         weights: &mut [Vec<f32>],
-        gradients: &[Vec<f32>],
+        gradients: &[impl Deref<Target = [f32]>],
         gradient_scale: f64,
         rate: f64,
         decay: f64,
         step: u64,
-    ) {
+    ) -> bool {
         let AdamConfig {
             beta1,
             beta2,
@@ -141,53 +145,127 @@ impl Adam {
         } = self.config;
         // A whole number, for which powf also takes a negative base.
         let t = (step + 1) as f64;
-        let size = (rate / (1.0 - beta1.powf(t))) as f32;
-        let root = (1.0 - beta2.powf(t)).sqrt() as f32;
-        // 1 - 0.999 loses four digits in f32, so the differences are formed in f64.
-        let (gain1, gain2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
-        let follow = (1.0 - decay) as f32;
-        let (epsilon, scale) = (epsilon as f32, gradient_scale as f32);
+        let constants = Constants {
+            scale: gradient_scale as f32,
+            // 1 - 0.999 loses four digits in f32, so the differences are formed in f64.
+            gain1: (1.0 - beta1) as f32,
+            gain2: (1.0 - beta2) as f32,
+            size: (rate / (1.0 - beta1.powf(t))) as f32,
+            root: (1.0 - beta2.powf(t)).sqrt() as f32,
+            epsilon: epsilon as f32,
+            follow: (1.0 - decay) as f32,
+        };
         let states = self
             .first
             .iter_mut()
             .zip(&mut self.second)
             .zip(&mut self.ema);
+        let mut tasks = Vec::new();
         for ((weights, gradients), ((first, second), ema)) in
             weights.iter_mut().zip(gradients).zip(states)
         {
-            weights
-                .par_chunks_mut(CHUNK)
-                .zip(gradients.par_chunks(CHUNK))
-                .zip(first.par_chunks_mut(CHUNK))
-                .zip(second.par_chunks_mut(CHUNK))
-                .zip(ema.par_chunks_mut(CHUNK))
-                .for_each(|((((weights, gradients), first), second), ema)| {
-                    for i in 0..weights.len() {
-                        let g = scale * gradients[i];
-                        first[i] += gain1 * (g - first[i]);
-                        second[i] += gain2 * (g * g - second[i]);
-                        weights[i] -= size * first[i] / (second[i].sqrt() / root + epsilon);
-                        ema[i] += follow * (weights[i] - ema[i]);
-                    }
-                });
+            let weights = weights.chunks_mut(CHUNK).zip(gradients.chunks(CHUNK));
+            let moments = first.chunks_mut(CHUNK).zip(second.chunks_mut(CHUNK));
+            let parts = weights.zip(moments).zip(ema.chunks_mut(CHUNK));
+            tasks.extend(
+                parts.map(|(((weights, gradients), (first, second)), ema)| Part {
+                    weights,
+                    gradients,
+                    first,
+                    second,
+                    ema,
+                }),
+            );
         }
+        // Several small parameters make a task.
+        tasks
+            .into_par_iter()
+            .with_min_len(4)
+            .map(|part| part.update(&constants))
+            .reduce(|| true, |all, finite| all & finite)
     }
 }
 
+/// What is the same for all elements.
+struct Constants {
+    scale: f32,
+    gain1: f32,
+    gain2: f32,
+    size: f32,
+    root: f32,
+    epsilon: f32,
+    follow: f32,
+}
+
+/// Elements of one parameter and all that belongs to them.
+struct Part<'a> {
+    weights: &'a mut [f32],
+    gradients: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    ema: &'a mut [f32],
+}
+
+impl Part<'_> {
+    fn update(self, constants: &Constants) -> bool {
+        let Self {
+            weights,
+            gradients,
+            first,
+            second,
+            ema,
+        } = self;
+        update(constants, weights, gradients, first, second, ema)
+    }
+}
+
+/// Whether all new weights are finite.
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512dq+avx512vl",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+fn update(
+    constants: &Constants,
+    weights: &mut [f32],
+    gradients: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    ema: &mut [f32],
+) -> bool {
+    let &Constants {
+        scale,
+        gain1,
+        gain2,
+        size,
+        root,
+        epsilon,
+        follow,
+    } = constants;
+    // No branch in the loop, so that it runs in SIMD registers.
+    let mut wrong = 0;
+    let states = first.iter_mut().zip(second).zip(ema);
+    for ((w, &g), ((m, v), ema)) in weights.iter_mut().zip(gradients).zip(states) {
+        let g = scale * g;
+        *m += gain1 * (g - *m);
+        *v += gain2 * (g * g - *v);
+        *w -= size * *m / (v.sqrt() / root + epsilon);
+        *ema += follow * (*w - *ema);
+        wrong |= u32::from(!w.is_finite());
+    }
+    wrong == 0
+}
+
 /// The Euclidean norm of all gradients together.
-pub(super) fn global_norm(gradients: &[Vec<f32>]) -> f64 {
-    let squares = |chunk: &[f32]| {
-        chunk
-            .iter()
-            .map(|&g| f64::from(g) * f64::from(g))
-            .sum::<f64>()
-    };
-    let sum: f64 = gradients
-        .iter()
-        .flat_map(|g| g.chunks(CHUNK))
-        .map(squares)
-        .sum();
-    sum.sqrt()
+pub(super) fn global_norm(gradients: &[impl Deref<Target = [f32]>]) -> f64 {
+    let chunks: Vec<&[f32]> = gradients.iter().flat_map(|g| g.chunks(CHUNK)).collect();
+    let squares: Vec<f64> = chunks
+        .into_par_iter()
+        .with_min_len(4)
+        .map(|chunk| sum(chunk, |g| g * g))
+        .collect();
+    // Added in order.
+    squares.iter().sum::<f64>().sqrt()
 }
 
 #[cfg(test)]
@@ -227,7 +305,7 @@ mod tests {
             let mut adam = Adam::new(config, &weights).unwrap();
             for (step, expected) in expected.into_iter().enumerate() {
                 let gradients = vec![vec![2.0 * weights[0][0]]];
-                adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64);
+                assert!(adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64));
                 let found = f64::from(weights[0][0]);
                 assert!(
                     (found - expected).abs() < 1e-6,
@@ -252,7 +330,7 @@ mod tests {
         for step in 0..20 {
             let gradients = vec![vec![1.0; 3]];
             let decay = ema_decay(0.9, step);
-            adam.update(&mut weights, &gradients, 1.0, 0.01, decay, step);
+            assert!(adam.update(&mut weights, &gradients, 1.0, 0.01, decay, step));
             average += (1.0 - decay) * (f64::from(weights[0][0]) - average);
             assert!((f64::from(adam.ema[0][2]) - average).abs() < 1e-6);
         }
@@ -274,6 +352,38 @@ mod tests {
             ..rate
         };
         assert_eq!(constant.at(1000), 2.0);
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_noticed_and_threads_change_nothing() {
+        let config = AdamConfig {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        };
+        // More than a chunk, so that the work is shared.
+        let sizes = [3, 2 * CHUNK + 5, 1, 1000, 7, 40];
+        let gradients: Vec<Vec<f32>> = sizes
+            .iter()
+            .map(|&n| (0..n).map(|i| (i as f32 * 0.7).sin()).collect())
+            .collect();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| {
+                let mut weights: Vec<Vec<f32>> = sizes.iter().map(|&n| vec![0.1; n]).collect();
+                let mut adam = Adam::new(config, &weights).unwrap();
+                assert!(adam.update(&mut weights, &gradients, 0.3, 0.01, 0.9, 0));
+                (weights, adam, global_norm(&gradients).to_bits())
+            })
+        };
+        assert_eq!(run(1), run(3));
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut gradients = gradients.clone();
+            gradients[1][CHUNK + 1] = value;
+            let mut weights: Vec<Vec<f32>> = sizes.iter().map(|&n| vec![0.1; n]).collect();
+            let mut adam = Adam::new(config, &weights).unwrap();
+            assert!(!adam.update(&mut weights, &gradients, 1.0, 0.01, 0.9, 0));
+        }
     }
 
     #[test]

@@ -89,26 +89,42 @@ impl Objective {
         }
     }
 
-    /// Prepares one example: writes the network's input c_in (x + sigma z) and the offset, and
-    /// returns the gain. All slices have one sample's length.
-    pub fn example(
-        &self,
-        x: &[f32],
-        z: &[f32],
-        sigma: f64,
-        input: &mut [f32],
-        offset: &mut [f32],
-    ) -> f32 {
+    /// What an example at `sigma` is multiplied by.
+    pub fn factors(&self, sigma: f64) -> Factors {
         let c = self.preconditioning.coefficients(sigma, self.sigma_data);
         let root = self.weight(sigma).sqrt();
-        // c_skip x~ - x, grouped so that c_skip = 1 leaves exactly sigma z.
-        let (of_x, of_z) = (root * (c.c_skip - 1.0), root * c.c_skip * sigma);
+        Factors {
+            sigma,
+            c_in: c.c_in,
+            // c_skip x~ - x, grouped so that c_skip = 1 leaves exactly sigma z.
+            of_x: root * (c.c_skip - 1.0),
+            of_z: root * c.c_skip * sigma,
+            gain: (root * c.c_out) as f32,
+        }
+    }
+}
+
+/// The factors of the examples at one noise level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// The noise level.
+    pub sigma: f64,
+    c_in: f64,
+    of_x: f64,
+    of_z: f64,
+    /// The factor of the network's output.
+    pub gain: f32,
+}
+
+impl Factors {
+    /// Prepares one example: writes the network's input c_in (x + sigma z) and the offset. All
+    /// slices have one sample's length.
+    pub fn example(&self, x: &[f32], z: &[f32], input: &mut [f32], offset: &mut [f32]) {
         for (((input, offset), &x), &z) in input.iter_mut().zip(offset).zip(x).zip(z) {
             let (x, z) = (f64::from(x), f64::from(z));
-            *input = (c.c_in * (x + sigma * z)) as f32;
-            *offset = (of_x * x + of_z * z) as f32;
+            *input = (self.c_in * (x + self.sigma * z)) as f32;
+            *offset = (self.of_x * x + self.of_z * z) as f32;
         }
-        (root * c.c_out) as f32
     }
 }
 
@@ -130,9 +146,10 @@ mod tests {
         let objective =
             Objective::new(&LossConfig::default(), Preconditioning::ScaledScore, 1.0).unwrap();
         let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
-        let gain = objective.example(&[1.0, 2.0], &[0.5, -1.5], 4.0, &mut input, &mut offset);
+        let factors = objective.factors(4.0);
+        factors.example(&[1.0, 2.0], &[0.5, -1.5], &mut input, &mut offset);
         assert_eq!(input, [3.0, -4.0]);
-        assert_eq!((gain, offset), (1.0, [0.5, -1.5]));
+        assert_eq!((factors.gain, offset), (1.0, [0.5, -1.5]));
     }
 
     #[test]
@@ -153,7 +170,8 @@ mod tests {
                 let objective = Objective::new(&config, form, 0.5).unwrap();
                 let c = form.coefficients(sigma, 0.5);
                 let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
-                let gain = objective.example(&x, &z, sigma, &mut input, &mut offset);
+                let factors = objective.factors(sigma);
+                factors.example(&x, &z, &mut input, &mut offset);
                 // The raw output that makes H what it is.
                 let raw: Vec<f32> = (0..2)
                     .map(|i| {
@@ -163,7 +181,7 @@ mod tests {
                     .collect();
                 let squares: f64 = (0..2).map(|i| (h[i] - f64::from(x[i])).powi(2)).sum();
                 let expected = 0.5 * objective.weight(sigma) * squares;
-                assert!((loss(gain, &offset, &raw) - expected).abs() < 1e-5 * expected);
+                assert!((loss(factors.gain, &offset, &raw) - expected).abs() < 1e-5 * expected);
                 found.push(expected);
             }
             assert!(found.windows(2).all(|w| w[0] == w[1]));

@@ -8,14 +8,15 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::adam::global_norm;
+use super::batch::Examples;
+use super::sums::sum;
 use super::{Adam, AdamConfig, Checkpoint, LearningRate, Objective, Schedule, ema_decay};
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::nn::params::Parameter;
-use crate::nn::{Network, params};
+use crate::nn::{Network, ops, params};
 use crate::noise::TrainingNoise;
-use crate::random::{NoiseSource, Stream};
 
 /// The `[train]` table of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,27 +142,12 @@ pub struct StepReport {
 /// A network in training.
 pub struct Trainer<'a> {
     config: TrainConfig,
-    data: &'a Dataset,
-    noise: TrainingNoise,
-    objective: Objective,
+    examples: Examples<'a>,
     network: Network,
     parameters: Vec<Parameter>,
     weights: Vec<Vec<f32>>,
     adam: Adam,
     step: u64,
-    random: Random,
-    /// The order of the data in the epoch it was last asked for.
-    order: (u64, Vec<usize>),
-}
-
-/// Which uniform number of an example decides what.
-const LEVEL_DRAW: u32 = 0;
-const FLIP_DRAW: u32 = 1;
-
-/// Where training's random numbers come from.
-struct Random {
-    examples: NoiseSource,
-    order: NoiseSource,
 }
 
 impl<'a> Trainer<'a> {
@@ -192,22 +178,15 @@ impl<'a> Trainer<'a> {
             beta2: config.betas[1],
             epsilon: config.adam_eps,
         };
-        let source = |stream| NoiseSource::new(seed, stream);
+        let (size, flip) = (config.batch, config.flip);
         Ok(Self {
             adam: Adam::new(constants, &weights)?,
             config: config.clone(),
-            data,
-            noise,
-            objective,
+            examples: Examples::new(data, noise, objective, size, flip, seed),
             network,
             parameters,
             weights,
             step: 0,
-            random: Random {
-                examples: source(Stream::Training),
-                order: source(Stream::Order),
-            },
-            order: (u64::MAX, Vec::new()),
         })
     }
 
@@ -265,32 +244,31 @@ impl<'a> Trainer<'a> {
     /// [`Error::Diverged`] when the loss, the gradient or the new weights are not finite. The
     /// trainer is then of no further use; its last checkpoint is.
     pub fn update(&mut self) -> Result<StepReport> {
-        let batch = self.batch();
+        // On a thread of the pool, so that no parallel loop has to wake one up to begin.
+        rayon::scope(|_| self.step_forward())
+    }
+
+    fn step_forward(&mut self) -> Result<StepReport> {
+        let batch = self.examples.draw(self.step);
         let n = batch.sigma.len();
-        let dim = self.data.dim();
 
         // 1/2 || gain F + offset ||^2, summed over dimensions.
         let raw = self.network.forward(batch.input, &batch.sigma);
         let device = raw.device();
-        let gain = Tensor::<2>::from_data(TensorData::new(batch.gain, [n, 1]), &device);
-        let offset = Tensor::<2>::from_data(TensorData::new(batch.offset, [n, dim]), &device);
-        let each = (raw * gain + offset).square().sum_dim(1) * 0.5;
+        let gain = Tensor::<1>::from_data(TensorData::new(batch.gain, [n]), &device);
+        let offset = TensorData::new(batch.offset, [n, self.network.dim()]);
+        let offset = Tensor::<2>::from_data(offset, &device);
+        let each = ops::half_squares(raw, gain, offset);
         let losses = params::to_vec(each.clone().inner());
-        let examples: Vec<(f64, f64)> = batch
-            .sigma
-            .iter()
-            .copied()
-            .zip(losses.iter().map(|&l| f64::from(l)))
-            .collect();
-        if let Some(&(sigma, _)) = examples.iter().find(|(_, loss)| !loss.is_finite()) {
-            return Err(self.diverged(sigma));
+        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
+            return Err(self.diverged(batch.sigma[place]));
         }
 
         let mut gradients = each.mean().backward();
         let gradients = self.network.gradients(&mut gradients);
         let norm = global_norm(&gradients);
         if !norm.is_finite() {
-            return Err(self.diverged(examples.first().map_or(f64::NAN, |e| e.0)));
+            return Err(self.diverged(batch.sigma[0]));
         }
         let clipped = self.config.clip > 0.0 && norm > self.config.clip;
         let scale = if clipped {
@@ -300,18 +278,20 @@ impl<'a> Trainer<'a> {
         };
         let rate = self.rate();
         let decay = ema_decay(self.config.ema, self.step);
-        self.adam
+        let finite = self
+            .adam
             .update(&mut self.weights, &gradients, scale, rate, decay, self.step);
         // Checked here, so that no checkpoint ever holds them.
-        if !self.weights.iter().flatten().all(|w| w.is_finite()) {
-            return Err(self.diverged(examples.first().map_or(f64::NAN, |e| e.0)));
+        if !finite {
+            return Err(self.diverged(batch.sigma[0]));
         }
         self.network = self.network.with_values(&self.weights)?;
         self.step += 1;
+        let examples = batch.sigma.iter().zip(&losses);
         Ok(StepReport {
             step: self.step - 1,
-            loss: examples.iter().map(|e| e.1).sum::<f64>() / n as f64,
-            examples,
+            loss: sum(&losses, |loss| loss) / n as f64,
+            examples: examples.map(|(&s, &loss)| (s, f64::from(loss))).collect(),
             gradient_norm: norm,
             rate,
         })
@@ -333,61 +313,5 @@ impl<'a> Trainer<'a> {
             steps: self.config.steps,
         };
         rate.at(self.step)
-    }
-
-    /// The examples of the current step.
-    fn batch(&mut self) -> Batch {
-        let (n, dim) = (self.config.batch, self.data.dim());
-        let mut batch = Batch {
-            sigma: Vec::with_capacity(n),
-            input: vec![0.0; n * dim],
-            gain: Vec::with_capacity(n),
-            offset: vec![0.0; n * dim],
-        };
-        let step = self.step as u32;
-        let (mut x, mut z) = (vec![0.0; dim], vec![0.0; dim]);
-        for slot in 0..n {
-            let item = self.item(self.step * n as u64 + slot as u64);
-            self.data.read(item, &mut x);
-            let k = slot as u64;
-            if self.config.flip && self.random.examples.uniform(k, step, FLIP_DRAW) < 0.5 {
-                mirror(&mut x, self.data.shape());
-            }
-            self.random.examples.fill_normal(k, step, &mut z);
-            let sigma = self
-                .noise
-                .sigma(self.random.examples.uniform(k, step, LEVEL_DRAW));
-            let place = slot * dim..(slot + 1) * dim;
-            let (input, offset) = (&mut batch.input[place.clone()], &mut batch.offset[place]);
-            batch
-                .gain
-                .push(self.objective.example(&x, &z, sigma, input, offset));
-            batch.sigma.push(sigma);
-        }
-        batch
-    }
-
-    /// The item at a position of the endless sequence of shuffled epochs.
-    fn item(&mut self, position: u64) -> usize {
-        let n = self.data.len() as u64;
-        let epoch = position / n;
-        if self.order.0 != epoch {
-            self.order = (epoch, self.random.order.permutation(epoch, self.data.len()));
-        }
-        self.order.1[(position % n) as usize]
-    }
-}
-
-struct Batch {
-    sigma: Vec<f64>,
-    input: Vec<f32>,
-    gain: Vec<f32>,
-    offset: Vec<f32>,
-}
-
-/// Mirrors an image `[C, H, W]` left to right; leaves anything else alone.
-fn mirror(x: &mut [f32], shape: &[usize]) {
-    if let [_, _, width] = shape {
-        x.chunks_mut(*width).for_each(<[f32]>::reverse);
     }
 }

@@ -51,7 +51,7 @@ impl TimeEmbedding {
 
     /// `[N, features]` to `[N, width]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        let hidden = ops::activate(self.linear_1.forward(features), Activation::Silu);
-        self.linear_2.forward(hidden)
+        let layers = [&self.linear_1, &self.linear_2].map(|l| (l.weight.val(), l.bias.val()));
+        ops::mlp(features, layers.into(), Activation::Silu)
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::ops::{
 };
 use burn::tensor::{Tensor, module};
 
-use super::{Convolution, Fused, activate};
+use super::{Convolution, Fused, LayerParameters, activate};
 use crate::nn::layers::Activation;
 
 /// The convolution, then its terms one by one.
@@ -86,6 +86,8 @@ pub fn instance_norm_pp(
 fn follow(y: Tensor<4>, then: Fused) -> Tensor<4> {
     let then = match then {
         Fused::None => Activation::None,
+        Fused::Relu => Activation::Relu,
+        Fused::LeakyRelu => Activation::LeakyRelu,
         Fused::Silu => Activation::Silu,
         Fused::Elu => Activation::Elu,
     };
@@ -116,6 +118,24 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
 pub fn upsample_2x(x: Tensor<4>) -> Tensor<4> {
     let options = InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0; 2]);
     channels_last(module::interpolate(channels_first(x), options))
+}
+
+/// As [`super::flex::mlp`].
+pub fn mlp(mut x: Tensor<2>, layers: Vec<LayerParameters>, activation: Activation) -> Tensor<2> {
+    for (k, (weight, bias)) in layers.into_iter().enumerate() {
+        if k > 0 {
+            x = activate(x, activation);
+        }
+        x = module::linear(x, weight.transpose(), Some(bias));
+    }
+    x
+}
+
+/// As [`super::flex::half_squares`].
+pub fn half_squares(f: Tensor<2>, gain: Tensor<1>, offset: Tensor<2>) -> Tensor<1> {
+    let [n, _] = f.dims();
+    let residual = f * gain.reshape([n, 1]) + offset;
+    (residual.square().sum_dim(1) * 0.5).reshape([n])
 }
 
 /// As [`super::flex::concat`].

@@ -1,4 +1,4 @@
-//! The operations that layers are made of, on images `[N, H, W, C]` (channels last).
+//! The operations that layers and losses are made of; images are `[N, H, W, C]` (channels last).
 //!
 //! Everything heavy in a network passes through here and nowhere else. Which code runs is
 //! decided by the tensor's engine: on the CPU `flex`, the kernels of `tweedie-kernels` with
@@ -9,7 +9,7 @@ mod generic;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{DType, Device, FloatDType, Tensor, activation, module};
+use burn::tensor::{DType, Device, FloatDType, Tensor, activation};
 
 use super::Precision;
 use super::layers::Activation;
@@ -76,13 +76,11 @@ pub fn normed_conv2d(norm: Normalisation, operands: Convolution) -> Tensor<4> {
         epsilon,
         then,
     } = norm;
-    if let (then, Activation::None) = fused(then)
-        && flex::is_flex(&operands.x.device())
-    {
+    if flex::is_flex(&operands.x.device()) {
         let norm = flex::Norm {
             groups,
             epsilon,
-            then,
+            then: fused(then),
         };
         return flex::normed_conv2d(norm, [scale, shift], operands);
     }
@@ -147,8 +145,7 @@ pub fn group_norm(
         true => flex::group_norm,
         false => generic::group_norm,
     };
-    let (first, then) = fused(then);
-    activate(on(x, weight, bias, groups, epsilon, first), then)
+    on(x, weight, bias, groups, epsilon, fused(then))
 }
 
 /// InstanceNorm++ of NCSNv2 (Song & Ermon 2020), followed by an activation: for each image
@@ -165,16 +162,17 @@ pub fn instance_norm_pp(
         true => flex::instance_norm_pp,
         false => generic::instance_norm_pp,
     };
-    let (first, then) = fused(then);
-    activate(on(x, [gamma, alpha, beta], epsilon, first), then)
+    on(x, [gamma, alpha, beta], epsilon, fused(then))
 }
 
-/// What the kernel's pass does of an activation, and what is left to follow it.
-fn fused(then: Activation) -> (Fused, Activation) {
+/// The kernels' name of an activation.
+fn fused(then: Activation) -> Fused {
     match then {
-        Activation::Silu => (Fused::Silu, Activation::None),
-        Activation::Elu => (Fused::Elu, Activation::None),
-        other => (Fused::None, other),
+        Activation::None => Fused::None,
+        Activation::Relu => Fused::Relu,
+        Activation::LeakyRelu => Fused::LeakyRelu,
+        Activation::Silu => Fused::Silu,
+        Activation::Elu => Fused::Elu,
     }
 }
 
@@ -197,7 +195,32 @@ pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
 
 /// `x` `[..., I]` times the transpose of `weight` `[O, I]`, plus `bias` `[O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
-    module::linear(x, weight.transpose(), Some(bias))
+    let mut dims = x.dims();
+    let [inputs, outputs] = [dims[D - 1], bias.dims()[0]];
+    let rows = dims[..D - 1].iter().product();
+    dims[D - 1] = outputs;
+    let x = x.reshape([rows, inputs]);
+    mlp(x, vec![(weight, bias)], Activation::None).reshape(dims)
+}
+
+/// A layer's weight `[O, I]` and bias `[O]`.
+pub type LayerParameters = (Tensor<2>, Tensor<1>);
+
+/// Linear layers on `x` `[N, I]`, with an activation after each but the last.
+pub fn mlp(x: Tensor<2>, layers: Vec<LayerParameters>, activation: Activation) -> Tensor<2> {
+    match flex::is_flex(&x.device()) {
+        true => flex::mlp(x, layers, activation),
+        false => generic::mlp(x, layers, activation),
+    }
+}
+
+/// `1/2 || gain f + offset ||^2` of each row: `[N]` for `f` and `offset` `[N, D]`, `gain` `[N]`.
+/// Only `f` has a gradient.
+pub fn half_squares(f: Tensor<2>, gain: Tensor<1>, offset: Tensor<2>) -> Tensor<1> {
+    match flex::is_flex(&f.device()) {
+        true => flex::half_squares(f, gain, offset),
+        false => generic::half_squares(f, gain, offset),
+    }
 }
 
 /// Applies an activation element by element.

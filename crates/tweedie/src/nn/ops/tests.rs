@@ -5,8 +5,8 @@ use std::cell::Cell;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
-    Convolution, Fused, Kept, Normalisation, Padding, activate, flex as fast, generic,
-    normed_conv2d,
+    Convolution, Fused, Kept, LayerParameters, Normalisation, Padding, activate, flex as fast,
+    generic, linear, normed_conv2d,
 };
 use crate::nn::Precision;
 use crate::nn::layers::Activation;
@@ -480,6 +480,105 @@ fn elu_of_large_values_has_a_gradient() {
         for (a, b) in found.iter().zip(expected) {
             assert!((a - b).abs() < 1e-6, "{a} and {b}");
         }
+    }
+}
+
+#[test]
+fn perceptrons_agree() {
+    let activations = [
+        Activation::None,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Silu,
+        Activation::Elu,
+    ];
+    // Every number of layers in one operation, and more than fit into one.
+    let mut cases: Vec<Vec<usize>> = (1..=19).map(|layers| vec![5; layers + 1]).collect();
+    cases.extend([vec![2, 64, 1], vec![3, 40, 50, 2], vec![40, 70]]);
+    for (widths, activation) in cases.into_iter().zip(activations.into_iter().cycle()) {
+        for plain in [true, false] {
+            let device = if plain {
+                Device::flex()
+            } else {
+                Device::flex().autodiff()
+            };
+            let x: Tensor<2> = random([33, widths[0]], &device);
+            let parameters: Vec<LayerParameters> = widths
+                .windows(2)
+                .map(|w| {
+                    let weight = random([w[1], w[0]], &device);
+                    (weight / (w[0] as f64).sqrt(), random([w[1]], &device))
+                })
+                .collect();
+            let [(a, da), (b, db)] = [fast::mlp, generic::mlp].map(|mlp| {
+                if plain {
+                    return (mlp(x.clone(), parameters.clone(), activation), vec![]);
+                }
+                let fresh =
+                    |t: &Tensor<2>| Tensor::<2>::from_data(t.to_data(), &device).require_grad();
+                let given = fresh(&x);
+                let layers: Vec<LayerParameters> = parameters
+                    .iter()
+                    .map(|(w, b)| (fresh(w), b.clone().detach().require_grad()))
+                    .collect();
+                let y = mlp(given.clone(), layers.clone(), activation);
+                let target: Tensor<2> = Tensor::ones(y.dims(), &device) * 0.5;
+                let grads = ((y.clone() - target) * 0.3).sum().backward();
+                let mut found = vec![flat(given.grad(&grads).unwrap())];
+                for (w, b) in layers {
+                    found.push(flat(w.grad(&grads).unwrap()));
+                    found.push(b.grad(&grads).unwrap());
+                }
+                (y.inner(), found)
+            });
+            assert_close(&format!("{widths:?} {activation:?}"), a, b);
+            assert_eq!(da.len(), db.len());
+            for (k, (a, b)) in da.into_iter().zip(db).enumerate() {
+                assert_close(&format!("{widths:?} {activation:?} gradient {k}"), a, b);
+            }
+        }
+    }
+}
+
+#[test]
+fn linear_layers_take_any_rank_and_give_gradients_to_what_is_tracked() {
+    let device = Device::flex().autodiff();
+    let x: Tensor<3> = random([2, 7, 12], &device);
+    let weight: Tensor<2> = random([9, 12], &device).require_grad();
+    let bias: Tensor<1> = random([9], &device);
+    let y = linear(x.clone(), weight.clone(), bias.clone());
+    let flat_x = x.clone().reshape([14, 12]);
+    let layer = vec![(weight.clone(), bias.clone())];
+    let expected = generic::mlp(flat_x, layer, Activation::None).reshape([2, 7, 9]);
+    let grads = y.clone().sum().backward();
+    let other = expected.clone().sum().backward();
+    assert_close("output", y.inner(), expected.inner());
+    let (a, b) = (weight.grad(&grads).unwrap(), weight.grad(&other).unwrap());
+    assert_close("weight", a, b);
+    assert!(x.grad(&grads).is_none() && bias.grad(&grads).is_none());
+    // Laid out otherwise.
+    let x: Tensor<3> = random([2, 12, 7], &device).swap_dims(1, 2);
+    let y = linear(x.clone(), weight.clone(), bias.clone());
+    let layer = vec![(weight, bias)];
+    let expected = generic::mlp(x.reshape([14, 12]), layer, Activation::None);
+    assert_close("permuted", y.inner(), expected.inner().reshape([2, 7, 9]));
+}
+
+#[test]
+fn losses_of_rows_agree() {
+    let device = Device::flex().autodiff();
+    for dims in [[40, 1], [9, 50], [3, 2]] {
+        let f: Tensor<2> = random(dims, &device);
+        let gain: Tensor<1> = random([dims[0]], &device);
+        let offset: Tensor<2> = random(dims, &device);
+        let [(a, da), (b, db)] = [fast::half_squares, generic::half_squares].map(|losses| {
+            let f = f.clone().detach().require_grad();
+            let each = losses(f.clone(), gain.clone(), offset.clone());
+            let grads = each.clone().mean().backward();
+            (each.inner(), f.grad(&grads).unwrap())
+        });
+        assert_close("losses", a, b);
+        assert_close("gradient", da, db);
     }
 }
 

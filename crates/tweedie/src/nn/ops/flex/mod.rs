@@ -12,9 +12,11 @@ mod conv;
 mod instance_norm;
 mod layout;
 mod memory;
+mod mlp;
 mod norm;
 mod normed_conv;
 mod pool;
+mod squares;
 mod upsample;
 
 use burn::backend::flex::FlexTensor;
@@ -29,9 +31,11 @@ pub use concat::concat;
 pub use conv::{Kept, conv2d};
 pub use instance_norm::instance_norm_pp;
 pub use layout::{channels_first, channels_last};
+pub use mlp::mlp;
 pub use norm::group_norm;
 pub use normed_conv::{Norm, normed_conv2d};
 pub use pool::avg_pool_2x;
+pub use squares::half_squares;
 pub use upsample::upsample_2x;
 
 /// Whether a device is the engine of these operations, with or without gradients.
