@@ -142,7 +142,8 @@ class Row:
 def groups(bf16: bool, quick: bool) -> list[Group]:
     """Everything that is timed, with its goal: ours / PyTorch at most so much."""
     calls = [
-        Work(f"unet-call-{n}", f"U-Net call, batch {n}", "call", 1.0, batch=n) for n in (1, 16, 64)
+        Work(f"unet-call-{n}", f"U-Net call, batch {n}", "call", goal, batch=n)
+        for n, goal in ((1, 1.0), (16, 1 / 1.5), (64, 1 / 1.5))
     ]
     if bf16:
         calls += [
@@ -151,19 +152,19 @@ def groups(bf16: bool, quick: bool) -> list[Group]:
             )
             for call in calls
         ]
-    step = Work("unet-step", "U-Net training step, batch 64", "update", 1.0)
+    step = Work("unet-step", "U-Net training step, batch 64", "update", 1 / 1.3)
     mnist = Work("mnist-step", "MNIST example's training step", "update", 1.0)
     # 1000 steps, measured in tenths of them.
     mlp = Work(
         "mlp-train",
         "tutorial MLP, 16384 points, 1000 steps",
         "update",
-        1.0,
+        1 / 8,
         repeat=20 if quick else 100,
         factor=50.0 if quick else 10.0,
         images=False,
     )
-    noise = Work("noise", "1.57 M standard normals", "noise", 1.0, images=False)
+    noise = Work("noise", "1.57 M standard normals", "noise", 0.5, images=False)
     update = Work(
         "sampler-update", "x <- a x + b H + c z, 8x3x256x256", "sampler-update", 1.0, images=False
     )
@@ -177,7 +178,7 @@ def groups(bf16: bool, quick: bool) -> list[Group]:
 
 
 MEMORY = ("unet-memory", "peak memory of U-Net training, batch 64", 0.5)
-START_UP = ("start-up", "start to first 28x28 sample, 10 steps", 0.25)
+START_UP = ("start-up", "start to first 28x28 sample, 10 steps", 0.05)
 
 
 class Side:

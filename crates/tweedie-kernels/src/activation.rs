@@ -117,10 +117,10 @@ pub(crate) fn forward<const FMA: bool>(
 ) {
     match f {
         Activation::None => each::<FMA>(x, scale, shift, y, |t| t),
-        Activation::Relu => each::<FMA>(x, scale, shift, y, |t| relu(t)),
-        Activation::LeakyRelu => each::<FMA>(x, scale, shift, y, |t| leaky_relu(t)),
-        Activation::Silu => each::<FMA>(x, scale, shift, y, |t| silu::<FMA>(t)),
-        Activation::Elu => each::<FMA>(x, scale, shift, y, |t| elu::<FMA>(t)),
+        Activation::Relu => each::<FMA>(x, scale, shift, y, relu),
+        Activation::LeakyRelu => each::<FMA>(x, scale, shift, y, leaky_relu),
+        Activation::Silu => each::<FMA>(x, scale, shift, y, silu::<FMA>),
+        Activation::Elu => each::<FMA>(x, scale, shift, y, elu::<FMA>),
     }
 }
 

@@ -6,10 +6,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use tweedie::data::DataSpec;
 use tweedie::engine::Engine;
 use tweedie::nn::unet::UNetConfig;
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Precision, Preconditioning};
+use tweedie::noise::TrainingNoise;
 use tweedie::score::Denoiser;
+use tweedie::train::{LossConfig, Objective, TrainConfig, Trainer};
 
 /// Counts allocations of at least [`LARGE`] bytes.
 struct Counting;
@@ -57,13 +60,19 @@ fn count(size: usize) {
 static ALLOCATOR: Counting = Counting;
 
 /// Large allocations of `run`, once it has run a few times.
-fn steady(mut run: impl FnMut()) -> usize {
-    for _ in 0..3 {
+///
+/// On one thread: with several, how many of them hold working memory at once differs from run
+/// to run.
+fn steady(mut run: impl FnMut() + Send) -> usize {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    pool.unwrap().install(|| {
+        for _ in 0..10 {
+            run();
+        }
+        let before = COUNT.load(Relaxed);
         run();
-    }
-    let before = COUNT.load(Relaxed);
-    run();
-    COUNT.load(Relaxed) - before
+        COUNT.load(Relaxed) - before
+    })
 }
 
 /// One test, since the count is of the whole process.
@@ -91,4 +100,26 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
         let large = steady(|| denoiser.denoise(&x, 1.0, &mut out).unwrap());
         assert_eq!(large, 0, "a call in {precision:?}");
     }
+
+    let data = tweedie::data::open(&DataSpec::new("digits")).unwrap();
+    let network = Network::new(&config, data.shape(), 0, &device).unwrap();
+    let noise = TrainingNoise::LogUniform {
+        sigma_min: 0.01,
+        sigma_max: 10.0,
+    };
+    let form = Preconditioning::ScaledScore;
+    let objective = Objective::new(&LossConfig::default(), form, 0.5).unwrap();
+    let train = TrainConfig {
+        batch: 64,
+        ..TrainConfig::default()
+    };
+    let mut trainer = Trainer::new(&train, &data, noise, objective, network, 0).unwrap();
+    let large = steady(|| drop(trainer.update().unwrap()));
+    // The new weights are handed over as copies, and a batch is prepared in arrays of its own;
+    // images and their gradients, hundreds of them, come from the pool.
+    let parameters = trainer.parameters().len();
+    assert!(
+        large < parameters,
+        "{large} in a training step, {parameters} parameters"
+    );
 }

@@ -359,7 +359,8 @@ fn joined_channels_agree() {
 fn channels_move_alike() {
     let device = Device::flex().autodiff();
     let x = random([2, 3, 5, 7], &device).require_grad();
-    let pairs: [[fn(Tensor<4>) -> Tensor<4>; 2]; 2] = [
+    type Move = fn(Tensor<4>) -> Tensor<4>;
+    let pairs: [[Move; 2]; 2] = [
         [fast::channels_last, generic::channels_last],
         [fast::channels_first, generic::channels_first],
     ];

@@ -47,7 +47,10 @@ impl Convolution {
 /// A layer's weights as the kernel reads them, kept from call to call while they are the same
 /// tensor: in training they change with every step. A copy of a layer starts without.
 #[derive(Default)]
-pub struct Kept(Arc<Mutex<Option<(FlexTensor, Arc<Weights>)>>>);
+pub struct Kept(Arc<Mutex<Option<LaidOut>>>);
+
+/// A tensor, and its values as the kernel reads them.
+type LaidOut = (FlexTensor, Arc<Weights>);
 
 /// Weights for images of `f32` or of bf16.
 enum Weights {
