@@ -112,6 +112,12 @@ impl Network {
     /// The raw output F for `x` `[N, dim]`, row-major and already scaled by c_in, and one sigma
     /// a sample; `[N, dim]`.
     pub fn forward(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
+        // On a thread of the pool: otherwise every operation would wake one up to begin, which
+        // takes as long as a small image.
+        rayon::scope(|_| self.call(x, sigma))
+    }
+
+    fn call(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
         match &self.body {
             Body::UNet(unet, [c, h, w]) => {
                 let n = sigma.len();
