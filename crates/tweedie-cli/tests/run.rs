@@ -159,9 +159,13 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
         "--set",
         "train.steps=8",
     ]);
-    for (scheme, step_size) in [("cas", "--eps-c=1.5"), ("als", "--eta=0.1")] {
+    for (scheme, step_size, precision) in [
+        ("cas", "--eps-c=1.5", "f32"),
+        ("cas", "--eps-c=1.5", "bf16"),
+        ("als", "--eta=0.1", "f32"),
+    ] {
         let draw = |name: &str, seeds: &str, batch: &str| {
-            let out = dir.path().join(format!("{scheme}-{name}"));
+            let out = dir.path().join(format!("{scheme}-{precision}-{name}"));
             let seeds = format!("--seeds={seeds}");
             let batch = format!("--batch={batch}");
             let printed = succeed(&[
@@ -170,6 +174,8 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
                 "--sampler",
                 scheme,
                 step_size,
+                "--precision",
+                precision,
                 "--steps=12",
                 "--n-sigma=2",
                 &seeds,
@@ -192,6 +198,9 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
         // 64 images of 8x8 bytes behind an npy header.
         assert!(fs::metadata(all.join("samples.npz")).unwrap().len() > 64 * 64);
     }
+    let exact = fs::read(dir.path().join("cas-f32-all/samples.npz")).unwrap();
+    let rounded = fs::read(dir.path().join("cas-bf16-all/samples.npz")).unwrap();
+    assert_ne!(exact, rounded, "bf16 rounds somewhere");
     succeed(&["report", text(&run), "--steps", "3", "5"]);
 }
 
@@ -211,6 +220,10 @@ fn vectors_train_sample_and_report_too() {
         assert!(
             run.join("samples/cas-8-step5-seeds0-99/samples.png")
                 .exists()
+        );
+        fail(
+            &["sample", text(&run), "--steps=8", "--precision=bf16"],
+            &["sample.precision", "U-Nets", "f32"],
         );
         let printed = succeed(&["report", text(&run)]);
         assert!(printed.contains("index.html"));

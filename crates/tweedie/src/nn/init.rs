@@ -8,7 +8,8 @@ use crate::random::{NoiseSource, Stream};
 /// Hands out initial parameters in the order in which a network asks for them.
 pub struct Init {
     device: Device,
-    source: NoiseSource,
+    /// None where weights are about to be loaded: they start at zero.
+    source: Option<NoiseSource>,
     next: u64,
 }
 
@@ -17,7 +18,17 @@ impl Init {
     pub fn new(seed: u64, device: &Device) -> Self {
         Self {
             device: device.clone(),
-            source: NoiseSource::new(seed, Stream::Initial),
+            source: Some(NoiseSource::new(seed, Stream::Initial)),
+            next: 0,
+        }
+    }
+
+    /// Zeros on `device`, for weights to be loaded: drawing those of a large network takes longer
+    /// than reading them.
+    pub fn blank(device: &Device) -> Self {
+        Self {
+            device: device.clone(),
+            source: None,
             next: 0,
         }
     }
@@ -29,10 +40,11 @@ impl Init {
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         let p = self.number();
         let count: usize = shape.iter().product();
+        let Some(source) = &self.source else {
+            return self.constant(shape, 0.0);
+        };
         let values = (0..count).map(|i| {
-            let u = self
-                .source
-                .uniform(p, (i >> 16) as u32, (i & 0xffff) as u32);
+            let u = source.uniform(p, (i >> 16) as u32, (i & 0xffff) as u32);
             ((2.0 * u - 1.0) * bound) as f32
         });
         self.parameter(shape, values.collect())
@@ -42,7 +54,9 @@ impl Init {
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         let mut values = vec![0.0_f32; shape.iter().product()];
         let p = self.number();
-        self.source.fill_normal(p, 0, &mut values);
+        if let Some(source) = &self.source {
+            source.fill_normal(p, 0, &mut values);
+        }
         for value in &mut values {
             *value = (f64::from(*value) * std) as f32;
         }

@@ -66,7 +66,23 @@ impl Network {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let mut init = Init::new(seed, device);
+        Self::build(config, shape, Init::new(seed, device), device)
+    }
+
+    /// The same with weights of zero, to be replaced by [`Network::with_values`].
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn blank(config: &NetworkConfig, shape: &[usize], device: &Device) -> Result<Self> {
+        Self::build(config, shape, Init::blank(device), device)
+    }
+
+    fn build(
+        config: &NetworkConfig,
+        shape: &[usize],
+        mut init: Init,
+        device: &Device,
+    ) -> Result<Self> {
         let dim = shape.iter().product();
         let body = match (&config.unet, &config.mlp) {
             (Some(unet), None) => {
