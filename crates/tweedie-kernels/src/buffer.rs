@@ -121,10 +121,11 @@ impl Pool {
         }
     }
 
-    /// The smallest kept buffer of at least `lines`, if it is not much larger.
+    /// The smallest kept buffer of at least `lines`, if it is at most half as large again: less
+    /// would fit less often, and more memory would be held.
     fn take(&mut self, lines: usize) -> Option<Vec<Line>> {
         self.now += 1;
-        let limit = lines + lines / 8 + 16;
+        let limit = lines + lines / 2 + 16;
         let size = *self.kept.range(lines..=limit).next()?.0;
         // The last to come back: its values may still be in a cache.
         self.remove(size, VecDeque::pop_back)
