@@ -8,6 +8,9 @@
 //! x[corner + tap + k] w[tap, k, o]`, and one register-blocked kernel (`tile`) serves kernels
 //! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
 //! a few images at a time, so that the copy stays in the cache.
+//!
+//! A kernel of 3 with stride 1 between enough channels, which is most of a network, goes by
+//! `winograd` instead, with a quarter of the products. [`mod@half`] convolves images in bf16.
 
 pub(crate) mod epilogue;
 mod forward;
