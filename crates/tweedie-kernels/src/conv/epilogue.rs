@@ -26,12 +26,7 @@ impl<'a> Epilogue<'a> {
     /// Bias and residual of one pixel, which is counted through the images.
     #[inline(always)]
     fn rows(&self, image: usize, pixel: usize) -> [&[f32]; 2] {
-        // A bias of one row serves every image.
-        let row = if self.bias.len() == self.outputs {
-            0
-        } else {
-            image
-        };
+        let row = bias_row(self.bias, self.outputs, image);
         let of = |values: &'a [f32], row: usize| match values.is_empty() {
             true => values,
             false => &values[row * self.outputs..][..self.outputs],
@@ -72,4 +67,10 @@ impl<'a> Epilogue<'a> {
         }
         sums
     }
+}
+
+/// The row of a bias `[O]` or `[N, O]` that is an image's: one row serves every image.
+#[inline(always)]
+pub(super) fn bias_row(bias: &[f32], outputs: usize, image: usize) -> usize {
+    if bias.len() == outputs { 0 } else { image }
 }

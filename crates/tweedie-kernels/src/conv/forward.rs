@@ -10,7 +10,7 @@ use super::gather::{Packed, Part, Pixel, Plan, group, merge, run};
 use super::pad::Border;
 use super::weights::{Form, Weights};
 use super::winograd::{self, Grid};
-use crate::error::{Result, check};
+use crate::error::Result;
 use crate::tile::Tap;
 use crate::{Buffer, Level};
 
@@ -42,17 +42,10 @@ pub fn forward_with(
     bias: &[f32],
     residual: Option<&[f32]>,
 ) -> Result<Buffer> {
-    let output = shape.output_size()?;
-    let o = shape.outputs;
-    check("input", x.len(), &shape.input_dims())?;
-    weights.check(shape)?;
-    if bias.len() != o {
-        check("bias", bias.len(), &[shape.images, o])?;
-    }
-    let dims = [shape.images, output[0], output[1], o];
-    if let Some(residual) = residual {
-        check("residual", residual.len(), &dims)?;
-    }
+    let residual_len = residual.map(<[f32]>::len);
+    let dims = shape.output_dims(weights.fit(shape), x.len(), bias.len(), residual_len)?;
+    let [_, oh, ow, o] = dims;
+    let output = [oh, ow];
     let mut out = Buffer::take(dims.iter().product());
     if out.is_empty() {
         return Ok(out);

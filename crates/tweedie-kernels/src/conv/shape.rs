@@ -1,6 +1,6 @@
 //! The sizes of a convolution.
 
-use crate::error::{Error, Result, product};
+use crate::error::{Error, Result, check, product};
 
 /// The sizes of a convolution of `[N, H, W, I]` with `[O, I, K, K]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,30 @@ impl Shape {
             kernel,
         ])?;
         Ok(out)
+    }
+
+    /// The output's sizes, for a call with operands of these lengths and weights that `fit` or
+    /// do not.
+    pub(crate) fn output_dims(
+        &self,
+        fit: bool,
+        x: usize,
+        bias: usize,
+        residual: Option<usize>,
+    ) -> Result<[usize; 4]> {
+        let [oh, ow] = self.output_size()?;
+        check("input", x, &self.input_dims())?;
+        if !fit {
+            return Err(Error::OtherShape);
+        }
+        if bias != self.outputs {
+            check("bias", bias, &[self.images, self.outputs])?;
+        }
+        let dims = [self.images, oh, ow, self.outputs];
+        if let Some(residual) = residual {
+            check("residual", residual, &dims)?;
+        }
+        Ok(dims)
     }
 
     pub(crate) fn input_dims(&self) -> [usize; 4] {

@@ -4,7 +4,7 @@ use super::gather::Packed;
 use super::winograd::{self, Direction, Transformed};
 use super::{Shape, forward};
 use crate::Level;
-use crate::error::{Error, Result, check};
+use crate::error::{Result, check};
 
 /// A convolution's weights laid out for its kernel: worth keeping while they do not change.
 pub struct Weights {
@@ -43,13 +43,5 @@ impl Weights {
             .output_size()
             .is_ok_and(|output| winograd == winograd::pays(shape, output));
         same && self.dims == shape.weight_dims()
-    }
-
-    /// Refuses a shape that these weights were not laid out for.
-    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
-        match self.fit(shape) {
-            true => Ok(()),
-            false => Err(Error::OtherShape),
-        }
     }
 }

@@ -6,7 +6,7 @@ use super::weights::{Form, Weights};
 use crate::Buffer;
 use crate::channels::{round_to, to_single};
 use crate::conv::{self, Shape};
-use crate::error::{Result, check};
+use crate::error::Result;
 
 /// `y[n, i, j, o] = b[n, o] + r[n, i, j, o] + sum over u, v, c of w[o, c, u, v]
 /// x[n, s i + u - top, s j + v - left, c]`, rounded to bf16, `[N, H', W', O]`.
@@ -23,17 +23,8 @@ pub fn forward(
     bias: &[f32],
     residual: Option<&[bf16]>,
 ) -> Result<Buffer<bf16>> {
-    let [oh, ow] = shape.output_size()?;
-    let o = shape.outputs;
-    check("input", x.len(), &shape.input_dims())?;
-    weights.check(shape)?;
-    if bias.len() != o {
-        check("bias", bias.len(), &[shape.images, o])?;
-    }
-    let dims = [shape.images, oh, ow, o];
-    if let Some(residual) = residual {
-        check("residual", residual.len(), &dims)?;
-    }
+    let residual_len = residual.map(<[bf16]>::len);
+    let dims = shape.output_dims(weights.fit(shape), x.len(), bias.len(), residual_len)?;
     let mut out = Buffer::take(dims.iter().product());
     if out.is_empty() {
         return Ok(out);
@@ -42,6 +33,7 @@ pub fn forward(
         Form::Wide(weights) => wide(shape, x, weights, bias, residual, &mut out)?,
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         Form::Tiles(weights) => {
+            let [_, oh, ow, o] = dims;
             let terms = super::tiles::Terms::new(o, bias, residual);
             super::tiles::forward(shape, [oh, ow], x, weights, &terms, &mut out);
         }

@@ -7,6 +7,7 @@ use super::amx::Registers;
 use super::weights::{BLOCK, DEPTH};
 use crate::channels::round;
 use crate::conv::Shape;
+use crate::conv::epilogue::bias_row;
 use crate::conv::forward::border;
 use crate::conv::pad::Border;
 use crate::level::by_level;
@@ -36,11 +37,7 @@ impl<'a> Terms<'a> {
     #[inline(always)]
     fn write(&self, image: usize, pixel: usize, channel: usize, sums: &[f32], y: &mut [bf16]) {
         let count = y.len();
-        let row = if self.bias.len() == self.outputs {
-            0
-        } else {
-            image * self.outputs
-        };
+        let row = bias_row(self.bias, self.outputs, image) * self.outputs;
         let bias = &self.bias[row + channel..][..count];
         let sums = &sums[..count];
         if self.residual.is_empty() {

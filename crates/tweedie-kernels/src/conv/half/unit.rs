@@ -41,9 +41,4 @@ impl Unit {
     pub fn available() -> &'static [Self] {
         &AVAILABLE
     }
-
-    /// Whether bf16 numbers are multiplied as they are.
-    pub fn is_native(self) -> bool {
-        !matches!(self.0, Kind::Widened(_))
-    }
 }

@@ -6,7 +6,7 @@ use super::unit::{Kind, Unit};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::Buffer;
 use crate::conv::{self, Shape};
-use crate::error::{Error, Result, check};
+use crate::error::{Result, check};
 
 /// Values that one tile of AMX multiplies at a time; depths are rounded up to it.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -60,14 +60,6 @@ impl Weights {
             Form::Tiles(_) => true,
         };
         fits && self.dims == shape.weight_dims()
-    }
-
-    /// Refuses a shape that these weights were not laid out for.
-    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
-        match self.fit(shape) {
-            true => Ok(()),
-            false => Err(Error::OtherShape),
-        }
     }
 }
 
