@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::random::rows_a_task;
+use crate::random::{NoiseSource, rows_a_task};
 
 /// A model of data x in R^D seen through noise of standard deviation sigma.
 ///
@@ -26,6 +26,23 @@ pub trait Denoiser {
     /// [`Error::Setting`] for a `sigma` that is not positive and finite.
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
 
+    /// [`Denoiser::denoise`] with a noise level of its own for every row: `sigmas` `[n]`. For
+    /// solvers that choose each sample's steps by itself.
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise`], and where there is not one level a row.
+    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        check_each(self.dim(), x, sigmas, out)?;
+        let dim = self.dim();
+        let mut start = 0;
+        for run in sigmas.chunk_by(|a, b| a == b) {
+            let rows = start * dim..(start + run.len()) * dim;
+            self.denoise(&x[rows.clone()], run[0], &mut out[rows])?;
+            start += run.len();
+        }
+        Ok(())
+    }
+
     /// The score s(x, sigma) = (H(x, sigma) - x)/sigma^2, written to `out`; shapes and errors as
     /// for [`Denoiser::denoise`].
     fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
@@ -36,6 +53,103 @@ pub trait Denoiser {
         }
         Ok(())
     }
+}
+
+/// A denoiser whose derivative is known: what exact likelihoods and guidance need.
+pub trait Differentiable: Denoiser {
+    /// H(x, sigma) to `out`, and v^T dH/dx to `product`, for the rows of `x` with one noise level
+    /// each: all `[n, dim]` but `sigmas`, `[n]`.
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise_each`], for `v` and `product` too.
+    fn denoise_vjp(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        v: &[f64],
+        out: &mut [f64],
+        product: &mut [f64],
+    ) -> Result<()>;
+
+    /// H(x, sigma) to `out`, `[n, dim]`, and tr dH/dx to `trace`, `[n]`.
+    ///
+    /// Unless a denoiser knows better, this takes dim calls of
+    /// [`Differentiable::denoise_vjp`].
+    ///
+    /// # Errors
+    /// As for [`Differentiable::denoise_vjp`].
+    fn denoise_trace(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        out: &mut [f64],
+        trace: &mut [f64],
+    ) -> Result<()> {
+        let dim = self.dim();
+        check_each(dim, x, sigmas, out)?;
+        check_count("the traces", sigmas.len(), trace)?;
+        trace.fill(0.0);
+        let (mut v, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        for axis in 0..dim {
+            v.fill(0.0);
+            v.iter_mut().skip(axis).step_by(dim).for_each(|v| *v = 1.0);
+            self.denoise_vjp(x, sigmas, &v, out, &mut product)?;
+            let diagonal = product.iter().skip(axis).step_by(dim);
+            trace.iter_mut().zip(diagonal).for_each(|(t, d)| *t += d);
+        }
+        Ok(())
+    }
+}
+
+/// A law of data that is known exactly: the oracle of tests and studies.
+pub trait Law: Differentiable {
+    /// The log density of the data noised by `sigma` at the rows of `x`, `[n, dim]`, written to
+    /// `out`, `[n]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where lengths do not fit; [`Error::Setting`] for a `sigma` at which there
+    /// is no density.
+    fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
+
+    /// Draws from the data noised by `sigma` >= 0: the rows of `out`, `[samples.len(), dim]`,
+    /// each a function of its sample's number alone.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the lengths do not fit, [`Error::Setting`] for a `sigma` that is
+    /// negative or not finite.
+    fn sample(
+        &self,
+        source: &NoiseSource,
+        samples: &[u64],
+        sigma: f64,
+        out: &mut [f64],
+    ) -> Result<()>;
+}
+
+/// Checks the arguments of [`Denoiser::denoise_each`].
+pub(crate) fn check_each(dim: usize, x: &[f64], sigmas: &[f64], out: &[f64]) -> Result<()> {
+    // Any good level: those given are checked below.
+    check(dim, x, 1.0, out)?;
+    if sigmas.len() != x.len() / dim {
+        return Err(Error::Shape {
+            what: "the noise levels".into(),
+            expected: vec![x.len() / dim],
+            found: vec![sigmas.len()],
+        });
+    }
+    sigmas.iter().try_for_each(|&sigma| check_sigma(sigma))
+}
+
+/// Checks that `out` holds one value for each of `rows`.
+pub(crate) fn check_count(what: &str, rows: usize, out: &[f64]) -> Result<()> {
+    if out.len() == rows {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: what.into(),
+        expected: vec![rows],
+        found: vec![out.len()],
+    })
 }
 
 /// Checks the arguments of [`Denoiser::denoise`] for a denoiser of `dim` values.

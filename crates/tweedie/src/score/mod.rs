@@ -8,8 +8,8 @@ mod empirical;
 mod mixture;
 mod unconditional;
 
-pub use denoiser::Denoiser;
 pub(crate) use denoiser::check;
+pub use denoiser::{Denoiser, Differentiable, Law};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use unconditional::OptimalUnconditional;
