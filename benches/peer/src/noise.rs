@@ -80,7 +80,7 @@ struct Clock {
 }
 
 impl Observer for Clock {
-    fn start(&mut self, _sigma: f64, _x: &[f64], _dim: usize) {
+    fn start(&mut self, _level: tweedie::noise::Level, _x: &[f64], _dim: usize) {
         (self.began, self.last) = (Instant::now(), Instant::now());
     }
 

@@ -28,6 +28,7 @@ mod files;
 pub mod memory;
 pub mod nn;
 pub mod noise;
+pub mod ode;
 pub mod random;
 pub mod report;
 pub mod run;

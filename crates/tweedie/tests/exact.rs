@@ -1,104 +1,15 @@
 //! What score-based models must satisfy to rounding, with no training. Numbers in test names are
 //! those of the project's list of exact properties; others are tested beside the code.
 
-use tweedie::Result;
+mod common;
+
+use common::{
+    Arbitrary, SAMPLES, TOLERANCE, assert_close, mixture, pairs, sample, schedules, source,
+    two_gaussians, walk,
+};
 use tweedie::noise::Levels;
-use tweedie::random::{NoiseSource, Stream};
-use tweedie::sample::{Als, Cas, CasStep, NoiseLevels, Sampler, Samples, StepSize, run};
+use tweedie::sample::{Als, Cas, CasStep, NoiseLevels, Sampler, StepSize, run};
 use tweedie::score::{Denoiser, Empirical, GaussianMixture};
-
-const TOLERANCE: f64 = 1e-10;
-
-/// A score that is no gradient of anything, (1 + sigma^2) s = sin(x) + cos(y), y the coordinate
-/// after x.
-struct Arbitrary;
-
-impl Denoiser for Arbitrary {
-    fn dim(&self) -> usize {
-        3
-    }
-
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.score(x, sigma, out)?;
-        out.iter_mut()
-            .zip(x)
-            .for_each(|(out, x)| *out = x + sigma * sigma * *out);
-        Ok(())
-    }
-
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        for (i, out) in out.iter_mut().enumerate() {
-            let neighbour = x[i / 3 * 3 + (i + 1) % 3];
-            *out = (x[i].sin() + neighbour.cos()) / (1.0 + sigma * sigma);
-        }
-        Ok(())
-    }
-}
-
-/// Seed 003's target.
-fn two_gaussians() -> GaussianMixture {
-    GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0]).unwrap()
-}
-
-/// Three components in three dimensions.
-fn mixture() -> GaussianMixture {
-    let means = vec![1.0, 0.0, -1.0, -2.0, 0.5, 0.3, 0.0, 2.0, 1.5];
-    GaussianMixture::new(&[0.5, 0.2, 0.3], means, &[0.3, 0.05, 1.0]).unwrap()
-}
-
-fn schedules() -> Vec<Levels> {
-    vec![
-        Levels::geometric(10.0, 0.1, 12).unwrap(),
-        Levels::karras(10.0, 0.05, 9, 7.0).unwrap(),
-        Levels::new(vec![9.0, 8.9, 3.0, 2.0, 0.2, 0.19]).unwrap(),
-        Levels::geometric(10.0, 0.1, 5).unwrap().dilate(3).unwrap(),
-    ]
-}
-
-fn source() -> NoiseSource {
-    NoiseSource::new(11, Stream::Sampling)
-}
-
-const SAMPLES: [u64; 5] = [4, 0, 17, 1 << 40, 3];
-
-fn sample(denoiser: &dyn Denoiser, mut sampler: impl Sampler) -> Samples {
-    run(denoiser, &mut sampler, &source(), &SAMPLES, &mut ()).unwrap()
-}
-
-/// Walks `pairs` of levels from the start that samplers use, x' = `update`(x, H, z, sigma, s').
-fn walk(
-    denoiser: &dyn Denoiser,
-    pairs: &[(f64, f64)],
-    update: impl Fn(f64, f64, f64, f64, f64) -> f64,
-) -> Vec<f64> {
-    let length = SAMPLES.len() * denoiser.dim();
-    let (mut x, mut z, mut h) = (vec![0.0; length], vec![0.0; length], vec![0.0; length]);
-    source().fill_batch(&SAMPLES, 0, &mut x);
-    x.iter_mut().for_each(|x| *x *= pairs[0].0);
-    for (i, &(sigma, next)) in pairs.iter().enumerate() {
-        source().fill_batch(&SAMPLES, i as u32 + 1, &mut z);
-        denoiser.denoise(&x, sigma, &mut h).unwrap();
-        for ((x, h), z) in x.iter_mut().zip(&h).zip(&z) {
-            *x = update(*x, *h, *z, sigma, next);
-        }
-    }
-    x
-}
-
-fn pairs(levels: &Levels) -> Vec<(f64, f64)> {
-    let sigmas = levels.as_slice();
-    let mut pairs: Vec<_> = sigmas.windows(2).map(|pair| (pair[0], pair[1])).collect();
-    pairs.push((levels.last(), 0.0));
-    pairs
-}
-
-#[track_caller]
-fn assert_close(a: &[f64], b: &[f64]) {
-    assert_eq!(a.len(), b.len());
-    for (a, b) in a.iter().zip(b) {
-        assert!((a - b).abs() <= TOLERANCE * b.abs().max(1.0), "{a} {b}");
-    }
-}
 
 #[test]
 fn property_4_the_least_dsm_loss_of_seed_003() {
@@ -163,7 +74,7 @@ fn property_5_the_noise_of_als_stays_above_the_schedule() {
         let als = Als::new(levels.clone(), n_sigma, StepSize::Eta(eta)).unwrap();
         let mut v = levels.first().powi(2);
         for i in 0..als.steps() {
-            let sigma = als.noise(i).0;
+            let sigma = als.noise(i).0.sigma;
             v = (1.0 - als.eta()).powi(2) * v + 2.0 * als.eta() * sigma * sigma;
             assert!(v > sigma * sigma);
         }

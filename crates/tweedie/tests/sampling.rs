@@ -3,10 +3,13 @@
 use std::ops::ControlFlow;
 
 use proptest::prelude::*;
-use tweedie::noise::Levels;
+use tweedie::noise::{Coordinates, Levels, Path, Process};
+use tweedie::ode::DormandPrince;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::sample::{
-    Als, Cas, NoiseLevels, Observer, Sampler, StepSize, StepView, Trajectory, run,
+    Als, Cas, Churn, Corrector, DpmSolver, Heun, NoiseLevels, Observer, Order, Predictor,
+    PredictorCorrector, ProbabilityFlow, Sampler, StepSize, StepView, Trajectory, Variance,
+    ancestral, ddim, reverse_sde, run,
 };
 use tweedie::score::{Denoiser, GaussianMixture};
 use tweedie::{Error, Result};
@@ -23,10 +26,53 @@ fn source() -> NoiseSource {
     NoiseSource::new(5, Stream::Sampling)
 }
 
-const SAMPLERS: [fn() -> Box<dyn Sampler>; 2] = [
+const SAMPLERS: [fn() -> Box<dyn Sampler>; 15] = [
     || Box::new(Als::new(levels(), 2, StepSize::Eta(0.1)).unwrap()),
+    || {
+        Box::new(
+            Als::new(levels(), 2, StepSize::Eta(0.1))
+                .unwrap()
+                .noise_first(),
+        )
+    },
     || Box::new(Cas::new(&levels(), StepSize::EpsC(1.5)).unwrap()),
+    || Box::new(ddim(&vp(), 0.5).unwrap()),
+    || Box::new(ancestral(&vp(), Variance::FixedSmall).unwrap()),
+    || Box::new(ancestral(&vp(), Variance::FixedLarge).unwrap()),
+    || Box::new(reverse_sde(&process(), 1.0, 0.0, 12).unwrap()),
+    || pc(Corrector::Langevin(0.16), Order::CorrectorFirst),
+    || pc(Corrector::Ald(0.16), Order::PredictorFirst),
+    || pc(Corrector::Cas(0.3), Order::CorrectorFirst),
+    || Box::new(Heun::new(levels(), Churn::default()).unwrap()),
+    || {
+        let s_churn = 5.0;
+        let churn = Churn {
+            s_churn,
+            ..Churn::default()
+        };
+        Box::new(Heun::new(levels(), churn).unwrap())
+    },
+    || Box::new(ProbabilityFlow::new(levels(), DormandPrince::default()).unwrap()),
+    || Box::new(DpmSolver::new(levels())),
+    || Box::new(DpmSolver::stochastic(levels(), 1.0).unwrap()),
 ];
+
+fn vp() -> Path {
+    Path::new(&levels(), Coordinates::Vp)
+}
+
+fn process() -> Process {
+    let (sigma_min, sigma_max) = (0.05, 5.0);
+    Process::Ve {
+        sigma_min,
+        sigma_max,
+    }
+}
+
+fn pc(corrector: Corrector, order: Order) -> Box<dyn Sampler> {
+    let predictor = Predictor::ReverseDiffusion;
+    Box::new(PredictorCorrector::new(&vp(), predictor, corrector, 1, order).unwrap())
+}
 
 #[test]
 fn neither_split_nor_order_of_a_batch_changes_a_bit() {

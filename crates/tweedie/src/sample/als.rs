@@ -13,7 +13,7 @@
 use super::sampler::{Sampler, State};
 use super::step_size::StepSize;
 use crate::error::{Error, Result};
-use crate::noise::Levels;
+use crate::noise::{Level, Levels};
 
 /// Annealed Langevin sampling.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,7 @@ pub struct Als {
     levels: Levels,
     n_sigma: usize,
     eta: f64,
+    noise_first: bool,
 }
 
 impl Als {
@@ -57,7 +58,19 @@ impl Als {
             levels,
             n_sigma,
             eta,
+            noise_first: false,
         })
+    }
+
+    /// The order of the reference code's `noise_first`: noise is added before the network is
+    /// called, x <- x + sqrt(2 alpha_i) z, then x <- x + alpha_i s(x, sigma_i).
+    ///
+    /// The last draw of noise is then denoised once, so samples end with less noise: on a point
+    /// mass v <- (1 - eta)^2 (v + 2 eta sigma_i^2), whose fixed point is
+    /// (1 - eta)^2 sigma_i^2/(1 - eta/2).
+    pub fn noise_first(mut self) -> Self {
+        self.noise_first = true;
+        self
     }
 
     /// eta = alpha_i/sigma_i^2, the step size relative to the noise variance.
@@ -72,16 +85,27 @@ impl Sampler for Als {
     }
 
     /// Langevin dynamics at a level is meant to hold that level.
-    fn noise(&self, i: usize) -> (f64, f64) {
-        let sigma = self.levels.as_slice()[i / self.n_sigma];
-        (sigma, sigma)
+    fn noise(&self, i: usize) -> (Level, Level) {
+        let level = Level::ve(self.levels.as_slice()[i / self.n_sigma]);
+        (level, level)
     }
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
-        let (sigma, _) = self.noise(i);
-        state.denoise(sigma)?;
-        state.update(1.0 - self.eta, self.eta, (2.0 * self.eta).sqrt() * sigma);
+        let (level, _) = self.noise(i);
+        let (eta, noise) = (self.eta, (2.0 * self.eta).sqrt() * level.sigma);
+        if self.noise_first {
+            state.update(1.0, 0.0, noise);
+            state.denoise(level)?;
+            state.mix(1.0 - eta, eta);
+        } else {
+            state.denoise(level)?;
+            state.update(1.0 - eta, eta, noise);
+        }
         Ok(())
+    }
+
+    fn calls(&self) -> Option<usize> {
+        Some(self.steps())
     }
 }
 
@@ -107,6 +131,7 @@ mod tests {
         let als = Als::new(levels, 3, StepSize::EpsB(0.05)).unwrap();
         assert!((als.eta() - 0.2).abs() < 1e-15);
         assert_eq!(als.steps(), 48);
-        assert_eq!(als.noise(47), (0.5, 0.5));
+        assert_eq!(als.noise(47), (Level::ve(0.5), Level::ve(0.5)));
+        assert_eq!(als.calls(), Some(48));
     }
 }

@@ -18,7 +18,7 @@
 use super::sampler::{Sampler, State};
 use super::step_size::StepSize;
 use crate::error::Result;
-use crate::noise::Levels;
+use crate::noise::{Level, Levels};
 
 /// Relative excess of (1 - eta)/gamma over 1 that is taken for rounding: the lower end of the
 /// feasible interval is itself a rounded number.
@@ -169,8 +169,9 @@ impl Sampler for Cas {
         self.steps.len()
     }
 
-    fn noise(&self, i: usize) -> (f64, f64) {
-        (self.steps[i].sigma, self.steps[i].sigma_next)
+    fn noise(&self, i: usize) -> (Level, Level) {
+        let step = &self.steps[i];
+        (Level::ve(step.sigma), Level::ve(step.sigma_next))
     }
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
@@ -180,9 +181,13 @@ impl Sampler for Cas {
             eta,
             beta,
         } = self.steps[i];
-        state.denoise(sigma)?;
+        state.denoise(Level::ve(sigma))?;
         state.update(1.0 - eta, eta, beta * sigma_next);
         Ok(())
+    }
+
+    fn calls(&self) -> Option<usize> {
+        Some(self.steps.len())
     }
 }
 

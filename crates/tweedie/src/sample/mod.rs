@@ -18,15 +18,31 @@
 //! ```
 
 mod als;
+mod ancestral;
 mod cas;
+mod ddim;
+mod dpm_solver;
+mod heun;
+mod linear;
 mod observers;
+mod predictor_corrector;
+mod probability_flow;
+mod reverse_sde;
 mod run;
 mod sampler;
 mod step_size;
 
 pub use als::Als;
+pub use ancestral::{LearnedAncestral, Variance, ancestral};
 pub use cas::{Cas, CasStep};
+pub use ddim::ddim;
+pub use dpm_solver::DpmSolver;
+pub use heun::{Churn, Heun};
+pub use linear::{Linear, Update};
 pub use observers::{NoiseLevel, NoiseLevels, Trajectory};
-pub use run::{Observer, Samples, StepView, run};
+pub use predictor_corrector::{Corrector, Order, Predictor, PredictorCorrector};
+pub use probability_flow::ProbabilityFlow;
+pub use reverse_sde::reverse_sde;
+pub use run::{Observer, Samples, StepView, run, run_from};
 pub use sampler::{Sampler, State};
 pub use step_size::StepSize;

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::run::{Observer, StepView};
+use crate::noise::Level;
 
 /// Records chosen samples at the start and after every step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,36 +36,38 @@ impl Trajectory {
         self.dim
     }
 
-    /// The scheduled noise level at each time: sigma_1 at the start, then that after each step.
+    /// The scheduled noise level sigma/alpha at each time: sigma_1 at the start, then that after
+    /// each step.
     pub fn noise(&self) -> &[f64] {
         &self.noise
     }
 
-    /// The recorded samples, row-major `[steps + 1, rows, dim]`.
+    /// The recorded samples in the data's units (x/alpha), row-major `[steps + 1, rows, dim]`.
     pub fn points(&self) -> &[f64] {
         &self.points
     }
 
-    fn record(&mut self, sigma: f64, x: &[f64]) {
-        self.noise.push(sigma);
+    fn record(&mut self, level: Level, x: &[f64]) {
+        self.noise.push(level.relative());
         for &row in &self.rows {
-            self.points.extend(&x[row * self.dim..][..self.dim]);
+            let row = &x[row * self.dim..][..self.dim];
+            self.points.extend(row.iter().map(|x| x / level.alpha));
         }
     }
 }
 
 impl Observer for Trajectory {
-    fn start(&mut self, sigma: f64, x: &[f64], dim: usize) {
+    fn start(&mut self, level: Level, x: &[f64], dim: usize) {
         self.dim = dim;
         self.rows
             .retain(|row| *row < x.len().checked_div(dim).unwrap_or(0));
         self.noise.clear();
         self.points.clear();
-        self.record(sigma, x);
+        self.record(level, x);
     }
 
     fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
-        self.record(view.sigma_next, view.x);
+        self.record(view.to, view.x);
         ControlFlow::Continue(())
     }
 }
@@ -74,10 +77,10 @@ impl Observer for Trajectory {
 pub struct NoiseLevel {
     /// The step, from 0.
     pub step: usize,
-    /// The standard deviation scheduled after the step.
+    /// The noise sigma/alpha scheduled after the step.
     pub scheduled: f64,
-    /// The root mean square of x' - H, over the batch and all values: x' the samples after the
-    /// step, H the denoised samples of the state before it.
+    /// The root mean square of x'/alpha' - H, over the batch and all values: x' the samples after
+    /// the step, H the denoised samples that the step saw last.
     pub measured: f64,
 }
 
@@ -107,7 +110,7 @@ impl NoiseLevels {
 }
 
 impl Observer for NoiseLevels {
-    fn start(&mut self, _: f64, _: &[f64], _: usize) {
+    fn start(&mut self, _: Level, _: &[f64], _: usize) {
         self.levels.clear();
     }
 
@@ -116,10 +119,10 @@ impl Observer for NoiseLevels {
             .x
             .iter()
             .zip(view.denoised)
-            .map(|(x, h)| (x - h) * (x - h))
+            .map(|(x, h)| (x / view.to.alpha - h).powi(2))
             .sum();
         let measured = (sum / view.x.len().max(1) as f64).sqrt();
-        let (step, scheduled) = (view.step, view.sigma_next);
+        let (step, scheduled) = (view.step, view.to.relative());
         self.levels.push(NoiseLevel {
             step,
             scheduled,

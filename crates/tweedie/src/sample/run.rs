@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use super::sampler::{Sampler, State};
 use crate::error::{Error, Result};
+use crate::noise::Level;
 use crate::random::NoiseSource;
 use crate::score::Denoiser;
 
 /// What a run gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// The samples after the last step, row-major `[n, dim]`.
+    /// The samples after the last step in the data's units, row-major `[n, dim]`.
     pub x: Vec<f64>,
     /// The expected denoised samples of the state before the last update, row-major `[n, dim]`:
     /// what Jolicoeur-Martineau et al. 2021 return. They come with the last step and cost no
@@ -32,10 +33,11 @@ pub struct StepView<'a> {
     /// How many steps there are.
     pub steps: usize,
     /// The noise level the step started from.
-    pub sigma: f64,
+    pub from: Level,
     /// The noise level scheduled after the step.
-    pub sigma_next: f64,
-    /// The samples after the step, row-major `[n, dim]`.
+    pub to: Level,
+    /// The samples after the step, row-major `[n, dim]`, in the sampler's coordinates: x/alpha of
+    /// `to` is in the data's units.
     pub x: &'a [f64],
     /// The expected denoised samples the step used, those of the state before it, `[n, dim]`.
     pub denoised: &'a [f64],
@@ -46,9 +48,9 @@ pub struct StepView<'a> {
 /// Looks on while a sampler runs. Closures `FnMut(&StepView)` are observers, and so are `()`,
 /// which does nothing, and pairs of observers.
 pub trait Observer {
-    /// Sees the start: `x`, row-major `[n, dim]`, with noise of standard deviation `sigma`.
-    fn start(&mut self, sigma: f64, x: &[f64], dim: usize) {
-        let _ = (sigma, x, dim);
+    /// Sees the start: `x`, row-major `[n, dim]`, at `level`.
+    fn start(&mut self, level: Level, x: &[f64], dim: usize) {
+        let _ = (level, x, dim);
     }
 
     /// Sees a step, and says whether to go on.
@@ -69,9 +71,9 @@ impl<F: FnMut(&StepView<'_>)> Observer for F {
 }
 
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn start(&mut self, sigma: f64, x: &[f64], dim: usize) {
-        self.0.start(sigma, x, dim);
-        self.1.start(sigma, x, dim);
+    fn start(&mut self, level: Level, x: &[f64], dim: usize) {
+        self.0.start(level, x, dim);
+        self.1.start(level, x, dim);
     }
 
     fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
@@ -97,28 +99,67 @@ pub fn run(
     samples: &[u64],
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<Samples> {
+    let mut state = State::new(denoiser, source, samples)?;
+    state.update(0.0, 0.0, first_level(sampler)?.sigma);
+    go(state, sampler, observer)
+}
+
+/// [`run`] from a start of your own, row-major `[samples.len(), dim]`, in the coordinates of the
+/// sampler's first level: a latent, or data noised to that level. The noise of the steps is that
+/// of a run from noise.
+///
+/// # Errors
+/// As for [`run`], and [`Error::Shape`] where `x` is not a row a sample.
+pub fn run_from(
+    x: Vec<f64>,
+    denoiser: &dyn Denoiser,
+    sampler: &mut (impl Sampler + ?Sized),
+    source: &NoiseSource,
+    samples: &[u64],
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<Samples> {
+    let mut state = State::new(denoiser, source, samples)?;
+    if x.len() != samples.len() * state.dim() {
+        return Err(Error::Shape {
+            what: "the start".into(),
+            expected: vec![samples.len(), state.dim()],
+            found: vec![x.len()],
+        });
+    }
+    first_level(sampler)?;
+    state.begin_at(x);
+    go(state, sampler, observer)
+}
+
+/// The level of the start, of a sampler with a number of steps that can be made.
+fn first_level(sampler: &(impl Sampler + ?Sized)) -> Result<Level> {
     let steps = sampler.steps();
     // Draws of noise are numbered in 32 bits.
     if steps == 0 || steps >= u32::MAX as usize {
-        return Err(Error::setting(
-            "steps",
-            steps,
-            "must be between 1 and 4 294 967 294",
-        ));
+        let reason = "must be between 1 and 4 294 967 294";
+        return Err(Error::setting("steps", steps, reason));
     }
-    let start = sampler.noise(0).0;
-    let mut state = State::start(denoiser, source, samples, start)?;
-    observer.start(start, state.x(), state.dim());
+    Ok(sampler.noise(0).0)
+}
+
+/// The loop.
+fn go(
+    mut state: State<'_>,
+    sampler: &mut (impl Sampler + ?Sized),
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<Samples> {
+    let steps = sampler.steps();
+    observer.start(sampler.noise(0).0, state.x(), state.dim());
     let mut finished = true;
     for step in 0..steps {
         state.step = step;
         sampler.step(step, &mut state)?;
-        let (sigma, sigma_next) = sampler.noise(step);
+        let (from, to) = sampler.noise(step);
         let view = StepView {
             step,
             steps,
-            sigma,
-            sigma_next,
+            from,
+            to,
             x: state.x(),
             denoised: state.denoised(),
             dim: state.dim(),
@@ -128,13 +169,14 @@ pub fn run(
             break;
         }
     }
+    let (from, to) = sampler.noise(state.step);
     if state.x().iter().any(|x| !x.is_finite()) {
-        let (step, sigma) = (state.step, sampler.noise(state.step).0);
+        let (step, sigma) = (state.step, from.relative());
         let hint = "the samples grew beyond all bounds; take a smaller step size".into();
         return Err(Error::NotFinite { step, sigma, hint });
     }
     let (dim, calls) = (state.dim(), state.calls);
-    let (x, denoised) = state.into_samples();
+    let (x, denoised) = state.into_samples(to);
     Ok(Samples {
         x,
         denoised,

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::noise::Level;
 use crate::random::{NoiseSource, rows_a_task};
 use crate::score::Denoiser;
 
@@ -12,10 +13,11 @@ pub trait Sampler {
     fn steps(&self) -> usize;
 
     /// The noise level that step `i` (from 0) starts from and the one it is scheduled to end at:
-    /// 0 where it is meant to end at the data.
+    /// [`Level::DATA`] where it is meant to end at the data.
     ///
-    /// The first level of step 0 is the standard deviation of the start.
-    fn noise(&self, i: usize) -> (f64, f64);
+    /// They say which coordinates the state is in, x = alpha x0 + sigma z; the samples start as
+    /// sigma N(0, I), sigma that of the first level.
+    fn noise(&self, i: usize) -> (Level, Level);
 
     /// Makes step `i` (from 0, in order).
     ///
@@ -26,6 +28,9 @@ pub trait Sampler {
     /// # Errors
     /// Those of the denoiser.
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()>;
+
+    /// The network calls that all steps together make, where that is known beforehand.
+    fn calls(&self) -> Option<usize>;
 }
 
 /// The samples on their way, and the operations steps are made of.
@@ -36,6 +41,8 @@ pub struct State<'a> {
     dim: usize,
     x: Vec<f64>,
     denoised: Vec<f64>,
+    /// The samples in VE coordinates, where the state is in others.
+    scaled: Vec<f64>,
     pub(super) step: usize,
     pub(super) calls: usize,
     /// The number of the next noise draw. The start is draw 0, so a sampler with one
@@ -44,36 +51,36 @@ pub struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// The start: `sigma` N(0, I), draw 0.
-    pub(super) fn start(
+    /// The state before the first step, at zero; the start's draw is the next.
+    pub(super) fn new(
         denoiser: &'a dyn Denoiser,
         source: &'a NoiseSource,
         samples: &'a [u64],
-        sigma: f64,
     ) -> Result<Self> {
         let dim = denoiser.dim();
         if dim == 0 {
-            return Err(Error::setting(
-                "dim",
-                dim,
-                "the denoiser's samples have no values",
-            ));
+            let reason = "the denoiser's samples have no values";
+            return Err(Error::setting("dim", dim, reason));
         }
         let zeros = vec![0.0; samples.len() * dim];
-        let (x, denoised) = (zeros.clone(), zeros);
-        let mut state = Self {
+        Ok(Self {
             denoiser,
             source,
             samples,
             dim,
-            x,
-            denoised,
+            x: zeros.clone(),
+            denoised: zeros,
+            scaled: Vec::new(),
             step: 0,
             calls: 0,
             draw: 0,
-        };
-        state.update(0.0, 0.0, sigma);
-        Ok(state)
+        })
+    }
+
+    /// Starts from `x` instead of noise. Draw 0 stays unused, so that every step gets the noise
+    /// it would get otherwise.
+    pub(super) fn begin_at(&mut self, x: Vec<f64>) {
+        (self.x, self.draw) = (x, 1);
     }
 
     /// D, the number of values of a sample.
@@ -97,13 +104,58 @@ impl<'a> State<'a> {
         (&mut self.x, &self.denoised)
     }
 
-    /// Computes H(x, sigma): one network call.
+    /// The samples and the denoised ones, both to change.
+    pub(super) fn parts_mut(&mut self) -> (&mut [f64], &mut [f64]) {
+        (&mut self.x, &mut self.denoised)
+    }
+
+    /// Computes H of the state at `level`: one network call.
+    ///
+    /// The denoiser lives in VE coordinates, so it sees x/alpha at the noise sigma/alpha.
     ///
     /// # Errors
     /// Those of the denoiser, and [`Error::NotFinite`] where a value is NaN or infinite.
-    pub fn denoise(&mut self, sigma: f64) -> Result<()> {
-        self.denoiser.denoise(&self.x, sigma, &mut self.denoised)?;
+    pub fn denoise(&mut self, level: Level) -> Result<()> {
+        let x = if level.alpha == 1.0 {
+            &self.x
+        } else {
+            self.scaled.clear();
+            self.scaled.extend(self.x.iter().map(|x| x / level.alpha));
+            &self.scaled
+        };
+        let sigma = level.relative();
+        self.denoiser.denoise(x, sigma, &mut self.denoised)?;
         self.calls += 1;
+        self.check(sigma)
+    }
+
+    /// As [`State::denoise`], with the model's fractions v in \[0, 1\] between the smallest and
+    /// the largest variance of an ancestral step, `[n, dim]`, to `range`.
+    ///
+    /// # Errors
+    /// As for [`State::denoise`], and where the model has learned no variances.
+    pub fn denoise_with_range(&mut self, level: Level, range: &mut Vec<f64>) -> Result<()> {
+        self.scaled.clear();
+        self.scaled.extend(self.x.iter().map(|x| x / level.alpha));
+        range.resize(self.x.len(), 0.0);
+        let sigma = level.relative();
+        self.denoiser
+            .denoise_with_range(&self.scaled, sigma, &mut self.denoised, range)?;
+        self.calls += 1;
+        self.check(sigma)
+    }
+
+    /// H of any points `x` in VE coordinates with a noise level each, to `out`: one network call.
+    /// For solvers that look at points other than the state.
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise_each`].
+    pub fn denoise_each(&mut self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        self.calls += 1;
+        self.denoiser.denoise_each(x, sigmas, out)
+    }
+
+    fn check(&self, sigma: f64) -> Result<()> {
         if all_finite(&self.denoised) {
             return Ok(());
         }
@@ -118,6 +170,60 @@ impl<'a> State<'a> {
             sigma,
             hint: hint.into(),
         })
+    }
+
+    /// x <- `a` x + `b` H + `c`(v) z value by value, `values` holding the v, with the next draw of
+    /// noise.
+    pub fn update_each(&mut self, a: f64, b: f64, values: &[f64], c: impl Fn(f64) -> f64 + Sync) {
+        let (source, draw) = (self.source, self.draw);
+        self.draw = self.draw.wrapping_add(1);
+        let (dim, rows) = (self.dim, rows_a_task(self.dim));
+        self.x
+            .par_chunks_mut(rows * dim)
+            .zip(self.denoised.par_chunks(rows * dim))
+            .zip(values.par_chunks(rows * dim))
+            .zip(self.samples.par_chunks(rows))
+            .for_each(|(((x, h), v), samples)| {
+                source.with_rows(samples, draw, dim, |start, z| {
+                    let (x, h, v) = (&mut x[start..], &h[start..], &v[start..]);
+                    for (((x, h), v), &z) in x.iter_mut().zip(h).zip(v).zip(z) {
+                        *x = a * *x + b * h + c(*v) * f64::from(z);
+                    }
+                });
+            });
+    }
+
+    /// Lets `row` change each sample x, given its H and the next draw of noise z: for steps whose
+    /// coefficients are the sample's own.
+    pub fn update_rows(&mut self, row: impl Fn(&mut [f64], &[f64], &[f64]) + Sync) {
+        let (source, draw) = (self.source, self.draw);
+        self.draw = self.draw.wrapping_add(1);
+        let (dim, rows) = (self.dim, rows_a_task(self.dim));
+        self.x
+            .par_chunks_mut(rows * dim)
+            .zip(self.denoised.par_chunks(rows * dim))
+            .zip(self.samples.par_chunks(rows))
+            .for_each(|((x, denoised), samples)| {
+                let mut z = vec![0.0; x.len()];
+                source.fill_rows(samples, draw, &mut z);
+                let rows = x.chunks_exact_mut(dim).zip(denoised.chunks_exact(dim));
+                for ((x, h), z) in rows.zip(z.chunks_exact(dim)) {
+                    row(x, h, z);
+                }
+            });
+    }
+
+    /// x <- `a` x + `b` H, without noise and without taking a draw.
+    pub fn mix(&mut self, a: f64, b: f64) {
+        let task = rows_a_task(1);
+        self.x
+            .par_chunks_mut(task)
+            .zip(self.denoised.par_chunks(task))
+            .for_each(|(x, h)| {
+                for (x, h) in x.iter_mut().zip(h) {
+                    *x = a * *x + b * h;
+                }
+            });
     }
 
     /// x <- `a` x + `b` H + `c` z with a fresh z ~ N(0, I).
@@ -149,7 +255,11 @@ impl<'a> State<'a> {
             });
     }
 
-    pub(super) fn into_samples(self) -> (Vec<f64>, Vec<f64>) {
+    /// The samples in the data's units and the denoised ones; the state is at `level`.
+    pub(super) fn into_samples(mut self, level: Level) -> (Vec<f64>, Vec<f64>) {
+        if level.alpha != 1.0 {
+            self.x.iter_mut().for_each(|x| *x /= level.alpha);
+        }
         (self.x, self.denoised)
     }
 }

@@ -43,6 +43,24 @@ pub trait Denoiser {
         Ok(())
     }
 
+    /// [`Denoiser::denoise`], and to `range`, as long as `x`, where between the smallest and the
+    /// largest variance of an ancestral step the model puts each value's: v in \[0, 1\] of Nichol
+    /// and Dhariwal 2021, Eq. 15.
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise`]; [`Error::Setting`] unless the model has learned variances.
+    fn denoise_with_range(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        out: &mut [f64],
+        range: &mut [f64],
+    ) -> Result<()> {
+        let _ = (x, sigma, out, range);
+        let reason = "this model has learned no variances; take fixed-small or fixed-large";
+        Err(Error::setting("variance", "learned", reason))
+    }
+
     /// The score s(x, sigma) = (H(x, sigma) - x)/sigma^2, written to `out`; shapes and errors as
     /// for [`Denoiser::denoise`].
     fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {

@@ -1,0 +1,125 @@
+//! The ancestral sampler of DDPM.
+//!
+//! Ho, Jain and Abbeel 2020, Algorithm 2 and Eq. 7, for x = alpha x0 + sigma z in any coordinates.
+//! With the forward process's a = alpha/alpha' and g^2 = sigma^2 - a^2 sigma'^2,
+//!
+//! x' = a sigma'^2/sigma^2 x + alpha' g^2/sigma^2 H + sqrt(variance) z,
+//!
+//! the mean of x' given x and x0 = H. In VP coordinates a = sqrt(1 - beta) and g^2 = beta. The
+//! variance is g^2 sigma'^2/sigma^2 (`fixedsmall`: right for data at a point), g^2 (`fixedlarge`:
+//! right for data N(0, I) in VP coordinates), or between (Nichol and Dhariwal 2021, Eq. 15). In VE
+//! coordinates `fixedsmall` is consistent annealed sampling with eps_c = 2. The last step adds no
+//! noise: it returns H.
+
+use serde::{Deserialize, Serialize};
+
+use super::linear::{Linear, Update};
+use super::sampler::{Sampler, State};
+use crate::error::{Error, Result};
+use crate::noise::{Level, Path, Step};
+
+/// The variance of the fresh noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variance {
+    /// g^2 sigma'^2/sigma^2, the posterior's.
+    #[default]
+    FixedSmall,
+    /// g^2, the forward process's.
+    FixedLarge,
+    /// exp(v ln large + (1 - v) ln small), the same v in \[0, 1\] everywhere.
+    Between(f64),
+}
+
+impl Variance {
+    /// The variance of a step that does not end at the data.
+    fn of(self, step: &Step) -> f64 {
+        let v = match self {
+            Self::FixedSmall => 0.0,
+            Self::FixedLarge => 1.0,
+            Self::Between(v) => v,
+        };
+        between(step, v)
+    }
+}
+
+/// exp(v ln large + (1 - v) ln small) = g^2 (sigma'^2/sigma^2)^(1 - v).
+fn between(step: &Step, v: f64) -> f64 {
+    step.g2() * (step.to.sigma / step.from.sigma).powf(2.0 * (1.0 - v))
+}
+
+/// The factors of x and H in the posterior's mean.
+fn mean(step: &Step) -> (f64, f64) {
+    let Step { from, to } = *step;
+    let a = step.a() * (to.sigma / from.sigma).powi(2);
+    (a, to.alpha * step.g2() / from.sigma.powi(2))
+}
+
+/// The ancestral sampler along `path`.
+///
+/// # Errors
+/// [`Error::Setting`] for a [`Variance::Between`] outside \[0, 1\].
+pub fn ancestral(path: &Path, variance: Variance) -> Result<Linear> {
+    if let Variance::Between(v) = variance
+        && !(0.0..=1.0).contains(&v)
+    {
+        let reason = "must lie in [0, 1]: 0 is fixed-small, 1 fixed-large";
+        return Err(Error::setting("variance", v, reason));
+    }
+    let update = |step: Step| {
+        let (a, b) = mean(&step);
+        let last = step.to == Level::DATA;
+        Update {
+            from: step.from,
+            to: step.to,
+            a,
+            b,
+            c: if last { 0.0 } else { variance.of(&step).sqrt() },
+        }
+    };
+    Ok(Linear::new(path.steps().map(update).collect()))
+}
+
+/// The ancestral sampler with variances that the model has learned, value by value
+/// ([`Denoiser::denoise_with_range`](crate::score::Denoiser::denoise_with_range)).
+#[derive(Clone, Debug)]
+pub struct LearnedAncestral {
+    steps: Vec<Step>,
+    range: Vec<f64>,
+}
+
+impl LearnedAncestral {
+    /// The sampler along `path`.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            steps: path.steps().collect(),
+            range: Vec::new(),
+        }
+    }
+}
+
+impl Sampler for LearnedAncestral {
+    fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    fn noise(&self, i: usize) -> (Level, Level) {
+        (self.steps[i].from, self.steps[i].to)
+    }
+
+    fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
+        let step = self.steps[i];
+        let (a, b) = mean(&step);
+        state.denoise_with_range(step.from, &mut self.range)?;
+        if step.to == Level::DATA {
+            state.update(a, b, 0.0);
+        } else {
+            state.update_each(a, b, &self.range, |v| between(&step, v).sqrt());
+        }
+        Ok(())
+    }
+
+    fn calls(&self) -> Option<usize> {
+        Some(self.steps.len())
+    }
+}

@@ -1,0 +1,84 @@
+//! The probability-flow ordinary differential equation, by an adaptive solver.
+//!
+//! Song et al. 2021, Eq. 13. Divided by alpha, the flow of every process is the same: with
+//! u = ln sigma, sigma the relative noise,
+//!
+//! dx/du = x - H(x, e^u)  (= dx/d sigma sigma, dx/d sigma = (x - H)/sigma).
+//!
+//! In u the slope stays of the size of the noise at all levels. Euler's method in sigma is
+//! [`super::ddim`] with eta = 0, Heun's is [`super::Heun`] without churn.
+
+use super::sampler::{Sampler, State};
+use crate::error::Result;
+use crate::noise::{Level, Levels};
+use crate::ode::{DormandPrince, Memory};
+
+/// The probability flow by Dormand and Prince's method.
+///
+/// Each sample has steps of its own, so it does not depend on its batch; a network call is made on
+/// all samples that are still on their way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbabilityFlow {
+    levels: Levels,
+    solver: DormandPrince,
+    memory: Memory,
+}
+
+impl ProbabilityFlow {
+    /// The flow from the first of `levels` to the last, with a stop at each between: two are
+    /// enough, more let observers watch.
+    ///
+    /// The result is the sample at the last level, and its expected denoised sample.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] for tolerances out of range.
+    pub fn new(levels: Levels, solver: DormandPrince) -> Result<Self> {
+        solver.validate()?;
+        Ok(Self {
+            levels,
+            solver,
+            memory: Memory::new(0),
+        })
+    }
+}
+
+impl Sampler for ProbabilityFlow {
+    fn steps(&self) -> usize {
+        (self.levels.len() - 1).max(1)
+    }
+
+    fn noise(&self, i: usize) -> (Level, Level) {
+        let sigmas = self.levels.as_slice();
+        // A single level is only denoised.
+        let to = sigmas[(i + 1).min(sigmas.len() - 1)];
+        (Level::ve(sigmas[i]), Level::ve(to))
+    }
+
+    fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
+        let (from, to) = self.noise(i);
+        let mut x = state.x().to_vec();
+        if i == 0 {
+            self.memory = Memory::new(x.len() / state.dim());
+        }
+        let mut slopes = |u: &[f64], x: &[f64], out: &mut [f64]| {
+            let sigmas: Vec<f64> = u.iter().map(|u| u.exp()).collect();
+            state.denoise_each(x, &sigmas, out)?;
+            out.iter_mut().zip(x).for_each(|(h, x)| *h = x - *h);
+            Ok(())
+        };
+        let (from, to) = (from.sigma.ln(), to.sigma.ln());
+        self.solver
+            .solve(&mut slopes, &mut x, 0, &mut self.memory, from, to)?;
+        let (state_x, denoised) = state.parts_mut();
+        state_x.copy_from_slice(&x);
+        for ((h, x), slope) in denoised.iter_mut().zip(&x).zip(self.memory.slopes()) {
+            *h = x - slope;
+        }
+        Ok(())
+    }
+
+    /// Unknown: the solver takes as many as the tolerances need.
+    fn calls(&self) -> Option<usize> {
+        None
+    }
+}
