@@ -10,10 +10,13 @@
 //! mass it follows v <- (1 - eta)^2 v + 2 eta sigma_i^2, whose fixed point is
 //! sigma_i^2/(1 - eta/2).
 
+use serde::{Deserialize, Serialize};
+
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use super::step_size::StepSize;
 use crate::error::{Error, Result};
-use crate::noise::{Level, Levels};
+use crate::noise::{Level, Levels, technique_4};
 
 /// Annealed Langevin sampling.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +109,53 @@ impl Sampler for Als {
 
     fn calls(&self) -> Option<usize> {
         Some(self.steps())
+    }
+}
+
+/// The settings of `als`: at most one of the two step sizes, Technique 4's choice without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlsSettings {
+    /// Steps at each level.
+    n_sigma: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eps_b: Option<f64>,
+    /// Not for this sampler; taken so that its refusal can say so.
+    #[serde(skip_serializing)]
+    eps_c: Option<f64>,
+    noise_first: bool,
+}
+
+impl Default for AlsSettings {
+    fn default() -> Self {
+        Self {
+            n_sigma: 1,
+            eta: None,
+            eps_b: None,
+            eps_c: None,
+            noise_first: false,
+        }
+    }
+}
+
+impl Settings for AlsSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let step_size = match StepSize::given(self.eta, self.eps_b, self.eps_c)? {
+            Some(step_size) => step_size,
+            None if levels.len() == 1 => {
+                let reason = "a single level does not suggest a step size for ALS; give eta, or \
+                              take 2 steps or more";
+                return Err(Error::setting("sample.steps", 1, reason));
+            }
+            None => StepSize::Eta(technique_4(levels, self.n_sigma)?.eta),
+        };
+        let als = Als::new(levels.clone(), self.n_sigma, step_size)?;
+        Ok(Box::new(match self.noise_first {
+            true => als.noise_first(),
+            false => als,
+        }))
     }
 }
 

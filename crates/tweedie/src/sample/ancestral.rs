@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::linear::{Linear, Update};
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::{Level, Path, Step};
+use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
 /// The variance of the fresh noise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Variance {
     /// g^2 sigma'^2/sigma^2, the posterior's.
     #[default]
@@ -121,5 +121,58 @@ impl Sampler for LearnedAncestral {
 
     fn calls(&self) -> Option<usize> {
         Some(self.steps.len())
+    }
+}
+
+/// The settings of `ancestral`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AncestralSettings {
+    /// `fixed-small`, `fixed-large`, `learned`, or a number between 0 and 1.
+    variance: VarianceSetting,
+    /// Where `fixed-large` makes a difference.
+    coordinates: Coordinates,
+}
+
+/// [`Variance`] as users write it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected fixed-small, fixed-large, learned or a number in [0, 1]"
+)]
+enum VarianceSetting {
+    Named(VarianceName),
+    Between(f64),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum VarianceName {
+    FixedSmall,
+    FixedLarge,
+    Learned,
+}
+
+impl Default for AncestralSettings {
+    fn default() -> Self {
+        Self {
+            variance: VarianceSetting::Named(VarianceName::FixedSmall),
+            coordinates: Coordinates::Vp,
+        }
+    }
+}
+
+impl Settings for AncestralSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let path = Path::new(levels, self.coordinates);
+        let variance = match self.variance {
+            VarianceSetting::Named(VarianceName::FixedSmall) => Variance::FixedSmall,
+            VarianceSetting::Named(VarianceName::FixedLarge) => Variance::FixedLarge,
+            VarianceSetting::Named(VarianceName::Learned) => {
+                return Ok(Box::new(LearnedAncestral::new(&path)));
+            }
+            VarianceSetting::Between(v) => Variance::Between(v),
+        };
+        Ok(Box::new(ancestral(&path, variance)?))
     }
 }

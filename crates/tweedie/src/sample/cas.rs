@@ -15,7 +15,10 @@
 //!
 //! To spend n_sigma steps a level, dilate the levels: [`Levels::dilate`].
 
+use serde::{Deserialize, Serialize};
+
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use super::step_size::StepSize;
 use crate::error::Result;
 use crate::noise::{Level, Levels};
@@ -188,6 +191,42 @@ impl Sampler for Cas {
 
     fn calls(&self) -> Option<usize> {
         Some(self.steps.len())
+    }
+}
+
+/// The settings of `cas`: at most one of the three step sizes, eps_c = 2 without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CasSettings {
+    /// Steps for each level: the levels are dilated.
+    n_sigma: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eps_b: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eps_c: Option<f64>,
+}
+
+impl Default for CasSettings {
+    fn default() -> Self {
+        Self {
+            n_sigma: 1,
+            eta: None,
+            eps_b: None,
+            eps_c: None,
+        }
+    }
+}
+
+impl Settings for CasSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let given = StepSize::given(self.eta, self.eps_b, self.eps_c)?;
+        let step_size = given.unwrap_or(StepSize::EpsC(2.0));
+        Ok(Box::new(Cas::new(
+            &levels.dilate(self.n_sigma)?,
+            step_size,
+        )?))
     }
 }
 

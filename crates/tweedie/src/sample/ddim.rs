@@ -10,9 +10,13 @@
 //! exact arithmetic the coordinates make no difference. Consistent annealed sampling is DDIM with
 //! eta = beta/sqrt(1 - gamma^2).
 
+use serde::{Deserialize, Serialize};
+
 use super::linear::{Linear, Update};
+use super::sampler::Sampler;
+use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::Path;
+use crate::noise::{Coordinates, Levels, Path, Step};
 
 /// DDIM along `path` with `eta` in \[0, 1\].
 ///
@@ -25,7 +29,7 @@ pub fn ddim(path: &Path, eta: f64) -> Result<Linear> {
         let reason = "must lie in [0, 1]: 0 is deterministic, 1 ancestral";
         return Err(Error::setting("ddim_eta", eta, reason));
     }
-    let update = |step: crate::noise::Step| {
+    let update = |step: Step| {
         let (from, to) = (step.from, step.to);
         let c = eta * step.posterior_variance().sqrt();
         // sigma'^2 - c^2 = sigma'^2 (1 - eta^2 g^2/sigma^2), where
@@ -43,4 +47,20 @@ pub fn ddim(path: &Path, eta: f64) -> Result<Linear> {
         }
     };
     Ok(Linear::new(path.steps().map(update).collect()))
+}
+
+/// The settings of `ddim`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DdimSettings {
+    /// eta in [0, 1].
+    ddim_eta: f64,
+}
+
+impl Settings for DdimSettings {
+    /// In VE coordinates: exact arithmetic knows no difference.
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let path = Path::new(levels, Coordinates::Ve);
+        Ok(Box::new(ddim(&path, self.ddim_eta)?))
+    }
 }

@@ -11,7 +11,10 @@
 //! The second with eta = 0 is the first. With eta = 1 and first-order steps it is the ancestral
 //! sampler (eps_c = 2); first-order steps of the first are DDIM. The last step, to 0, returns H.
 
+use serde::{Deserialize, Serialize};
+
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use crate::error::{Error, Result};
 use crate::noise::{Level, Levels};
 
@@ -92,5 +95,37 @@ impl Sampler for DpmSolver {
 
     fn calls(&self) -> Option<usize> {
         Some(self.levels.len())
+    }
+}
+
+/// The settings of `dpmpp-2m`: none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dpmpp2mSettings {}
+
+impl Settings for Dpmpp2mSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(DpmSolver::new(levels.clone())))
+    }
+}
+
+/// The settings of `dpmpp-2m-sde`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dpmpp2mSdeSettings {
+    /// The noise, from 0; 1 is the reverse diffusion's.
+    sde_eta: f64,
+}
+
+impl Default for Dpmpp2mSdeSettings {
+    fn default() -> Self {
+        Self { sde_eta: 1.0 }
+    }
+}
+
+impl Settings for Dpmpp2mSdeSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let solver = DpmSolver::stochastic(levels.clone(), self.sde_eta)?;
+        Ok(Box::new(solver))
     }
 }

@@ -13,6 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use crate::error::{Error, Result};
 use crate::noise::{Level, Levels};
 
@@ -137,5 +138,11 @@ impl Sampler for Heun {
 
     fn calls(&self) -> Option<usize> {
         Some(2 * self.levels.len() - 1)
+    }
+}
+
+impl Settings for Churn {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Heun::new(levels.clone(), *self)?))
     }
 }

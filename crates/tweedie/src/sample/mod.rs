@@ -30,6 +30,7 @@ mod probability_flow;
 mod reverse_sde;
 mod run;
 mod sampler;
+mod scheme;
 mod step_size;
 
 pub use als::Als;
@@ -45,4 +46,5 @@ pub use probability_flow::ProbabilityFlow;
 pub use reverse_sde::reverse_sde;
 pub use run::{Observer, Samples, StepView, run, run_from};
 pub use sampler::{Sampler, State};
+pub use scheme::SamplerKind;
 pub use step_size::StepSize;

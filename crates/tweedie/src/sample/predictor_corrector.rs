@@ -22,8 +22,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::{Level, Path, Step};
+use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
 /// The way from a level to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +38,7 @@ pub enum Predictor {
 }
 
 /// The way to stay at a level.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Corrector {
     /// Langevin steps by the signal-to-noise ratio `snr`; 0.16 in the paper.
     Langevin(f64),
@@ -200,5 +200,58 @@ impl Sampler for PredictorCorrector {
             Order::PredictorFirst => self.steps.len() - 1,
         };
         Some(self.steps.len() + levels * self.corrections)
+    }
+}
+
+/// The settings of `pc`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PcSettings {
+    predictor: Predictor,
+    corrector: CorrectorName,
+    /// For `langevin` and `ald`.
+    snr: f64,
+    /// For `cas`.
+    corrector_eta: f64,
+    /// M, corrections at each level.
+    corrections: usize,
+    order: Order,
+    coordinates: Coordinates,
+}
+
+/// [`Corrector`] as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CorrectorName {
+    Langevin,
+    Ald,
+    Cas,
+}
+
+impl Default for PcSettings {
+    fn default() -> Self {
+        Self {
+            predictor: Predictor::default(),
+            corrector: CorrectorName::Langevin,
+            snr: 0.16,
+            corrector_eta: 0.05,
+            corrections: 1,
+            order: Order::default(),
+            coordinates: Coordinates::default(),
+        }
+    }
+}
+
+impl Settings for PcSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let corrector = match self.corrector {
+            CorrectorName::Langevin => Corrector::Langevin(self.snr),
+            CorrectorName::Ald => Corrector::Ald(self.snr),
+            CorrectorName::Cas => Corrector::Cas(self.corrector_eta),
+        };
+        let path = Path::new(levels, self.coordinates);
+        let (predictor, corrections, order) = (self.predictor, self.corrections, self.order);
+        let sampler = PredictorCorrector::new(&path, predictor, corrector, corrections, order)?;
+        Ok(Box::new(sampler))
     }
 }

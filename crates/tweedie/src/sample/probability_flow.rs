@@ -8,9 +8,14 @@
 //! In u the slope stays of the size of the noise at all levels. Euler's method in sigma is
 //! [`super::ddim`] with eta = 0, Heun's is [`super::Heun`] without churn.
 
+use serde::{Deserialize, Serialize};
+
+use super::ddim::ddim;
+use super::heun::{Churn, Heun};
 use super::sampler::{Sampler, State};
+use super::scheme::Settings;
 use crate::error::Result;
-use crate::noise::{Level, Levels};
+use crate::noise::{Coordinates, Level, Levels, Path};
 use crate::ode::{DormandPrince, Memory};
 
 /// The probability flow by Dormand and Prince's method.
@@ -80,5 +85,51 @@ impl Sampler for ProbabilityFlow {
     /// Unknown: the solver takes as many as the tolerances need.
     fn calls(&self) -> Option<usize> {
         None
+    }
+}
+
+/// The settings of `ode`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OdeSettings {
+    method: Method,
+    rtol: f64,
+    atol: f64,
+}
+
+/// Who solves the equation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Method {
+    DormandPrince,
+    Euler,
+    Heun,
+}
+
+impl Default for OdeSettings {
+    fn default() -> Self {
+        let DormandPrince { rtol, atol, .. } = DormandPrince::default();
+        Self {
+            method: Method::DormandPrince,
+            rtol,
+            atol,
+        }
+    }
+}
+
+impl Settings for OdeSettings {
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        Ok(match self.method {
+            Method::DormandPrince => {
+                let solver = DormandPrince {
+                    rtol: self.rtol,
+                    atol: self.atol,
+                    ..DormandPrince::default()
+                };
+                Box::new(ProbabilityFlow::new(levels.clone(), solver)?)
+            }
+            Method::Euler => Box::new(ddim(&Path::new(levels, Coordinates::Ve), 0.0)?),
+            Method::Heun => Box::new(Heun::new(levels.clone(), Churn::default())?),
+        })
     }
 }

@@ -9,9 +9,13 @@
 //! makes its steps 1/N long while its times are (1 - eps)/(N - 1) apart; here N steps lead from
 //! the first time exactly to the last.
 
+use serde::{Deserialize, Serialize};
+
 use super::linear::{Linear, Update};
+use super::sampler::Sampler;
+use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::Process;
+use crate::noise::{Coordinates, Levels, Process};
 
 /// `steps` Euler-Maruyama steps of equal length from time `start` down to `end` >= 0.
 ///
@@ -48,4 +52,61 @@ pub fn reverse_sde(process: &Process, start: f64, end: f64, steps: usize) -> Res
         }
     };
     Ok(Linear::new((0..steps).map(update).collect()))
+}
+
+/// The settings of `reverse-sde`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReverseSdeSettings {
+    /// `ve`, `vp` or `sub-vp`.
+    process: Coordinates,
+    /// beta(0), for `vp` and `sub-vp`.
+    beta_min: f64,
+    /// beta(1), for `vp` and `sub-vp`.
+    beta_max: f64,
+}
+
+impl Default for ReverseSdeSettings {
+    fn default() -> Self {
+        Self {
+            process: Coordinates::Ve,
+            beta_min: 0.1,
+            beta_max: 20.0,
+        }
+    }
+}
+
+impl Settings for ReverseSdeSettings {
+    /// As many steps as there are levels, even in time, between the first level and the last.
+    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        let (beta_min, beta_max) = (self.beta_min, self.beta_max);
+        let process = match self.process {
+            Coordinates::Ve if levels.len() == 1 => {
+                let reason = "a differential equation goes from one noise level to another; take \
+                              2 steps or more";
+                return Err(Error::setting("sample.steps", 1, reason));
+            }
+            Coordinates::Ve => Process::Ve {
+                sigma_min: levels.last(),
+                sigma_max: levels.first(),
+            },
+            Coordinates::Vp => Process::Vp { beta_min, beta_max },
+            Coordinates::SubVp => Process::SubVp { beta_min, beta_max },
+        };
+        process.validate()?;
+        let [start, end] = [levels.first(), levels.last()].map(|sigma| process.time(sigma));
+        if start > 1.0 + 1e-9 {
+            let reason = format!(
+                "reaches a noise of {} at t = 1, less than the {} that sampling starts from; \
+                 take a larger one",
+                process.level(1.0).relative(),
+                levels.first()
+            );
+            return Err(Error::setting("beta_max", beta_max, reason));
+        }
+        // A single level has no length: down to time 0.
+        let end = if levels.len() == 1 { 0.0 } else { end.max(0.0) };
+        let steps = levels.len();
+        Ok(Box::new(reverse_sde(&process, start.min(1.0), end, steps)?))
+    }
 }

@@ -40,6 +40,28 @@ impl StepSize {
         value
     }
 
+    /// The one of three settings that is given, if any.
+    ///
+    /// # Errors
+    /// When more than one is given.
+    pub(super) fn given(
+        eta: Option<f64>,
+        eps_b: Option<f64>,
+        eps_c: Option<f64>,
+    ) -> Result<Option<Self>> {
+        match (eta, eps_b, eps_c) {
+            (None, None, None) => Ok(None),
+            (Some(eta), None, None) => Ok(Some(Self::Eta(eta))),
+            (None, Some(eps), None) => Ok(Some(Self::EpsB(eps))),
+            (None, None, Some(eps)) => Ok(Some(Self::EpsC(eps))),
+            _ => Err(Error::setting(
+                "sample",
+                "more than one of eta, eps_b, eps_c",
+                "they are three ways to say the same; give one",
+            )),
+        }
+    }
+
     /// The factor from eta to the unit given: sigma_L^2 for eps_b.
     pub(super) fn unit(&self, levels: &Levels) -> f64 {
         match self {
