@@ -112,7 +112,8 @@ impl Timesteps {
         if part == 0.0 {
             return self.entry(low);
         }
-        self.entry(low) * (part * self.growth(low)).exp()
+        // Rounding must not pass the next timestep.
+        (self.entry(low) * (part * self.growth(low)).exp()).min(self.entry(low + 1))
     }
 
     /// The timestep in [0, T-1] with this `relative` noise, the inverse of
@@ -215,11 +216,32 @@ mod tests {
             assert!((table.relative(t as f64) / relative - 1.0).abs() < 1e-10);
         }
         assert_eq!(table.abar(1000), None);
-        // Numbers known of this table.
-        assert!((table.abar(999).unwrap() - 4.035_8e-5).abs() < 1e-9);
-        assert!((table.table().first() - 157.407).abs() < 1e-3);
         assert_eq!(table.table().last(), table.relative(0.0));
         assert!((table.relative(0.0).powi(2) - 1e-4 / (1.0 - 1e-4)).abs() < 1e-18);
+    }
+
+    #[test]
+    fn known_tables_end_where_sixty_digits_say() {
+        let cases = [
+            (ddpm(), 4.035_829_769_753_756_8e-5, 157.407_280_810_407_43),
+            (
+                Timesteps::linear(1e-6, 0.01, 1000).unwrap(),
+                6.622_643_935_444_061e-3,
+                12.247_330_145_129_685,
+            ),
+            (
+                Timesteps::scaled_linear(0.00085, 0.012, 1000).unwrap(),
+                4.660_098_513_077_238e-3,
+                14.614_641_229_333_64,
+            ),
+        ];
+        for (table, abar, relative) in cases {
+            assert!((table.abar(999).unwrap() / abar - 1.0).abs() < 1e-13);
+            assert!((table.table().first() / relative - 1.0).abs() < 1e-13);
+        }
+        // Small betas keep their digits.
+        let wavegrad = Timesteps::linear(1e-6, 0.01, 1000).unwrap();
+        assert!((wavegrad.relative(9.0) / 0.021_459_872_845_204_63 - 1.0).abs() < 1e-14);
     }
 
     #[test]

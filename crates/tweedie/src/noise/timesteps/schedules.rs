@@ -185,9 +185,6 @@ mod tests {
                     .all(|v| (v[1] - v[0] - step).abs() < 1e-15)
             );
         }
-        // The largest relative noise of Stable Diffusion, as its users know it.
-        assert!((scaled.table().first() - 14.6146).abs() < 1e-4);
-        assert!((scaled.table().last() - 0.029_167).abs() < 1e-6);
     }
 
     #[test]
