@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// More levels than any use has; it keeps a slip from exhausting the memory.
-const MOST: usize = 10_000_000;
+pub(super) const MOST: usize = 10_000_000;
 
 /// Noise levels: at least one, strictly decreasing, all positive and finite with squares that are
 /// (between about 1e-154 and 1e154).
@@ -80,6 +80,18 @@ impl Levels {
         })
     }
 
+    /// `count` levels in arithmetic progression.
+    ///
+    /// The ends are exactly `sigma_1` and `sigma_n`.
+    ///
+    /// # Errors
+    /// As for [`Levels::geometric`].
+    pub fn linear(sigma_1: f64, sigma_n: f64, count: usize) -> Result<Self> {
+        Self::between(sigma_1, sigma_n, count, |t| {
+            sigma_1 + t * (sigma_n - sigma_1)
+        })
+    }
+
     /// Levels `at` t = 0, 1/(count-1), ..., 1, with the ends as given.
     fn between(sigma_1: f64, sigma_n: f64, count: usize, at: impl Fn(f64) -> f64) -> Result<Self> {
         for (name, sigma) in [("sigma_1", sigma_1), ("sigma_n", sigma_n)] {
@@ -140,6 +152,28 @@ impl Levels {
         Self::new(sigmas)
     }
 
+    /// All levels times `factor`, which takes 2 ln `factor` off every log signal-to-noise ratio.
+    ///
+    /// An image of d by d pixels keeps under a level sigma what one of r by r keeps under
+    /// sigma r/d, since averaging pixels averages the noise away: the factor d/r makes levels
+    /// chosen at r right at d (Hoogeboom et al., "simple diffusion", 2023, section 3.1).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a `factor` that is not positive and finite, or that takes a level
+    /// out of range.
+    pub fn shifted(&self, factor: f64) -> Result<Self> {
+        check_factor(factor)?;
+        let sigmas = self.0.iter().map(|sigma| factor * sigma).collect();
+        Self::new(sigmas).map_err(|_| {
+            let reason = format!(
+                "takes levels from {} to {} out of range",
+                self.first(),
+                self.last()
+            );
+            Error::setting("factor", factor, reason)
+        })
+    }
+
     /// The levels, largest first.
     pub fn as_slice(&self) -> &[f64] {
         &self.0
@@ -167,8 +201,17 @@ impl Levels {
     }
 }
 
+/// Refuses a factor of noise levels that is not positive and finite.
+pub(super) fn check_factor(factor: f64) -> Result<()> {
+    if factor > 0.0 && factor.is_finite() {
+        return Ok(());
+    }
+    let reason = "must be positive and finite: the resolution over that the noise was chosen for";
+    Err(Error::setting("factor", factor, reason))
+}
+
 /// Whether sigma and sigma^2 are positive, finite and of full precision.
-fn usable(sigma: f64) -> bool {
+pub(super) fn usable(sigma: f64) -> bool {
     sigma > 0.0 && (sigma * sigma).is_normal()
 }
 
@@ -189,6 +232,7 @@ impl From<Levels> for Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::Level;
 
     #[test]
     fn seed_003_prints_these_geometric_levels() {
@@ -221,6 +265,7 @@ mod tests {
         for levels in [
             Levels::geometric(50.0, 0.01, 232).unwrap(),
             Levels::karras(50.0, 0.01, 232, 7.0).unwrap(),
+            Levels::linear(50.0, 0.01, 232).unwrap(),
         ] {
             assert_eq!((levels.first(), levels.last()), (50.0, 0.01));
         }
@@ -242,6 +287,28 @@ mod tests {
                 .zip(geometric.as_slice())
                 .all(|(a, b)| (a / b - 1.).abs() < 1e-5)
         );
+    }
+
+    #[test]
+    fn linear_levels_are_evenly_spaced_and_karras_with_rho_1() {
+        let levels = Levels::linear(3.0, 1.0, 5).unwrap();
+        assert_eq!(levels.as_slice(), [3.0, 2.5, 2.0, 1.5, 1.0]);
+        let karras = Levels::karras(50.0, 0.01, 101, 1.0).unwrap();
+        let linear = Levels::linear(50.0, 0.01, 101).unwrap();
+        let mut pairs = karras.as_slice().iter().zip(linear.as_slice());
+        assert!(pairs.all(|(a, b)| (a / b - 1.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn property_17_a_shift_moves_every_log_snr_by_two_logarithms() {
+        // Chosen at 64 pixels, used at 256: log SNR_256 = log SNR_64 + 2 ln(64/256).
+        let levels = Levels::geometric(50.0, 0.01, 20).unwrap();
+        let shifted = levels.shifted(256.0 / 64.0).unwrap();
+        for (&sigma, &wide) in levels.as_slice().iter().zip(shifted.as_slice()) {
+            let moved = Level::ve(wide).log_snr() - Level::ve(sigma).log_snr();
+            assert!((moved - 2.0 * 0.25f64.ln()).abs() < 1e-13);
+        }
+        assert_eq!(shifted.shifted(0.25).unwrap(), levels);
     }
 
     #[test]
@@ -275,6 +342,13 @@ mod tests {
         assert!(message(Levels::karras(2.0, 1.0, 3, 0.0)).contains("rho = 0"));
         assert!(message(Levels::new(vec![1.0]).unwrap().dilate(0)).contains("n_sigma = 0"));
         assert!(message(Levels::new(vec![1e-200])).contains("level 1"));
+        assert!(message(Levels::linear(1.0, 1.0, 2)).contains("below sigma_1 = 1"));
+        assert!(message(Levels::linear(2.0, -1.0, 2)).contains("sigma_n = -1"));
+        let one = Levels::new(vec![1.0]).unwrap();
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e160, 1e-160] {
+            let found = message(one.shifted(factor));
+            assert!(found.starts_with("factor = "), "{found}");
+        }
         let two = Levels::new(vec![2.0, 1.0]).unwrap();
         assert!(message(two.dilate(usize::MAX)).contains("at most"));
         assert!(message(Levels::geometric(2.0, 1.0, usize::MAX)).contains("at most"));

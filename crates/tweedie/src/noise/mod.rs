@@ -1,14 +1,17 @@
 //! Noise levels: the sequences samplers descend, the laws networks train on, and how to choose
 //! both for a data set.
 
+mod cosine;
 mod level;
 mod levels;
 mod normal;
 mod path;
 mod process;
 mod techniques;
+mod timesteps;
 mod training;
 
+pub use cosine::cosine_level;
 pub use level::{Coordinates, Level};
 pub use levels::Levels;
 pub use normal::{normal_cdf, normal_quantile};
@@ -17,4 +20,5 @@ pub use process::Process;
 pub use techniques::{
     InitialNoise, LevelCount, StepChoice, stationarity, technique_1, technique_2, technique_4,
 };
+pub use timesteps::{Spacing, Timesteps};
 pub use training::TrainingNoise;

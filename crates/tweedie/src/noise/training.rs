@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Levels, normal_quantile};
+use super::levels::usable;
+use super::{Levels, Process, Timesteps, normal_quantile};
 use crate::error::{Error, Result};
 
 /// The law sigma is drawn from in training.
@@ -28,6 +29,21 @@ pub enum TrainingNoise {
         mean: f64,
         /// The standard deviation of ln sigma, not negative.
         std: f64,
+    },
+    /// The relative noise at one of a table's timesteps, all equally likely (Ho et al. 2020).
+    Timesteps(Timesteps),
+    /// The relative noise where sqrt(abar) is uniform in each of a table's bins, all equally
+    /// likely (Chen et al., "WaveGrad", 2021): a continuum around the same timesteps, for
+    /// sampling on any schedule.
+    TimestepBins(Timesteps),
+    /// The relative noise at a uniform time of a process (Song et al. 2021): ln sigma uniform for
+    /// VE.
+    Continuous {
+        /// The process.
+        process: Process,
+        /// The earliest time, in [0, 1), at which there must be noise. The reference code has
+        /// 1e-5 for VE, 1e-3 for VP and sub-VP.
+        t_min: f64,
     },
 }
 
@@ -62,6 +78,18 @@ impl TrainingNoise {
                 let reason = "the standard deviation of ln sigma must be finite and not negative";
                 Err(Error::setting("std", std, reason))
             }
+            Self::Continuous { process, t_min } => {
+                process.validate()?;
+                if !(0.0..1.0).contains(&t_min) {
+                    let reason = "must be in [0, 1), the earliest time, like 1e-3";
+                    return Err(Error::setting("t_min", t_min, reason));
+                }
+                if !usable(process.level(t_min).relative()) {
+                    let reason = "there is no noise at this time; take it later, like 1e-3";
+                    return Err(Error::setting("t_min", t_min, reason));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -72,6 +100,12 @@ impl TrainingNoise {
     pub fn sigma(&self, u: f64) -> f64 {
         match self {
             Self::Discrete(levels) => levels.as_slice()[place(levels, u)],
+            Self::Timesteps(table) => table.table().as_slice()[place(table.table(), u)],
+            Self::TimestepBins(table) => table.quantile(u),
+            Self::Continuous { process, t_min } => {
+                let t = (t_min + u * (1.0 - t_min)).min(1.0);
+                process.level(t).relative()
+            }
             Self::LogUniform {
                 sigma_min,
                 sigma_max,
@@ -89,6 +123,7 @@ impl TrainingNoise {
     pub(crate) fn place(&self, u: f64) -> Option<usize> {
         match self {
             Self::Discrete(levels) => Some(place(levels, u)),
+            Self::Timesteps(table) => Some(place(table.table(), u)),
             _ => None,
         }
     }
@@ -97,6 +132,7 @@ impl TrainingNoise {
     pub(crate) fn levels(&self) -> &[f64] {
         match self {
             Self::Discrete(levels) => levels.as_slice(),
+            Self::Timesteps(table) => table.table().as_slice(),
             _ => &[],
         }
     }
@@ -111,8 +147,15 @@ fn place(levels: &Levels, u: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::noise::normal_cdf;
+
+    fn continuous(beta_min: f64, beta_max: f64, t_min: f64) -> TrainingNoise {
+        let process = Process::Vp { beta_min, beta_max };
+        TrainingNoise::Continuous { process, t_min }
+    }
 
     #[test]
     fn quantiles_invert_the_distribution_functions() {
@@ -146,6 +189,87 @@ mod tests {
     }
 
     #[test]
+    fn timesteps_are_equally_likely_and_have_their_places() {
+        let table = Timesteps::linear(1e-4, 0.02, 1000).unwrap();
+        let noise = TrainingNoise::Timesteps(table.clone());
+        assert_eq!(noise.levels(), table.table().as_slice());
+        for i in 0..3000 {
+            let u = (f64::from(i) + 0.5) / 3000.0;
+            let sigma = noise.sigma(u);
+            assert_eq!(table.timestep(sigma), f64::from(i / 3));
+            assert_eq!(noise.levels()[noise.place(u).unwrap()], sigma);
+        }
+    }
+
+    #[test]
+    fn a_uniform_time_comes_back_from_its_noise() {
+        let (beta_min, beta_max) = (0.1, 20.0);
+        let (sigma_min, sigma_max) = (0.01, 50.0);
+        for (process, t_min) in [
+            (
+                Process::Ve {
+                    sigma_min,
+                    sigma_max,
+                },
+                1e-5,
+            ),
+            (Process::Vp { beta_min, beta_max }, 1e-3),
+            (Process::SubVp { beta_min, beta_max }, 1e-3),
+        ] {
+            let noise = TrainingNoise::Continuous { process, t_min };
+            noise.validate().unwrap();
+            for i in 0..=1000 {
+                let u = f64::from(i) / 1000.0;
+                let t = process.time(noise.sigma(u));
+                assert!((t - (t_min + u * (1.0 - t_min))).abs() < 1e-12);
+            }
+            assert_eq!(noise.place(0.5), None);
+            assert!(noise.levels().is_empty());
+        }
+        // Of VE, log-uniform noise is the same law.
+        let process = Process::Ve {
+            sigma_min,
+            sigma_max,
+        };
+        let time = TrainingNoise::Continuous {
+            process,
+            t_min: 0.0,
+        };
+        let log = TrainingNoise::LogUniform {
+            sigma_min,
+            sigma_max,
+        };
+        for u in [1e-9, 0.2, 0.7, 1.0 - 1e-9] {
+            assert!((time.sigma(u) / log.sigma(u) - 1.0).abs() < 1e-14);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_law_decreases(u in 0.0..1.0f64, v in 0.0..1.0f64) {
+            let (low, high) = (u.min(v), u.max(v));
+            let table = Timesteps::cosine(100, 0.008, 0.999).unwrap();
+            let (beta_min, beta_max, t_min) = (0.1, 20.0, 1e-3);
+            for noise in [
+                TrainingNoise::Discrete(Levels::linear(50.0, 0.01, 20).unwrap()),
+                TrainingNoise::Timesteps(table.clone()),
+                TrainingNoise::TimestepBins(table),
+                TrainingNoise::Continuous {
+                    process: Process::Vp { beta_min, beta_max },
+                    t_min,
+                },
+                TrainingNoise::Continuous {
+                    process: Process::SubVp { beta_min, beta_max },
+                    t_min,
+                },
+            ] {
+                // Up to the rounding of neighbours.
+                prop_assert!(noise.sigma(low) <= noise.sigma(high) * (1.0 + 1e-14));
+            }
+        }
+    }
+
+    #[test]
     fn wrong_parameters_are_named() {
         for (noise, name) in [
             (
@@ -176,6 +300,11 @@ mod tests {
                 },
                 "std",
             ),
+            (continuous(0.1, 20.0, 0.0), "t_min"),
+            (continuous(0.1, 20.0, 1.0), "t_min"),
+            (continuous(0.1, 20.0, -0.1), "t_min"),
+            (continuous(0.1, 20.0, f64::NAN), "t_min"),
+            (continuous(0.0, 20.0, 1e-3), "beta_min"),
         ] {
             assert!(noise.validate().unwrap_err().to_string().starts_with(name));
         }
@@ -191,15 +320,31 @@ mod tests {
 
     #[test]
     fn it_survives_a_text_format() {
-        let noise = TrainingNoise::LogUniform {
-            sigma_min: 0.01,
-            sigma_max: 50.0,
-        };
-        let text = serde_json::to_string(&noise).unwrap();
-        assert_eq!(
-            text,
-            r#"{"log-uniform":{"sigma_min":0.01,"sigma_max":50.0}}"#
-        );
-        assert_eq!(serde_json::from_str::<TrainingNoise>(&text).unwrap(), noise);
+        let table = Timesteps::from_betas(&[0.25, 0.5]).unwrap();
+        for (noise, expected) in [
+            (
+                TrainingNoise::LogUniform {
+                    sigma_min: 0.01,
+                    sigma_max: 50.0,
+                },
+                r#"{"log-uniform":{"sigma_min":0.01,"sigma_max":50.0}}"#,
+            ),
+            (
+                TrainingNoise::Timesteps(table.clone()),
+                r#"{"timesteps":[0.25,0.5]}"#,
+            ),
+            (
+                TrainingNoise::TimestepBins(table),
+                r#"{"timestep-bins":[0.25,0.5]}"#,
+            ),
+            (
+                continuous(0.1, 20.0, 0.001),
+                r#"{"continuous":{"process":{"vp":{"beta_min":0.1,"beta_max":20.0}},"t_min":0.001}}"#,
+            ),
+        ] {
+            let text = serde_json::to_string(&noise).unwrap();
+            assert_eq!(text, expected);
+            assert_eq!(serde_json::from_str::<TrainingNoise>(&text).unwrap(), noise);
+        }
     }
 }
