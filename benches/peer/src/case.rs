@@ -139,8 +139,7 @@ impl Case {
             seed,
             ..
         } = &self.config;
-        let sigma_data = network.sigma_data.unwrap_or(1.0);
-        let objective = Objective::new(loss, network.preconditioning, sigma_data)?;
+        let objective = Objective::new(loss, network.parameterisation())?;
         let noise = self.config.training_noise()?;
         let network = self.network.clone();
         Ok(Trainer::new(

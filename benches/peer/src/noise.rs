@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use tweedie::noise::Level;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::sample::{Observer, Sampler, State, StepView, run};
 use tweedie::score::Denoiser;
@@ -61,13 +62,17 @@ impl Sampler for Updates {
         1 << 30
     }
 
-    fn noise(&self, _: usize) -> (f64, f64) {
-        (1.0, 1.0)
+    fn noise(&self, _: usize) -> (Level, Level) {
+        (Level::ve(1.0), Level::ve(1.0))
     }
 
     fn step(&mut self, _: usize, state: &mut State<'_>) -> tweedie::Result<()> {
         state.update(0.9, 0.1, 0.4);
         Ok(())
+    }
+
+    fn calls(&self) -> Option<usize> {
+        Some(0)
     }
 }
 
@@ -80,7 +85,7 @@ struct Clock {
 }
 
 impl Observer for Clock {
-    fn start(&mut self, _level: tweedie::noise::Level, _x: &[f64], _dim: usize) {
+    fn start(&mut self, _level: Level, _x: &[f64], _dim: usize) {
         (self.began, self.last) = (Instant::now(), Instant::now());
     }
 

@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use clap::builder::PossibleValue;
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+use tweedie::sample::SamplerKind;
 
 /// Score-based generative modelling: train a score network on your data, sample it, see the
 /// result.
@@ -86,12 +89,20 @@ pub struct Train {
     pub dry_run: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Sampler {
-    /// Consistent annealed sampling.
-    Cas,
-    /// Annealed Langevin sampling.
-    Als,
+/// A sampler by its name in configurations; the library knows which there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampler(pub SamplerKind);
+
+impl ValueEnum for Sampler {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Sampler>> =
+            LazyLock::new(|| SamplerKind::ALL.iter().copied().map(Sampler).collect());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -119,9 +130,13 @@ pub struct Sample {
     /// Noise levels from sigma_max down to sigma_min [default: the configuration's].
     #[arg(long)]
     pub steps: Option<usize>,
-    /// Updates at each level.
+    /// Updates at each level, for cas and als.
     #[arg(long)]
     pub n_sigma: Option<usize>,
+    /// Change a key of the [sample] table: schedule=karras, or a setting of the sampler's own, for
+    /// example s_churn=40; may be repeated. A wrong key is answered with those there are.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
     #[arg(long)]
     pub eps_c: Option<f64>,

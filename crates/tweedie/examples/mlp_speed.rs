@@ -13,7 +13,9 @@ use tweedie::Result;
 use tweedie::data::{DataSpec, open};
 use tweedie::engine::Engine;
 use tweedie::nn::layers::Activation;
-use tweedie::nn::{MlpConfig, Network, NetworkConfig, Preconditioning, SigmaInput};
+use tweedie::nn::{
+    MlpConfig, Network, NetworkConfig, Parameterisation, Preconditioning, SigmaInput,
+};
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::train::{LossConfig, Objective, TrainConfig, Trainer};
 
@@ -79,7 +81,10 @@ fn time(case: &Case) -> Result<f64> {
         lr: 0.01,
         ..TrainConfig::default()
     };
-    let objective = Objective::new(&LossConfig::default(), Preconditioning::ScaledScore, 1.0)?;
+    let objective = Objective::new(
+        &LossConfig::default(),
+        Parameterisation::new(Preconditioning::ScaledScore, 1.0),
+    )?;
     let noise = TrainingNoise::Discrete(Levels::geometric(2.0, 0.5, 16)?);
     let mut trainer = Trainer::new(&train, &data, noise, objective, network, 0)?;
     let began = Instant::now();

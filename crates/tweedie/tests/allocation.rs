@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tweedie::data::DataSpec;
 use tweedie::engine::Engine;
 use tweedie::nn::unet::UNetConfig;
-use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Precision, Preconditioning};
+use tweedie::nn::{
+    Network, NetworkConfig, NetworkDenoiser, Parameterisation, Precision, Preconditioning,
+};
 use tweedie::noise::TrainingNoise;
 use tweedie::score::Denoiser;
 use tweedie::train::{LossConfig, Objective, TrainConfig, Trainer};
@@ -92,9 +94,10 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     let network = Network::new(&config, &[1, 16, 16], 0, &device).unwrap();
     let (n, dim) = (8, 256);
 
+    let form = Parameterisation::new(Preconditioning::ScaledScore, 0.5);
     for precision in [Precision::F32, Precision::Bf16] {
         let network = network.clone().in_precision(precision).unwrap();
-        let denoiser = NetworkDenoiser::new(&network, Preconditioning::ScaledScore, 0.5);
+        let denoiser = NetworkDenoiser::new(&network, form);
         let x = vec![0.3; n * dim];
         let mut out = vec![0.0; n * dim];
         let large = steady(|| denoiser.denoise(&x, 1.0, &mut out).unwrap());
@@ -107,8 +110,7 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
         sigma_min: 0.01,
         sigma_max: 10.0,
     };
-    let form = Preconditioning::ScaledScore;
-    let objective = Objective::new(&LossConfig::default(), form, 0.5).unwrap();
+    let objective = Objective::new(&LossConfig::default(), form).unwrap();
     let train = TrainConfig {
         batch: 64,
         ..TrainConfig::default()

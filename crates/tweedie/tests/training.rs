@@ -3,7 +3,8 @@
 use tweedie::data::{DataSpec, Dataset, mixture, open};
 use tweedie::engine::Engine;
 use tweedie::nn::{
-    MlpConfig, Network, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput,
+    MlpConfig, Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning,
+    SigmaInput,
 };
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::random::{NoiseSource, Stream};
@@ -49,7 +50,7 @@ impl Tutorial {
             weighting,
             power: 2.0,
         };
-        let objective = Objective::new(&loss, form, 2.0).unwrap();
+        let objective = Objective::new(&loss, Parameterisation::new(form, 2.0)).unwrap();
         let noise = TrainingNoise::Discrete(self.levels.clone());
         Trainer::new(&config, &self.data, noise, objective, network, 0).unwrap()
     }
@@ -95,12 +96,18 @@ fn the_tutorial_reaches_the_bayes_optimal_loss_on_fresh_noise() {
         (Preconditioning::Score, Weighting::Sigma),
         (Preconditioning::ScaledScore, Weighting::Sigma),
         (Preconditioning::Edm, Weighting::Edm),
+        (Preconditioning::Eps, Weighting::Sigma),
+        (Preconditioning::X0, Weighting::Sigma),
+        (Preconditioning::V, Weighting::Sigma),
     ] {
         let mut trainer = tutorial.trainer(form, weighting);
         for _ in 0..3000 {
             trainer.update().unwrap();
         }
-        let denoiser = NetworkDenoiser::new(&trainer.average().unwrap(), form, 2.0);
+        let denoiser = NetworkDenoiser::new(
+            &trainer.average().unwrap(),
+            Parameterisation::new(form, 2.0),
+        );
         let reached = loss(&denoiser, &law, &tutorial.levels);
         println!("{form:?}: {reached:.5}, optimal {optimal:.5}");
         assert!(
@@ -137,7 +144,10 @@ fn a_network_denoises_row_by_row() {
         .trainer(Preconditioning::ScaledScore, Weighting::Sigma)
         .average()
         .unwrap();
-    let denoiser = NetworkDenoiser::new(&network, Preconditioning::ScaledScore, 1.0);
+    let denoiser = NetworkDenoiser::new(
+        &network,
+        Parameterisation::new(Preconditioning::ScaledScore, 1.0),
+    );
     // More rows than one internal batch holds.
     let x: Vec<f64> = (0..2500).map(|i| f64::from(i) * 0.004 - 5.0).collect();
     let mut all = vec![0.0; x.len()];

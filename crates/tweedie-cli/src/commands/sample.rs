@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use tweedie::Result;
 use tweedie::nn;
-use tweedie::run::{Draw, Model, RunDir, SampleConfig, SamplerKind, export};
+use tweedie::run::{Draw, Model, RunDir, SampleConfig, Schedule, export};
 
-use crate::args::{Precision, Sample, Sampler};
+use crate::args::{Precision, Sample};
 use crate::progress::{Progress, duration};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
-    let sample = settings(args, run.config()?.sample);
+    let sample = settings(args, run.config()?.sample)?;
     let model = Model::load(&run, args.checkpoint, &sample)?;
     // An impossible setting is refused before anything is computed or written.
     model.sampler(&sample)?;
@@ -48,20 +48,34 @@ pub fn run(args: &Sample) -> Result<()> {
 }
 
 /// The run's own settings, changed as the command line says.
-fn settings(args: &Sample, mut sample: SampleConfig) -> SampleConfig {
-    let scheme = match args.sampler {
-        Some(Sampler::Cas) => SamplerKind::Cas,
-        Some(Sampler::Als) => SamplerKind::Als,
-        None => sample.sampler,
-    };
-    // A step size made for one scheme means little to the other.
-    let step_size_given = args.eps_c.is_some() || args.eta.is_some() || args.eps_b.is_some();
-    if step_size_given || scheme != sample.sampler {
-        (sample.eps_c, sample.eta, sample.eps_b) = (args.eps_c, args.eta, args.eps_b);
+fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
+    let step_sizes = [
+        ("eps_c", args.eps_c),
+        ("eta", args.eta),
+        ("eps_b", args.eps_b),
+    ];
+    match args.sampler {
+        // Settings made for one scheme mean little to another.
+        Some(sampler) if sampler.0 != sample.sampler => sample = sample.by(sampler.0),
+        _ if step_sizes.iter().any(|(_, value)| value.is_some()) => {
+            step_sizes.iter().for_each(|(key, _)| {
+                sample.settings.remove(*key);
+            });
+        }
+        _ => {}
     }
-    sample.sampler = scheme;
+    for (key, value) in step_sizes {
+        if let Some(value) = value {
+            sample.settings.insert(key.into(), value.into());
+        }
+    }
+    if let Some(n_sigma) = args.n_sigma {
+        // More steps than 2^63 are refused as too many all the same.
+        let n_sigma = i64::try_from(n_sigma).unwrap_or(i64::MAX);
+        sample.settings.insert("n_sigma".into(), n_sigma.into());
+    }
     sample.steps = args.steps.unwrap_or(sample.steps);
-    sample.n_sigma = args.n_sigma.unwrap_or(sample.n_sigma);
+    let mut sample = sample.changed(&args.set)?;
     sample.denoise &= !args.no_denoise;
     sample.ema = (sample.ema || args.ema) && !args.raw;
     sample.precision = match args.precision {
@@ -69,24 +83,22 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> SampleConfig {
         Some(Precision::Bf16) => nn::Precision::Bf16,
         None => sample.precision,
     };
-    sample
+    sample.check()?;
+    Ok(sample)
 }
 
 /// A folder's name that tells apart what is drawn, and how.
 fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
-    let mut name = format!("{}-{}", sample.sampler.name().to_lowercase(), sample.steps);
-    let parts = [
-        ("eta", sample.eta),
-        ("eps_b", sample.eps_b),
-        ("eps_c", sample.eps_c),
-    ];
-    for (key, value) in parts {
-        if let Some(value) = value {
-            name += &format!("-{key}{value}");
-        }
+    let mut name = format!("{}-{}", sample.sampler.name(), sample.steps);
+    if sample.schedule != Schedule::default() {
+        name += &format!("-{}", sample.schedule.name());
     }
-    if sample.n_sigma != 1 {
-        name += &format!("-x{}", sample.n_sigma);
+    for (key, value) in &sample.settings {
+        match (key.as_str(), value.to_string().trim_matches('"')) {
+            ("n_sigma", "1") => {}
+            ("n_sigma", n) => name += &format!("-x{n}"),
+            (key, value) => name += &format!("-{key}{value}"),
+        }
     }
     if !sample.denoise {
         name += "-noisy";

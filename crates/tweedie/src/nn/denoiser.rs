@@ -1,6 +1,6 @@
 //! A trained network as the denoiser that samplers see.
 
-use super::{Network, Preconditioning, params};
+use super::{Network, Parameterisation, params};
 use crate::error::Result;
 use crate::score::{Denoiser, check};
 
@@ -10,18 +10,16 @@ use crate::score::{Denoiser, check};
 /// kernels sum in an order that has nothing to do with the number of rows.
 pub struct NetworkDenoiser {
     network: Network,
-    preconditioning: Preconditioning,
-    sigma_data: f64,
+    parameterisation: Parameterisation,
     batch: usize,
 }
 
 impl NetworkDenoiser {
-    /// A denoiser for `network`, whose output means what `preconditioning` says.
-    pub fn new(network: &Network, preconditioning: Preconditioning, sigma_data: f64) -> Self {
+    /// A denoiser for `network`, whose output means what `parameterisation` says.
+    pub fn new(network: &Network, parameterisation: Parameterisation) -> Self {
         Self {
             network: network.without_gradients(),
-            preconditioning,
-            sigma_data,
+            parameterisation,
             batch: network.preferred_batch(),
         }
     }
@@ -35,7 +33,7 @@ impl Denoiser for NetworkDenoiser {
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
         let dim = self.dim();
         check(dim, x, sigma, out)?;
-        let c = self.preconditioning.coefficients(sigma, self.sigma_data);
+        let c = self.parameterisation.coefficients(sigma);
         let sigmas = vec![sigma; self.batch.min(x.len() / dim)];
         let values = self.batch * dim;
         for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {

@@ -18,4 +18,4 @@ pub use denoiser::NetworkDenoiser;
 pub use mlp::{Mlp, MlpConfig, SigmaInput};
 pub use network::{Network, NetworkConfig};
 pub use precision::Precision;
-pub use precondition::{Coefficients, Preconditioning};
+pub use precondition::{Coefficients, InputScaling, Parameterisation, Preconditioning};

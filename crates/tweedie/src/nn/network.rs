@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::init::Init;
 use super::params::{self, Gradient, Parameter};
 use super::unet::{UNet2d, UNetConfig};
-use super::{Mlp, MlpConfig, Precision, Preconditioning, ops};
+use super::{InputScaling, Mlp, MlpConfig, Parameterisation, Precision, Preconditioning, ops};
 use crate::error::{Error, Result};
 
 /// The `[network]` table of a configuration.
@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 pub struct NetworkConfig {
     /// What the output means.
     pub preconditioning: Preconditioning,
+    /// How the input is scaled; as usual for `preconditioning` when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_scaling: Option<InputScaling>,
     /// Standard deviation of the data, for `edm`; measured from the data when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
@@ -33,10 +36,22 @@ impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
             preconditioning: Preconditioning::default(),
+            input_scaling: None,
             sigma_data: None,
             conditional: true,
             unet: None,
             mlp: None,
+        }
+    }
+}
+
+impl NetworkConfig {
+    /// How the output becomes the denoised sample.
+    pub fn parameterisation(&self) -> Parameterisation {
+        let usual = Parameterisation::new(self.preconditioning, self.sigma_data.unwrap_or(1.0));
+        Parameterisation {
+            input: self.input_scaling.unwrap_or(usual.input),
+            ..usual
         }
     }
 }

@@ -141,6 +141,39 @@ impl InputScaling {
     }
 }
 
+/// Everything that says how a network's output becomes the denoised sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameterisation {
+    /// What the output means.
+    pub form: Preconditioning,
+    /// How the input is scaled.
+    pub input: InputScaling,
+    /// Standard deviation of the data, for EDM's form and scaling.
+    pub sigma_data: f64,
+}
+
+impl Parameterisation {
+    /// `form` with its usual input scaling.
+    pub fn new(form: Preconditioning, sigma_data: f64) -> Self {
+        Self {
+            form,
+            input: form.input_scaling(),
+            sigma_data,
+        }
+    }
+
+    /// The factors at `sigma`.
+    pub fn coefficients(&self, sigma: f64) -> Coefficients {
+        self.form
+            .coefficients_with(self.input, sigma, self.sigma_data)
+    }
+
+    /// Whether the standard deviation of the data plays a part.
+    pub fn uses_sigma_data(&self) -> bool {
+        self.form == Preconditioning::Edm || self.input == InputScaling::Edm
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,13 +5,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::sample_config::{SampleConfig, Schedule};
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::unet::UNetConfig;
-use crate::nn::{MlpConfig, NetworkConfig, Precision};
-use crate::noise::{Levels, TrainingNoise, technique_2, technique_4};
+use crate::nn::{MlpConfig, NetworkConfig};
+use crate::noise::{Levels, Process, Timesteps, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
-use crate::sample::{Als, Cas, Sampler, StepSize};
 use crate::train::{LossConfig, TrainConfig};
 
 /// Everything that determines a run.
@@ -51,7 +51,49 @@ pub enum NoiseKind {
     LogUniform,
     /// ln(sigma) Gaussian (EDM).
     LogNormal,
+    /// Uniform among the timesteps of DDPM's linear beta.
+    Ddpm,
+    /// Uniform among the timesteps of the cosine schedule, with its offset and clip.
+    Cosine,
+    /// The same without offset.
+    PlainCosine,
+    /// Uniform among the timesteps of beta = 1/(T - t + 1).
+    Jsd,
+    /// Uniform among the timesteps of the sigmoid schedule.
+    Sigmoid,
+    /// Time of the variance-preserving process uniform (score_sde).
+    Vp,
+    /// Time of the sub-VP process uniform (score_sde).
+    SubVp,
 }
+
+impl NoiseKind {
+    /// The table of `count` timesteps, for the kinds that have one.
+    fn timesteps(self, count: usize) -> Result<Option<Timesteps>> {
+        let schedule = match self {
+            Self::Ddpm => Schedule::Ddpm,
+            Self::Cosine => Schedule::Cosine,
+            Self::PlainCosine => Schedule::PlainCosine,
+            Self::Jsd => Schedule::Jsd,
+            Self::Sigmoid => Schedule::Sigmoid,
+            _ => return Ok(None),
+        };
+        schedule.timesteps(count)
+    }
+
+    /// The process, for the kinds that draw its time; with the paper's beta.
+    fn process(self) -> Option<Process> {
+        let (beta_min, beta_max) = (0.1, 20.0);
+        match self {
+            Self::Vp => Some(Process::Vp { beta_min, beta_max }),
+            Self::SubVp => Some(Process::SubVp { beta_min, beta_max }),
+            _ => None,
+        }
+    }
+}
+
+/// The first time that training draws, of score_sde's VP and sub-VP models.
+const FIRST_TIME: f64 = 1e-3;
 
 /// The `[noise]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +109,8 @@ pub struct NoiseConfig {
     /// L, for `geometric`; Technique 2 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<usize>,
+    /// T, for `ddpm`, `cosine`, `plain-cosine`, `jsd` and `sigmoid`.
+    pub timesteps: usize,
     /// Mean of ln(sigma), for `log-normal`.
     pub mean: f64,
     /// Standard deviation of ln(sigma), for `log-normal`.
@@ -80,124 +124,9 @@ impl Default for NoiseConfig {
             sigma_max: None,
             sigma_min: 0.01,
             levels: None,
+            timesteps: 1000,
             mean: -1.2,
             std: 1.2,
-        }
-    }
-}
-
-/// A sampling scheme.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SamplerKind {
-    /// Consistent annealed sampling.
-    #[default]
-    Cas,
-    /// Annealed Langevin sampling.
-    Als,
-}
-
-/// The `[sample]` table. At most one of `eta`, `eps_b` and `eps_c` may be given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SampleConfig {
-    /// The scheme.
-    pub sampler: SamplerKind,
-    /// Noise levels, geometric between sigma_max and sigma_min.
-    pub steps: usize,
-    /// Updates at each level.
-    pub n_sigma: usize,
-    /// The step size eta itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eta: Option<f64>,
-    /// The papers' eps: eta = eps_b / sigma_L^2.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eps_b: Option<f64>,
-    /// eta = 1 - gamma^eps_c, from 1 to `inf`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eps_c: Option<f64>,
-    /// Whether the result is the expected denoised sample rather than the last state.
-    pub denoise: bool,
-    /// Whether the moving average of the weights is used rather than the raw ones.
-    pub ema: bool,
-    /// How a U-Net stores its images: `f32`, or `bf16` on the CPU.
-    pub precision: Precision,
-}
-
-impl Default for SampleConfig {
-    fn default() -> Self {
-        Self {
-            sampler: SamplerKind::Cas,
-            steps: 64,
-            n_sigma: 1,
-            eta: None,
-            eps_b: None,
-            eps_c: None,
-            denoise: true,
-            ema: true,
-            precision: Precision::F32,
-        }
-    }
-}
-
-impl SamplerKind {
-    /// The name as papers write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cas => "CAS",
-            Self::Als => "ALS",
-        }
-    }
-}
-
-impl SampleConfig {
-    /// The sampler on levels from `sigma_max` down to `sigma_min`.
-    ///
-    /// # Errors
-    /// Names the setting that is not feasible, and what would be.
-    pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
-        let levels = match self.steps {
-            0 => return Err(Error::setting("sample.steps", 0, "must be 1 or more")),
-            // One call from the highest level: the crudest sampler, but a legal one.
-            1 => Levels::new(vec![sigma_max])?,
-            steps => Levels::geometric(sigma_max, sigma_min, steps)?,
-        };
-        if self.steps == 1 && self.sampler == SamplerKind::Als && self.step_size_given() == 0 {
-            let reason = "a single level does not suggest a step size for ALS; give eta, or take \
-                          2 steps or more";
-            return Err(Error::setting("sample.steps", 1, reason));
-        }
-        let step_size = self.step_size(&levels)?;
-        Ok(match self.sampler {
-            SamplerKind::Cas => Box::new(Cas::new(&levels.dilate(self.n_sigma)?, step_size)?),
-            SamplerKind::Als => Box::new(Als::new(levels, self.n_sigma, step_size)?),
-        })
-    }
-
-    /// How many of the three ways to give a step size are used.
-    fn step_size_given(&self) -> usize {
-        [self.eta, self.eps_b, self.eps_c].iter().flatten().count()
-    }
-
-    /// The step size on `levels`. When none is given: eps_c = 2 (ancestral sampling) for CAS,
-    /// Technique 4's choice for ALS.
-    ///
-    /// # Errors
-    /// When more than one is given.
-    pub fn step_size(&self, levels: &Levels) -> Result<StepSize> {
-        match (self.eta, self.eps_b, self.eps_c) {
-            (None, None, None) if self.sampler == SamplerKind::Als => {
-                Ok(StepSize::Eta(technique_4(levels, self.n_sigma)?.eta))
-            }
-            (None, None, None) => Ok(StepSize::EpsC(2.0)),
-            (Some(eta), None, None) => Ok(StepSize::Eta(eta)),
-            (None, Some(eps), None) => Ok(StepSize::EpsB(eps)),
-            (None, None, Some(eps)) => Ok(StepSize::EpsC(eps)),
-            _ => Err(Error::setting(
-                "sample",
-                "more than one of eta, eps_b, eps_c",
-                "they are three ways to say the same; give one",
-            )),
         }
     }
 }
@@ -219,11 +148,13 @@ impl Config {
             set(&mut table, change)?;
         }
         // From text again, so that a message can say where.
-        if changes.is_empty() {
-            toml::from_str(text).map_err(|e| one_line(&e))
+        let config: Self = if changes.is_empty() {
+            toml::from_str(text).map_err(|e| one_line(&e))?
         } else {
-            Self::deserialize(Value::Table(table)).map_err(|e| one_line(&e))
-        }
+            Self::deserialize(Value::Table(table)).map_err(|e| one_line(&e))?
+        };
+        config.sample.check().map_err(|error| error.to_string())?;
+        Ok(config)
     }
 
     /// The configuration as TOML.
@@ -237,6 +168,21 @@ impl Config {
     /// # Errors
     /// When a value is out of its range.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+        let kind = self.noise.distribution;
+        // Sampling keeps to the noise that such a network is trained on.
+        let trained = match (kind.timesteps(self.noise.timesteps)?, kind.process()) {
+            (Some(table), _) => Some((table.table().first(), table.table().last())),
+            (None, Some(process)) => Some((
+                process.level(1.0).relative(),
+                process.level(FIRST_TIME).relative(),
+            )),
+            (None, None) => None,
+        };
+        if let Some((largest, smallest)) = trained {
+            let noise = &mut self.noise;
+            noise.sigma_max = Some(noise.sigma_max.map_or(largest, |max| max.min(largest)));
+            noise.sigma_min = noise.sigma_min.max(smallest);
+        }
         if self.noise.sigma_max.is_none() {
             self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));
         }
@@ -313,6 +259,14 @@ impl Config {
                 noise.validate()?;
                 Ok(noise)
             }
+            kind => match (kind.timesteps(self.noise.timesteps)?, kind.process()) {
+                (Some(table), _) => Ok(TrainingNoise::Timesteps(table)),
+                (None, Some(process)) => Ok(TrainingNoise::Continuous {
+                    process,
+                    t_min: FIRST_TIME,
+                }),
+                (None, None) => Err(Error::setting("noise.distribution", "?", "is not known")),
+            },
         }
     }
 
@@ -354,7 +308,7 @@ fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, Strin
 }
 
 /// Applies one `--set key.path=value`; a value that is not TOML is taken as a string.
-fn set(table: &mut Table, change: &str) -> Result<(), String> {
+pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
     let (path, value) = change
         .split_once('=')
         .ok_or_else(|| format!("--set {change}: write it as key.path=value"))?;
@@ -378,7 +332,7 @@ fn set(table: &mut Table, change: &str) -> Result<(), String> {
 }
 
 /// A TOML error as one line: where, and what.
-fn one_line(error: &toml::de::Error) -> String {
+pub(super) fn one_line(error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', ", ");
     let full = error.to_string();
     match full.lines().next().filter(|line| line.contains("line")) {
@@ -413,7 +367,7 @@ mod tests {
     #[test]
     fn a_written_configuration_reads_back_the_same() {
         let mut config = Config::parse(SMALL, &[]).unwrap();
-        config.sample.eps_c = Some(f64::INFINITY);
+        config.sample = config.sample.with("eps_c", f64::INFINITY);
         config.network.unet = Some(UNetConfig::default());
         config.network.mlp = Some(MlpConfig::default());
         assert_eq!(Config::parse(&config.to_toml(), &[]).unwrap(), config);

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
-use super::train::parameterisation;
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -140,10 +139,9 @@ impl Model {
         step: u64,
         precision: Precision,
     ) -> Result<Self> {
-        let (form, sigma_data) = parameterisation(&config);
         let network = network.in_precision(precision)?;
         Ok(Self {
-            denoiser: NetworkDenoiser::new(&network, form, sigma_data),
+            denoiser: NetworkDenoiser::new(&network, config.network.parameterisation()),
             config,
             data,
             step,

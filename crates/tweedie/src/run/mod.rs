@@ -7,12 +7,14 @@ mod draw;
 mod export;
 mod levels;
 mod report;
+mod sample_config;
 mod train;
 
-pub use config::{Config, NoiseConfig, NoiseKind, SampleConfig, SamplerKind};
+pub use config::{Config, NoiseConfig, NoiseKind};
 pub use directory::{DataCard, Line, RunDir};
 pub use draw::{Draw, Drawn, Model, Progress};
 pub use export::export;
 pub use levels::{LevelsReport, largest_distance, levels};
 pub use report::{ReportOptions, write_report};
+pub use sample_config::{SampleConfig, Schedule};
 pub use train::{Event, Plan, Session};

@@ -7,7 +7,7 @@ use super::directory::DataCard;
 use super::{Config, Draw, Line, Model, RunDir};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::{Network, Preconditioning};
+use crate::nn::Network;
 use crate::report::Grid;
 use crate::train::{Checkpoint, Losses, Objective, StepReport, Trainer};
 
@@ -222,18 +222,9 @@ impl Session {
 fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
     let device = config.train.engine.device()?.autodiff();
     let network = Network::new(&config.network, data.shape(), config.seed, &device)?;
-    let (form, sigma_data) = parameterisation(config);
-    let objective = Objective::new(&config.loss, form, sigma_data)?;
+    let objective = Objective::new(&config.loss, config.network.parameterisation())?;
     let noise = config.training_noise()?;
     Trainer::new(&config.train, data, noise, objective, network, config.seed)
-}
-
-/// What the network's output means, in a resolved configuration.
-pub(super) fn parameterisation(config: &Config) -> (Preconditioning, f64) {
-    (
-        config.network.preconditioning,
-        config.network.sigma_data.unwrap_or(1.0),
-    )
 }
 
 /// Means since the last line of statistics.

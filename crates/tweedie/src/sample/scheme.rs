@@ -65,6 +65,16 @@ macro_rules! samplers {
                 match self { $(Self::$kind => defaults::<$settings>()),+ }
             }
 
+            /// Checks that these are `settings` of the sampler.
+            ///
+            /// # Errors
+            /// Names the setting that is unknown or of the wrong kind, and those there are.
+            pub fn check(self, settings: &Table) -> Result<()> {
+                match self {
+                    $(Self::$kind => read::<$settings>($name, settings).map(|_| ())),+
+                }
+            }
+
             /// The sampler with these `settings` that descends `levels`.
             ///
             /// # Errors

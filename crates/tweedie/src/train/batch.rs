@@ -178,7 +178,7 @@ fn mirror(x: &mut [f32], shape: &[usize]) {
 mod tests {
     use super::*;
     use crate::data::ValueMap;
-    use crate::nn::Preconditioning;
+    use crate::nn::{Parameterisation, Preconditioning};
     use crate::noise::Levels;
     use crate::train::LossConfig;
 
@@ -235,8 +235,8 @@ mod tests {
             let values = (0..items * dim).map(|i| i as f32 * 0.01).collect();
             let data = Dataset::from_f32("test", shape, values, ValueMap::identity()).unwrap();
             for noise in [&discrete, &continuous] {
-                let form = Preconditioning::Edm;
-                let objective = Objective::new(&LossConfig::default(), form, 0.7).unwrap();
+                let form = Parameterisation::new(Preconditioning::Edm, 0.7);
+                let objective = Objective::new(&LossConfig::default(), form).unwrap();
                 let new = || Examples::new(&data, noise.clone(), objective.clone(), size, true, 3);
                 let mut examples = new();
                 for step in [0, 1, 2, 7, 3] {

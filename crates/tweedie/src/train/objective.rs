@@ -15,7 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::Preconditioning;
+use crate::nn::Parameterisation;
 
 /// How noise levels are weighted against each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,33 +51,28 @@ impl Default for LossConfig {
 #[derive(Clone, Debug)]
 pub struct Objective {
     loss: LossConfig,
-    preconditioning: Preconditioning,
-    sigma_data: f64,
+    parameterisation: Parameterisation,
 }
 
 impl Objective {
-    /// An objective for a network whose output means what `preconditioning` says.
+    /// An objective for a network whose output means what `parameterisation` says.
     ///
     /// # Errors
     /// When the exponent is not finite or `sigma_data` not positive.
-    pub fn new(
-        loss: &LossConfig,
-        preconditioning: Preconditioning,
-        sigma_data: f64,
-    ) -> Result<Self> {
+    pub fn new(loss: &LossConfig, parameterisation: Parameterisation) -> Result<Self> {
         if !loss.power.is_finite() {
             let reason = "must be a finite number; the papers use 2";
             return Err(Error::setting("loss.power", loss.power, reason));
         }
-        let used = preconditioning == Preconditioning::Edm || loss.weighting == Weighting::Edm;
+        let used = parameterisation.uses_sigma_data() || loss.weighting == Weighting::Edm;
+        let sigma_data = parameterisation.sigma_data;
         if used && !(sigma_data > 0.0 && sigma_data.is_finite()) {
             let reason = "must be positive: the standard deviation of the data";
             return Err(Error::setting("network.sigma_data", sigma_data, reason));
         }
         Ok(Self {
             loss: loss.clone(),
-            preconditioning,
-            sigma_data,
+            parameterisation,
         })
     }
 
@@ -85,13 +80,16 @@ impl Objective {
     pub fn weight(&self, sigma: f64) -> f64 {
         match self.loss.weighting {
             Weighting::Sigma => sigma.powf(self.loss.power - 4.0),
-            Weighting::Edm => (sigma.hypot(self.sigma_data) / (sigma * self.sigma_data)).powi(2),
+            Weighting::Edm => {
+                let d = self.parameterisation.sigma_data;
+                (sigma.hypot(d) / (sigma * d)).powi(2)
+            }
         }
     }
 
     /// What an example at `sigma` is multiplied by.
     pub fn factors(&self, sigma: f64) -> Factors {
-        let c = self.preconditioning.coefficients(sigma, self.sigma_data);
+        let c = self.parameterisation.coefficients(sigma);
         let root = self.weight(sigma).sqrt();
         Factors {
             sigma,
@@ -131,6 +129,7 @@ impl Factors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Preconditioning;
 
     /// 1/2 ||gain F + offset||^2 for a raw output F.
     fn loss(gain: f32, offset: &[f32], raw: &[f32]) -> f64 {
@@ -143,8 +142,8 @@ mod tests {
 
     #[test]
     fn the_papers_form_compares_the_output_with_minus_z() {
-        let objective =
-            Objective::new(&LossConfig::default(), Preconditioning::ScaledScore, 1.0).unwrap();
+        let form = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
+        let objective = Objective::new(&LossConfig::default(), form).unwrap();
         let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
         let factors = objective.factors(4.0);
         factors.example(&[1.0, 2.0], &[0.5, -1.5], &mut input, &mut offset);
@@ -166,9 +165,13 @@ mod tests {
                 Preconditioning::Score,
                 Preconditioning::ScaledScore,
                 Preconditioning::Edm,
+                Preconditioning::Eps,
+                Preconditioning::X0,
+                Preconditioning::V,
             ] {
-                let objective = Objective::new(&config, form, 0.5).unwrap();
-                let c = form.coefficients(sigma, 0.5);
+                let form = Parameterisation::new(form, 0.5);
+                let objective = Objective::new(&config, form).unwrap();
+                let c = form.coefficients(sigma);
                 let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
                 let factors = objective.factors(sigma);
                 factors.example(&x, &z, &mut input, &mut offset);

@@ -7,10 +7,11 @@ mod trajectories;
 
 use std::path::PathBuf;
 
-use super::{Model, RunDir, SampleConfig, SamplerKind};
+use super::{Model, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::report::{Page, Picture};
+use crate::sample::SamplerKind;
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 520);
@@ -122,23 +123,27 @@ impl Report<'_> {
         Ok(self)
     }
 
+    /// `sampler` as the run would use it, with one step a level: the run's own step size belongs
+    /// to the run's own scheme, and only eps_c to any number of steps.
+    fn own(&self, sampler: SamplerKind) -> SampleConfig {
+        let own = &self.model.config().sample;
+        let sample = own.clone().by(sampler);
+        match own.settings.get("eps_c") {
+            Some(eps_c) if own.sampler == sampler => sample.with("eps_c", eps_c.clone()),
+            _ => sample,
+        }
+    }
+
     /// The settings that are compared: each scheme with few and with many steps.
     fn schemes(&self) -> Vec<(String, SampleConfig)> {
         let mut schemes = Vec::new();
         for sampler in [SamplerKind::Als, SamplerKind::Cas] {
             for steps in self.options.steps {
-                let own = &self.model.config().sample;
                 let sample = SampleConfig {
-                    sampler,
                     steps,
-                    n_sigma: 1,
-                    // The run's own step size belongs to the run's own scheme.
-                    eps_c: own.eps_c.filter(|_| sampler == SamplerKind::Cas),
-                    eta: None,
-                    eps_b: None,
-                    ..own.clone()
+                    ..self.own(sampler)
                 };
-                schemes.push((format!("{} {steps}", sampler.name()), sample));
+                schemes.push((format!("{} {steps}", sampler.label()), sample));
             }
         }
         schemes

@@ -3,8 +3,7 @@
 use super::{CHART, Report};
 use crate::error::Result;
 use crate::report::{Axis, Chart, Series};
-use crate::run::SamplerKind;
-use crate::sample::NoiseLevels;
+use crate::sample::{NoiseLevels, SamplerKind};
 
 const TEXT: &str = "After every step, the root mean square distance of the samples from the \
     denoised samples that the step used, against the noise that the schedule asks for. Langevin \

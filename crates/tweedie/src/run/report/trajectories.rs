@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::{CHART, Report};
 use crate::error::Result;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series};
-use crate::run::{SampleConfig, SamplerKind};
-use crate::sample::{Observer, StepView, Trajectory};
+use crate::run::SampleConfig;
+use crate::sample::{Observer, SamplerKind, StepView, Trajectory};
 
 const TEXT: &str = "Consistent annealed sampling at work.";
 
@@ -15,12 +15,8 @@ const FOLLOWED: usize = 4;
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     let sample = SampleConfig {
-        sampler: SamplerKind::Cas,
         steps: report.options.steps[1],
-        n_sigma: 1,
-        eta: None,
-        eps_b: None,
-        ..report.model.config().sample.clone()
+        ..report.own(SamplerKind::Cas)
     };
     let shape = report.model.data().shape.clone();
     let picture = match shape[..] {

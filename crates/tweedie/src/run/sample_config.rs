@@ -1,0 +1,247 @@
+//! How samples are drawn: the `[sample]` table.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::config::{one_line, set};
+use crate::error::{Error, Result};
+use crate::nn::Precision;
+use crate::noise::{Levels, Timesteps};
+use crate::sample::{Sampler, SamplerKind};
+
+/// How noise levels are spread between sigma_max and sigma_min.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Evenly in ln sigma.
+    #[default]
+    Geometric,
+    /// Evenly in sigma^(1/rho) (EDM).
+    Karras,
+    /// Evenly in sigma.
+    Linear,
+    /// Evenly in time of DDPM's linear beta.
+    Ddpm,
+    /// Evenly in time of the cosine schedule, with its offset and clip.
+    Cosine,
+    /// The same without offset.
+    PlainCosine,
+    /// Evenly in time of beta = 1/(T - t + 1).
+    Jsd,
+    /// Evenly in time of the sigmoid schedule.
+    Sigmoid,
+}
+
+impl Schedule {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Geometric => "geometric",
+            Self::Karras => "karras",
+            Self::Linear => "linear",
+            Self::Ddpm => "ddpm",
+            Self::Cosine => "cosine",
+            Self::PlainCosine => "plain-cosine",
+            Self::Jsd => "jsd",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+
+    /// The table of timesteps it follows, `count` of them; none for those given in sigma.
+    ///
+    /// # Errors
+    /// For a number of timesteps that makes no table.
+    pub fn timesteps(self, count: usize) -> Result<Option<Timesteps>> {
+        Ok(Some(match self {
+            Self::Geometric | Self::Karras | Self::Linear => return Ok(None),
+            Self::Ddpm => Timesteps::linear(1e-4, 0.02, count)?,
+            Self::Cosine => Timesteps::cosine(count, 0.008, 0.999)?,
+            Self::PlainCosine => Timesteps::cosine(count, 0.0, 0.999)?,
+            Self::Jsd => Timesteps::jsd(count)?,
+            Self::Sigmoid => Timesteps::sigmoid(count, -3.0, 3.0, 1.0)?,
+        }))
+    }
+}
+
+/// The `[sample]` table: these keys, and those of the chosen sampler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SampleConfig {
+    /// The scheme.
+    pub sampler: SamplerKind,
+    /// Noise levels between sigma_max and sigma_min.
+    pub steps: usize,
+    /// How they are spread.
+    pub schedule: Schedule,
+    /// The exponent of `karras`.
+    pub rho: f64,
+    /// Whether the result is the expected denoised sample rather than the last state.
+    pub denoise: bool,
+    /// Whether the moving average of the weights is used rather than the raw ones.
+    pub ema: bool,
+    /// How a U-Net stores its images: `f32`, or `bf16` on the CPU.
+    pub precision: Precision,
+    /// The sampler's own settings.
+    #[serde(flatten)]
+    pub settings: Table,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self {
+            sampler: SamplerKind::Cas,
+            steps: 64,
+            schedule: Schedule::Geometric,
+            rho: 7.0,
+            denoise: true,
+            ema: true,
+            precision: Precision::F32,
+            settings: Table::new(),
+        }
+    }
+}
+
+impl SampleConfig {
+    /// The same with one of the sampler's settings changed.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.settings.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same by another sampler with its default settings.
+    pub fn by(mut self, sampler: SamplerKind) -> Self {
+        self.sampler = sampler;
+        self.settings.clear();
+        self
+    }
+
+    /// The same with `changes` of the form `key=value`, to the table or the sampler's settings.
+    ///
+    /// # Errors
+    /// Names the change, and what it accepts.
+    pub fn changed(self, changes: &[String]) -> Result<Self> {
+        if changes.is_empty() {
+            return Ok(self);
+        }
+        let refuse = |reason| Error::setting("--set", changes.join(" "), reason);
+        // A configuration that was read always has a TOML form.
+        let mut table = Table::try_from(&self).unwrap_or_default();
+        for change in changes {
+            set(&mut table, change).map_err(refuse)?;
+        }
+        let changed = Self::deserialize(Value::Table(table));
+        let changed = changed.map_err(|error| refuse(one_line(&error)))?;
+        match changed.sampler == self.sampler {
+            true => Ok(changed),
+            false => Err(refuse("choose another sampler with --sampler".into())),
+        }
+    }
+
+    /// Checks that the sampler has the settings given.
+    ///
+    /// # Errors
+    /// Names the key that it does not have, and those it has.
+    pub fn check(&self) -> Result<()> {
+        self.sampler.check(&self.settings)
+    }
+
+    /// The sampler on levels from `sigma_max` down to `sigma_min`.
+    ///
+    /// # Errors
+    /// Names the setting that is not feasible, and what would be.
+    pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
+        let levels = self.levels(sigma_max, sigma_min)?;
+        self.sampler.sampler(&self.settings, &levels)
+    }
+
+    /// The noise levels. Those of a table of timesteps keep to the noise the table has.
+    ///
+    /// # Errors
+    /// Names the setting that is not feasible, and what would be.
+    pub fn levels(&self, sigma_max: f64, sigma_min: f64) -> Result<Levels> {
+        let steps = self.steps;
+        match steps {
+            0 => return Err(Error::setting("sample.steps", 0, "must be 1 or more")),
+            // One call from the highest level: the crudest sampler, but a legal one.
+            1 => return Levels::new(vec![sigma_max]),
+            _ => {}
+        }
+        if let Some(table) = self.schedule.timesteps(TIMESTEPS)? {
+            let (top, bottom) = (table.timestep(sigma_max), table.timestep(sigma_min));
+            let last = (steps - 1) as f64;
+            let time = |i: usize| top + (bottom - top) * i as f64 / last;
+            return Levels::new((0..steps).map(|i| table.relative(time(i))).collect());
+        }
+        match self.schedule {
+            Schedule::Karras => Levels::karras(sigma_max, sigma_min, steps, self.rho),
+            Schedule::Linear => Levels::linear(sigma_max, sigma_min, steps),
+            _ => Levels::geometric(sigma_max, sigma_min, steps),
+        }
+    }
+}
+
+/// Timesteps of the tables that sampling follows.
+const TIMESTEPS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schedule_and_sampler_go_together() {
+        for schedule in [
+            Schedule::Geometric,
+            Schedule::Karras,
+            Schedule::Linear,
+            Schedule::Ddpm,
+            Schedule::Cosine,
+            Schedule::PlainCosine,
+            Schedule::Jsd,
+            Schedule::Sigmoid,
+        ] {
+            for &sampler in SamplerKind::ALL {
+                for steps in [1, 2, 9] {
+                    let config = SampleConfig {
+                        steps,
+                        schedule,
+                        ..SampleConfig::default().by(sampler)
+                    };
+                    let levels = config.levels(6.0, 0.02).unwrap();
+                    assert_eq!(levels.len(), steps);
+                    if steps > 1 {
+                        assert!((levels.first() / 6.0 - 1.0).abs() < 1e-9);
+                        // The first timestep of sigmoid and jsd is noisier than that.
+                        assert!(levels.last() > 0.0199 && levels.last() < 0.11);
+                    }
+                    let sampler = config.sampler(6.0, 0.02);
+                    match (steps, config.sampler) {
+                        (1, SamplerKind::Als | SamplerKind::ReverseSde) => {
+                            let message = sampler.err().unwrap().to_string();
+                            assert!(message.starts_with("sample.steps = 1"), "{message}");
+                        }
+                        _ => assert!(sampler.is_ok(), "{config:?}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_of_another_sampler_are_refused() {
+        let config = SampleConfig::default()
+            .by(SamplerKind::Heun)
+            .with("eps_c", 2.0);
+        let message = config.check().unwrap_err().to_string();
+        assert!(
+            message.contains("eps_c") && message.contains("s_churn"),
+            "{message}"
+        );
+        assert!(
+            config
+                .by(SamplerKind::Cas)
+                .with("eps_c", 2.0)
+                .check()
+                .is_ok()
+        );
+    }
+}
