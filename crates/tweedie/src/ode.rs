@@ -96,8 +96,9 @@ impl Memory {
     }
 }
 
-/// The slopes dy/dt of some rows, at a time each: (times `[m]`, y `[m, width]`, slopes out).
-pub type Slopes<'a> = dyn FnMut(&[f64], &[f64], &mut [f64]) -> Result<()> + 'a;
+/// The slopes dy/dt of some rows, at a time each: (which rows `[m]`, times `[m]`, y `[m, width]`,
+/// slopes out).
+pub type Slopes<'a> = dyn FnMut(&[usize], &[f64], &[f64], &mut [f64]) -> Result<()> + 'a;
 
 impl DormandPrince {
     /// Checks the bounds.
@@ -145,7 +146,8 @@ impl DormandPrince {
         let width = y.len() / n;
         if first.len() != y.len() {
             first.resize(y.len(), 0.0);
-            slopes(&vec![from; n], y, first)?;
+            let all: Vec<usize> = (0..n).collect();
+            slopes(&all, &vec![from; n], y, first)?;
         }
         if from == to {
             return Ok(());
@@ -212,7 +214,8 @@ impl DormandPrince {
         }
         let times: Vec<f64> = guess.iter().map(|h| from + h).collect();
         let mut second = vec![0.0; y.len()];
-        slopes(&times, &ahead, &mut second)?;
+        let all: Vec<usize> = (0..steps.len()).collect();
+        slopes(&all, &times, &ahead, &mut second)?;
         for (i, (y, slope)) in rows().enumerate() {
             if steps[i] != 0.0 {
                 continue;
@@ -245,6 +248,7 @@ impl DormandPrince {
     ) -> Result<()> {
         let place = |row: usize| row * width..(row + 1) * width;
         let h: Vec<f64> = rows.iter().map(|row| row.toward(to)).collect();
+        let numbers: Vec<usize> = rows.iter().map(|row| row.row).collect();
         let mut k = vec![Vec::with_capacity(rows.len() * width)];
         for row in rows.iter() {
             k[0].extend(&first[place(row.row)]);
@@ -261,7 +265,7 @@ impl DormandPrince {
             }
             let times: Vec<f64> = rows.iter().zip(&h).map(|(row, h)| row.t + c * h).collect();
             let mut next = vec![0.0; ahead.len()];
-            slopes(&times, &ahead, &mut next)?;
+            slopes(&numbers, &times, &ahead, &mut next)?;
             k.push(next);
         }
         // The last stage is the solution, and its slope the first of the next step.
@@ -347,7 +351,7 @@ mod tests {
                 atol: rtol,
                 most: 100_000,
             };
-            let mut slopes = |_: &[f64], y: &[f64], out: &mut [f64]| {
+            let mut slopes = |_: &[usize], _: &[f64], y: &[f64], out: &mut [f64]| {
                 for (y, out) in y.chunks_exact(3).zip(out.chunks_exact_mut(3)) {
                     out.copy_from_slice(&[-y[0], y[2], -y[1]]);
                 }
@@ -383,7 +387,7 @@ mod tests {
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
         let solver = DormandPrince::default();
-        let mut slopes = |t: &[f64], y: &[f64], out: &mut [f64]| {
+        let mut slopes = |_: &[usize], t: &[f64], y: &[f64], out: &mut [f64]| {
             for ((t, y), out) in t.iter().zip(y.chunks(2)).zip(out.chunks_mut(2)) {
                 out.copy_from_slice(&[-y[1] * y[0] * (20.0 * t).cos(), 0.0]);
             }
@@ -409,7 +413,7 @@ mod tests {
             most: 50,
             ..DormandPrince::default()
         };
-        let mut nan = |_: &[f64], _: &[f64], out: &mut [f64]| {
+        let mut nan = |_: &[usize], _: &[f64], _: &[f64], out: &mut [f64]| {
             out.fill(f64::NAN);
             Ok(())
         };

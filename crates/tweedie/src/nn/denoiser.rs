@@ -1,8 +1,8 @@
 //! A trained network as the denoiser that samplers see.
 
-use super::{Network, Parameterisation, params};
+use super::{Coefficients, Network, Parameterisation, params};
 use crate::error::Result;
-use crate::score::{Denoiser, check};
+use crate::score::{Denoiser, Differentiable, check, check_each};
 
 /// H(x, sigma) = c_skip x + c_out F(c_in x, sigma).
 ///
@@ -43,6 +43,108 @@ impl Denoiser for NetworkDenoiser {
             for ((out, &x), &raw) in out.iter_mut().zip(x).zip(&raw) {
                 *out = c.c_skip * x + c.c_out * f64::from(raw);
             }
+        }
+        Ok(())
+    }
+
+    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        let dim = self.dim();
+        check_each(dim, x, sigmas, out)?;
+        let values = self.batch * dim;
+        let batches = x.chunks(values).zip(sigmas.chunks(self.batch));
+        for ((x, sigmas), out) in batches.zip(out.chunks_mut(values)) {
+            let c = self.coefficients(sigmas);
+            let raw = params::to_vec(self.network.forward(scaled(x, &c, dim), sigmas));
+            recombine(x, &raw, &c, out);
+        }
+        Ok(())
+    }
+}
+
+impl NetworkDenoiser {
+    /// The factors of each row.
+    fn coefficients(&self, sigmas: &[f64]) -> Vec<Coefficients> {
+        let factors = |&sigma: &f64| self.parameterisation.coefficients(sigma);
+        sigmas.iter().map(factors).collect()
+    }
+
+    /// The same denoiser with its derivative, v^T dH/dx, by going back through the network.
+    ///
+    /// # Errors
+    /// When the network stores its images in another precision than f32.
+    pub fn differentiable(&self) -> Result<DifferentiableNetwork<'_>> {
+        Ok(DifferentiableNetwork {
+            network: self.network.with_input_gradients()?,
+            denoiser: self,
+        })
+    }
+}
+
+/// c_in x, row by row.
+fn scaled(x: &[f64], c: &[Coefficients], dim: usize) -> Vec<f32> {
+    let rows = x.chunks_exact(dim).zip(c);
+    rows.flat_map(|(x, c)| x.iter().map(|x| (c.c_in * x) as f32))
+        .collect()
+}
+
+/// c_skip x + c_out F, row by row.
+fn recombine(x: &[f64], raw: &[f32], c: &[Coefficients], out: &mut [f64]) {
+    let dim = x.len() / c.len().max(1);
+    let rows = out.chunks_exact_mut(dim).zip(x.chunks_exact(dim));
+    for (((out, x), raw), c) in rows.zip(raw.chunks_exact(dim)).zip(c) {
+        for ((out, &x), &raw) in out.iter_mut().zip(x).zip(raw) {
+            *out = c.c_skip * x + c.c_out * f64::from(raw);
+        }
+    }
+}
+
+/// A [`NetworkDenoiser`] that can be differentiated by its input, in single precision.
+pub struct DifferentiableNetwork<'a> {
+    network: Network,
+    denoiser: &'a NetworkDenoiser,
+}
+
+impl Denoiser for DifferentiableNetwork<'_> {
+    fn dim(&self) -> usize {
+        self.denoiser.dim()
+    }
+
+    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        self.denoiser.denoise(x, sigma, out)
+    }
+
+    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        self.denoiser.denoise_each(x, sigmas, out)
+    }
+}
+
+impl Differentiable for DifferentiableNetwork<'_> {
+    /// v^T dH/dx = c_skip v + c_out c_in v^T dF/dx.
+    fn denoise_vjp(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        v: &[f64],
+        out: &mut [f64],
+        product: &mut [f64],
+    ) -> Result<()> {
+        let (dim, batch) = (self.dim(), self.denoiser.batch);
+        check_each(dim, x, sigmas, out)?;
+        check(dim, v, 1.0, product)?;
+        check(dim, x, 1.0, product)?;
+        let values = batch * dim;
+        let batches = x.chunks(values).zip(v.chunks(values));
+        let results = out.chunks_mut(values).zip(product.chunks_mut(values));
+        for (((x, v), sigmas), (out, product)) in batches.zip(sigmas.chunks(batch)).zip(results) {
+            let c = self.denoiser.coefficients(sigmas);
+            let to: Vec<f32> = v.iter().map(|&v| v as f32).collect();
+            let (raw, back) = self.network.forward_vjp(scaled(x, &c, dim), sigmas, to);
+            recombine(x, &raw, &c, out);
+            let through = c.iter().map(|c| Coefficients {
+                c_out: c.c_out * c.c_in,
+                ..*c
+            });
+            recombine(v, &back, &through.collect::<Vec<_>>(), product);
         }
         Ok(())
     }

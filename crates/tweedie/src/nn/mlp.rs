@@ -84,15 +84,20 @@ impl Mlp {
         })
     }
 
-    /// `x` `[N, D]`, row-major, and one sigma per row to `[N, D]`.
-    pub fn forward(&self, x: Vec<f32>, sigma: &[f64], device: &Device) -> Tensor<2> {
+    /// What the layers see: `x` `[N, D]`, row-major, and of a conditional network one sigma a row
+    /// in a column behind.
+    pub fn input(&self, x: Vec<f32>, sigma: &[f64], device: &Device) -> Tensor<2> {
         let rows = sigma.len();
         let x = match self.conditional {
             true => self.with_sigma(&x, sigma),
             false => x,
         };
         let width = x.len() / rows.max(1);
-        let x = Tensor::from_data(TensorData::new(x, [rows, width]), device);
+        Tensor::from_data(TensorData::new(x, [rows, width]), device)
+    }
+
+    /// [`Mlp::input`] to `[N, D]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let layers = self.layers.iter().map(|l| (l.weight.val(), l.bias.val()));
         ops::mlp(x, layers.collect(), self.config.activation)
     }

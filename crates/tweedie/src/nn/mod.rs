@@ -14,7 +14,7 @@ mod precision;
 mod precondition;
 pub mod unet;
 
-pub use denoiser::NetworkDenoiser;
+pub use denoiser::{DifferentiableNetwork, NetworkDenoiser};
 pub use mlp::{Mlp, MlpConfig, SigmaInput};
 pub use network::{Network, NetworkConfig};
 pub use precision::Precision;

@@ -150,17 +150,54 @@ impl Network {
 
     fn call(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
         match &self.body {
-            Body::UNet(unet, [c, h, w]) => {
-                let n = sigma.len();
-                let x = TensorData::new(x, [n, *c, *h, *w]);
-                // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the
-                // frequencies of a positional embedding are made for.
-                let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
-                unet.forward(Tensor::from_data(x, &self.device), &time)
-                    .reshape([n, self.dim])
-            }
-            Body::Mlp(mlp) => mlp.forward(x, sigma, &self.device),
+            Body::UNet(unet, shape) => self.call_unet(unet, self.images(x, *shape), sigma),
+            Body::Mlp(mlp) => mlp.forward(mlp.input(x, sigma, &self.device)),
         }
+    }
+
+    /// `x` as `[N, C, H, W]`.
+    fn images(&self, x: Vec<f32>, [c, h, w]: [usize; 3]) -> Tensor<4> {
+        let n = x.len() / self.dim.max(1);
+        Tensor::from_data(TensorData::new(x, [n, c, h, w]), &self.device)
+    }
+
+    fn call_unet(&self, unet: &UNet2d, x: Tensor<4>, sigma: &[f64]) -> Tensor<2> {
+        // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the frequencies of a
+        // positional embedding are made for.
+        let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
+        unet.forward(x, &time).reshape([sigma.len(), self.dim])
+    }
+
+    /// The raw output F as [`Network::forward`] has it, and v^T dF/dx, both `[N, dim]`; `v` as
+    /// long as `x`. The network must come from [`Network::with_input_gradients`].
+    pub(super) fn forward_vjp(
+        &self,
+        x: Vec<f32>,
+        sigma: &[f64],
+        v: Vec<f32>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        rayon::scope(|_| {
+            let n = sigma.len();
+            let v = Tensor::<2>::from_data(TensorData::new(v, [n, self.dim]), &self.device);
+            match &self.body {
+                Body::UNet(unet, shape) => {
+                    let x = self.images(x, *shape).require_grad();
+                    let out = self.call_unet(unet, x.clone(), sigma);
+                    let gradient = back(out.clone(), v, &x);
+                    (params::to_vec(out.inner()), gradient)
+                }
+                Body::Mlp(mlp) => {
+                    let x = mlp.input(x, sigma, &self.device).require_grad();
+                    let out = mlp.forward(x.clone());
+                    let mut gradient = back(out.clone(), v, &x);
+                    // Without the column that tells sigma.
+                    let width = gradient.len() / n.max(1);
+                    let mut column = 0..;
+                    gradient.retain(|_| column.next().is_some_and(|i| i % width < self.dim));
+                    (params::to_vec(out.inner()), gradient)
+                }
+            }
+        })
     }
 
     /// Names, shapes and values of all parameters.
@@ -218,6 +255,30 @@ impl Network {
         Ok(self)
     }
 
+    /// A copy that knows its derivative by the input, and no other.
+    ///
+    /// # Errors
+    /// When images are stored in another precision than f32: gradients are not.
+    pub(super) fn with_input_gradients(&self) -> Result<Self> {
+        let device = self.device.clone().inner().autodiff();
+        let body = match &self.body {
+            Body::UNet(unet, _) if unet.precision() != Precision::F32 => {
+                let reason = "derivatives are for f32; set sample.precision = \"f32\"";
+                return Err(Error::setting("sample.precision", "bf16", reason));
+            }
+            Body::UNet(unet, shape) => {
+                let unet = unet.as_ref().clone().fork(&device).no_grad();
+                Body::UNet(Box::new(unet), *shape)
+            }
+            Body::Mlp(mlp) => Body::Mlp(mlp.clone().fork(&device).no_grad()),
+        };
+        Ok(Self {
+            body,
+            dim: self.dim,
+            device,
+        })
+    }
+
     /// A copy without gradients, for sampling.
     pub fn without_gradients(&self) -> Self {
         let body = match &self.body {
@@ -229,5 +290,15 @@ impl Network {
             dim: self.dim,
             device: self.device.clone().inner(),
         }
+    }
+}
+
+/// The gradient of sum(v out) by x, in order.
+fn back<const D: usize>(out: Tensor<2>, v: Tensor<2>, x: &Tensor<D>) -> Vec<f32> {
+    let mut gradients = (out * v).sum().backward();
+    match x.grad_remove(&mut gradients) {
+        Some(gradient) => params::to_vec(gradient),
+        // An output that does not depend on the input.
+        None => vec![0.0; x.shape().num_elements()],
     }
 }

@@ -65,7 +65,7 @@ impl Sampler for ProbabilityFlow {
         if i == 0 {
             self.memory = Memory::new(x.len() / state.dim());
         }
-        let mut slopes = |u: &[f64], x: &[f64], out: &mut [f64]| {
+        let mut slopes = |_: &[usize], u: &[f64], x: &[f64], out: &mut [f64]| {
             let sigmas: Vec<f64> = u.iter().map(|u| u.exp()).collect();
             state.denoise_each(x, &sigmas, out)?;
             out.iter_mut().zip(x).for_each(|(h, x)| *h = x - *h);

@@ -8,8 +8,8 @@ mod empirical;
 mod mixture;
 mod unconditional;
 
-pub(crate) use denoiser::check;
 pub use denoiser::{Denoiser, Differentiable, Law};
+pub(crate) use denoiser::{check, check_each, check_rows};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use unconditional::OptimalUnconditional;

@@ -115,6 +115,11 @@ impl UNet2d {
         ops::channels_first(self.conv_out.forward_normed(norm, h, None, None))
     }
 
+    /// How images are stored between the layers.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Stores images between the layers in `precision` from now on.
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
