@@ -3,13 +3,17 @@
 //! The analytic ones are exact. They are the oracles of this library's tests, and samplers can be
 //! studied with them apart from any network's error.
 
+mod average;
 mod denoiser;
 mod empirical;
+mod forward;
 mod mixture;
+mod points;
 mod unconditional;
 
 pub(crate) use denoiser::check;
 pub use denoiser::{Denoiser, Differentiable, Law};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
+pub use points::{Points, Rows};
 pub use unconditional::OptimalUnconditional;
