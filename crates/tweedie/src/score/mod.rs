@@ -9,6 +9,8 @@ mod empirical;
 mod forward;
 mod mixture;
 mod points;
+#[cfg(test)]
+mod tests;
 mod unconditional;
 
 pub(crate) use denoiser::check;
