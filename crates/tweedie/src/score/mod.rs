@@ -7,6 +7,7 @@ mod average;
 mod denoiser;
 mod empirical;
 mod forward;
+pub mod guidance;
 mod mixture;
 mod points;
 #[cfg(test)]
