@@ -25,6 +25,7 @@ pub mod data;
 pub mod engine;
 mod error;
 mod files;
+pub mod measure;
 pub mod memory;
 pub mod nn;
 pub mod noise;

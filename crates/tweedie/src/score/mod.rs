@@ -14,8 +14,8 @@ mod points;
 mod tests;
 mod unconditional;
 
-pub(crate) use denoiser::check;
 pub use denoiser::{Denoiser, Differentiable, Law};
+pub(crate) use denoiser::{check, squared_distance};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use points::{Points, Rows};
