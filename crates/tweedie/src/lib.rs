@@ -26,6 +26,7 @@ pub mod engine;
 mod error;
 mod files;
 pub mod likelihood;
+pub mod measure;
 pub mod memory;
 pub mod nn;
 pub mod noise;

@@ -104,8 +104,7 @@ pub trait Differentiable: Denoiser {
         trace: &mut [f64],
     ) -> Result<()> {
         let dim = self.dim();
-        check_each(dim, x, sigmas, out)?;
-        check_count("the traces", sigmas.len(), trace)?;
+        check_trace(dim, x, sigmas, out, trace)?;
         trace.fill(0.0);
         let (mut v, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         for axis in 0..dim {
@@ -208,28 +207,140 @@ pub(crate) fn check_sigma(sigma: f64) -> Result<()> {
     }
 }
 
-/// Applies `to_row` to every row of `x` and its place in `out`, in parallel, with working memory
-/// of `scratch` values a thread; `work` is the cost of a row in multiplications.
+/// Applies `to_row` to every row: its number, its values of `x`, its place in `out`, and working
+/// memory of `scratch` values a thread; in parallel. `work` is the cost of a row in
+/// multiplications.
 pub(crate) fn for_rows(
     dim: usize,
     x: &[f64],
     out: &mut [f64],
     scratch: usize,
     work: usize,
-    to_row: impl Fn(&[f64], &mut [f64], &mut [f64]) + Sync,
+    to_row: impl Fn(usize, &[f64], &mut [f64], &mut [f64]) + Sync,
 ) {
     out.par_chunks_exact_mut(dim)
         .zip(x.par_chunks_exact(dim))
+        .enumerate()
         .with_min_len(rows_a_task(work))
         .for_each_init(
             || vec![0.0; scratch],
-            |memory, (out, x)| to_row(x, out, memory),
+            |memory, (row, (out, x))| to_row(row, x, out, memory),
         );
+}
+
+/// A row's number, its values of x, its places in the two outputs, and working memory.
+pub(crate) type RowOfTwo<'a> = (
+    usize,
+    &'a [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+);
+
+/// [`for_rows`] with a second output, `other`, of as many values a row as fit.
+pub(crate) fn for_rows_of_two(
+    dim: usize,
+    x: &[f64],
+    out: &mut [f64],
+    other: &mut [f64],
+    scratch: usize,
+    work: usize,
+    to_row: impl Fn(RowOfTwo<'_>) + Sync,
+) {
+    let width = other.len() / (x.len() / dim).max(1);
+    out.par_chunks_exact_mut(dim)
+        .zip(x.par_chunks_exact(dim))
+        .zip(other.par_chunks_exact_mut(width.max(1)))
+        .enumerate()
+        .with_min_len(rows_a_task(work))
+        .for_each_init(
+            || vec![0.0; scratch],
+            |memory, (row, ((out, x), other))| to_row((row, x, out, other, memory)),
+        );
+}
+
+/// Checks the arguments of [`Differentiable::denoise_vjp`].
+pub(crate) fn check_vjp(
+    dim: usize,
+    x: &[f64],
+    sigmas: &[f64],
+    [v, out, product]: [&[f64]; 3],
+) -> Result<()> {
+    check_each(dim, x, sigmas, out)?;
+    for (what, values) in [("v", v), ("the product", product)] {
+        if values.len() != x.len() {
+            return Err(Error::Shape {
+                what: what.into(),
+                expected: vec![x.len() / dim, dim],
+                found: vec![values.len()],
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks the arguments of [`Differentiable::denoise_trace`].
+pub(crate) fn check_trace(
+    dim: usize,
+    x: &[f64],
+    sigmas: &[f64],
+    out: &[f64],
+    trace: &[f64],
+) -> Result<()> {
+    check_each(dim, x, sigmas, out)?;
+    check_count("the traces", sigmas.len(), trace)
+}
+
+/// Checks the arguments of [`Law::sample`].
+pub(crate) fn check_sample(dim: usize, samples: &[u64], sigma: f64, out: &[f64]) -> Result<()> {
+    if out.len() != samples.len() * dim {
+        return Err(Error::Shape {
+            what: "the samples".into(),
+            expected: vec![samples.len(), dim],
+            found: vec![out.len()],
+        });
+    }
+    if sigma >= 0.0 && sigma.is_finite() {
+        return Ok(());
+    }
+    let reason = "must be finite and not negative";
+    Err(Error::setting("sigma", sigma, reason))
+}
+
+/// Checks that `x` is one row, for derivatives written out in full.
+pub(crate) fn check_one(dim: usize, x: &[f64], sigma: f64) -> Result<()> {
+    check_sigma(sigma)?;
+    if x.len() == dim {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: "x".into(),
+        expected: vec![dim],
+        found: vec![x.len()],
+    })
 }
 
 /// ||a - b||^2.
 pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+    sum_of(a, b, |a, b| (a - b) * (a - b))
+}
+
+/// a . b.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    sum_of(a, b, |a, b| a * b)
+}
+
+/// sum_i term(a_i, b_i), in eight sums side by side: one sum alone would wait for each addition.
+fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut lanes = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            lanes[lane] += term(a[lane], b[lane]);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b));
+    rest.fold(lanes.iter().sum(), |sum, term| sum + term)
 }
 
 #[cfg(test)]

@@ -3,52 +3,91 @@
 //! The law of the data points themselves, each equally likely, noised by sigma:
 //!
 //! H(x, sigma) = sum_i w_i x_i, w = softmax(-||x - x_i||^2/(2 sigma^2)),
-//! ds/dx = (Cov\[x0 | x\]/sigma^2 - I)/sigma^2.
+//! dH/dx = Cov\[x0 | x\]/sigma^2, ds/dx = (dH/dx - I)/sigma^2.
 //!
 //! A network that minimises denoising score matching without error on these points is this
 //! function (Jolicoeur-Martineau et al. 2021, appendix D). H tends to the mean of the data as
 //! sigma -> inf and to the nearest point as sigma -> 0.
 
-use super::denoiser::{Denoiser, check, for_rows, squared_distance};
+use super::average::{Sums, Weigh, average, block, each_point};
+use super::denoiser::{
+    Denoiser, Differentiable, Law, check, check_count, check_each, check_one, check_rows,
+    check_sample, check_sigma, check_trace, check_vjp, squared_distance,
+};
+use super::points::{Points, Rows, read};
 use crate::error::{Error, Result};
+use crate::random::NoiseSource;
 
-/// The denoiser of data points, each equally likely.
+/// The law of data points, each equally likely: those of any [`Points`], in memory unless said
+/// otherwise.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Empirical {
-    /// `[n, dim]`.
-    data: Vec<f64>,
-    dim: usize,
+pub struct Empirical<P = Rows> {
+    points: P,
+    /// Points a block.
+    block: usize,
 }
 
 impl Empirical {
     /// The data points: rows `[n, dim]`, at least one.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `data` is empty or not whole rows, [`Error::Setting`] for a value
-    /// that is not finite.
+    /// As for [`Rows::new`].
     pub fn new(data: Vec<f64>, dim: usize) -> Result<Self> {
-        if dim == 0 || data.is_empty() || !data.len().is_multiple_of(dim) {
-            return Err(Error::Shape {
-                what: "data".into(),
-                expected: vec![(data.len() / dim.max(1)).max(1), dim],
-                found: vec![data.len()],
-            });
-        }
-        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
-            let reason = format!("row {} has a value that is not finite", place / dim);
-            return Err(Error::setting("data", data[place], reason));
-        }
-        Ok(Self { data, dim })
-    }
-
-    /// The number of data points.
-    pub fn count(&self) -> usize {
-        self.data.len() / self.dim
+        Self::over(Rows::new(data, dim)?)
     }
 
     /// The data points, `[n, dim]`.
     pub fn data(&self) -> &[f64] {
-        &self.data
+        self.points.data()
+    }
+}
+
+impl<P: Points> Empirical<P> {
+    /// The law of `points`, which every call reads from the first to the last: [`Denoiser`]'s
+    /// once, [`Differentiable`]'s twice.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there are no points, or none of their values.
+    pub fn over(points: P) -> Result<Self> {
+        if points.count() == 0 || points.dim() == 0 {
+            return Err(Error::Shape {
+                what: "data".into(),
+                expected: vec![points.count().max(1), points.dim().max(1)],
+                found: vec![points.count(), points.dim()],
+            });
+        }
+        let block = block(points.dim());
+        Ok(Self { points, block })
+    }
+
+    /// Reads the points in blocks of `points` > 0, where the set has blocks of its own. Results
+    /// change by rounding only.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for blocks of no points.
+    pub fn with_block(self, points: usize) -> Result<Self> {
+        if points == 0 {
+            return Err(Error::setting("block", points, "must be at least 1 point"));
+        }
+        Ok(Self {
+            block: points,
+            ..self
+        })
+    }
+
+    /// The set of points.
+    pub fn points(&self) -> &P {
+        &self.points
+    }
+
+    /// The number of data points.
+    pub fn count(&self) -> usize {
+        self.points.count()
+    }
+
+    /// Points a block.
+    pub(super) fn block(&self) -> usize {
+        self.block
     }
 
     /// Cov\[x0 | x\], the covariance of the data points under their weights at one `x`, `[dim]`:
@@ -57,28 +96,19 @@ impl Empirical {
     /// # Errors
     /// As for [`Denoiser::denoise`], and unless `x` is one row.
     pub fn covariance(&self, x: &[f64], sigma: f64) -> Result<Vec<f64>> {
-        let dim = self.dim;
-        if x.len() != dim {
-            let (what, expected) = ("x".into(), vec![dim]);
-            return Err(Error::Shape {
-                what,
-                expected,
-                found: vec![x.len()],
-            });
-        }
-        let mut mean = vec![0.0; dim];
-        self.denoise(x, sigma, &mut mean)?;
-        let mut weights = vec![0.0; self.count()];
-        self.weigh(x, sigma, &mut weights);
-        let mut covariance = vec![0.0; dim * dim];
-        for (point, w) in self.data.chunks_exact(dim).zip(weights) {
-            for (i, row) in covariance.chunks_exact_mut(dim).enumerate() {
+        let dim = self.points.dim();
+        check_one(dim, x, sigma)?;
+        let (mut mean, mut covariance) = (vec![0.0; dim], vec![0.0; dim * dim]);
+        let weigh = |_: usize| Gaussian::new(sigma);
+        let sums = self.means(x, &mut mean, weigh)?;
+        self.weighted(x, &sums, &mut covariance, weigh, |_, point, w, out| {
+            for (i, row) in out.chunks_exact_mut(dim).enumerate() {
                 let left = w * (point[i] - mean[i]);
                 for ((out, p), m) in row.iter_mut().zip(point).zip(&mean) {
                     *out += left * (p - m);
                 }
             }
-        }
+        })?;
         Ok(covariance)
     }
 
@@ -88,79 +118,188 @@ impl Empirical {
     /// As for [`Empirical::covariance`].
     pub fn score_jacobian(&self, x: &[f64], sigma: f64) -> Result<Vec<f64>> {
         let mut jacobian = self.covariance(x, sigma)?;
-        let square = sigma * sigma;
+        let (dim, square) = (self.points.dim(), sigma * sigma);
         for (place, value) in jacobian.iter_mut().enumerate() {
-            let unit = if place / self.dim == place % self.dim {
-                1.0
-            } else {
-                0.0
-            };
+            let unit = f64::from(u8::from(place / dim == place % dim));
             *value = (*value / square - unit) / square;
         }
         Ok(jacobian)
     }
 
-    /// w_i at `x`, summing to 1. The nearest point's exponent is 0, so the sum is at least 1
-    /// before it is divided out.
-    fn weigh(&self, x: &[f64], sigma: f64, weights: &mut [f64]) {
-        for (w, point) in weights.iter_mut().zip(self.data.chunks_exact(self.dim)) {
-            *w = squared_distance(x, point);
-        }
-        let nearest = weights.iter().copied().fold(f64::INFINITY, f64::min);
-        let scale = -0.5 / (sigma * sigma);
-        let mut total = 0.0;
-        for w in weights.iter_mut() {
-            *w = ((*w - nearest) * scale).exp();
-            total += *w;
-        }
-        weights.iter_mut().for_each(|w| *w /= total);
-    }
-
-    /// Writes sum_i w_i `term`(x, x_i) to the rows of `out`.
-    fn expect(
+    /// Writes H at the rows of `x` to `out`.
+    fn means(
         &self,
         x: &[f64],
-        sigma: f64,
         out: &mut [f64],
-        term: impl Fn(f64, f64) -> f64 + Sync,
+        weigh: impl Fn(usize) -> Gaussian + Sync,
+    ) -> Result<Vec<Sums>> {
+        average(&self.points, self.block, x, out, weigh, |_, p, w, out| {
+            out.iter_mut().zip(p).for_each(|(out, p)| *out += w * p);
+        })
+    }
+
+    /// Adds to each row of `out` by `term`, given the row's number, each point, and its weight.
+    fn weighted(
+        &self,
+        x: &[f64],
+        sums: &[Sums],
+        out: &mut [f64],
+        weigh: impl Fn(usize) -> Gaussian + Sync,
+        term: impl Fn(usize, &[f64], f64, &mut [f64]) + Sync,
     ) -> Result<()> {
-        check(self.dim, x, sigma, out)?;
-        for_rows(
-            self.dim,
-            x,
-            out,
-            self.count(),
-            self.data.len(),
-            |x, out, weights| {
-                self.weigh(x, sigma, weights);
-                out.fill(0.0);
-                for (point, &w) in self.data.chunks_exact(self.dim).zip(weights.iter()) {
-                    // At small sigma nearly all weights underflow; NaN must get through.
-                    if w != 0.0 {
-                        for ((out, &x), &p) in out.iter_mut().zip(x).zip(point) {
-                            *out += w * term(x, p);
-                        }
-                    }
-                }
-            },
-        );
-        Ok(())
+        each_point(&self.points, self.block, x, out, |row, _, p, d, out| {
+            let w = weigh(row).weigh(d, sums[row].nearest).0 / sums[row].total;
+            if w != 0.0 {
+                term(row, p, w, out);
+            }
+        })
     }
 }
 
-impl Denoiser for Empirical {
+/// exp(-distance/(2 sigma^2)), relative to that of the nearest point, whose weight is exactly 1.
+#[derive(Clone, Copy)]
+struct Gaussian {
+    scale: f64,
+}
+
+impl Gaussian {
+    fn new(sigma: f64) -> Self {
+        Self {
+            scale: -0.5 / (sigma * sigma),
+        }
+    }
+}
+
+impl Weigh for Gaussian {
+    fn peak(&self, nearest: f64) -> f64 {
+        nearest
+    }
+
+    fn decay(&self, from: f64, to: f64) -> f64 {
+        ((from - to) * self.scale).exp()
+    }
+
+    fn weigh(&self, distance: f64, peak: f64) -> (f64, f64) {
+        let w = ((distance - peak) * self.scale).exp();
+        (w, w)
+    }
+}
+
+impl<P: Points> Denoiser for Empirical<P> {
     fn dim(&self) -> usize {
-        self.dim
+        self.points.dim()
     }
 
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.expect(x, sigma, out, |_, point| point)
+        check(self.dim(), x, sigma, out)?;
+        self.means(x, out, |_| Gaussian::new(sigma))?;
+        Ok(())
+    }
+
+    /// All rows in one pass over the points.
+    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        check_each(self.dim(), x, sigmas, out)?;
+        self.means(x, out, |row| Gaussian::new(sigmas[row]))?;
+        Ok(())
     }
 
     /// Directly: (H - x)/sigma^2 would cancel for small sigma.
     fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        check(self.dim(), x, sigma, out)?;
         let square = sigma * sigma;
-        self.expect(x, sigma, out, |x, point| (point - x) / square)
+        let weigh = |_: usize| Gaussian::new(sigma);
+        average(&self.points, self.block, x, out, weigh, |x, p, w, out| {
+            for ((out, x), p) in out.iter_mut().zip(x).zip(p) {
+                *out += w * ((p - x) / square);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+impl<P: Points> Differentiable for Empirical<P> {
+    fn denoise_vjp(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        v: &[f64],
+        out: &mut [f64],
+        product: &mut [f64],
+    ) -> Result<()> {
+        let dim = self.dim();
+        check_vjp(dim, x, sigmas, [v, out, product])?;
+        let weigh = |row: usize| Gaussian::new(sigmas[row]);
+        let sums = self.means(x, out, weigh)?;
+        // Centred, so that nothing large cancels: v^T Cov = sum_i w_i (v . (x_i - H)) (x_i - H).
+        self.weighted(x, &sums, product, weigh, |row, point, w, product| {
+            let place = row * dim..(row + 1) * dim;
+            let (h, v) = (&out[place.clone()], &v[place]);
+            let away = || point.iter().zip(h).map(|(p, h)| p - h);
+            let along: f64 = away().zip(v).map(|(away, v)| away * v).sum();
+            let factor = w * (along / sigmas[row].powi(2));
+            for (out, away) in product.iter_mut().zip(away()) {
+                *out += factor * away;
+            }
+        })
+    }
+
+    fn denoise_trace(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        out: &mut [f64],
+        trace: &mut [f64],
+    ) -> Result<()> {
+        let dim = self.dim();
+        check_trace(dim, x, sigmas, out, trace)?;
+        let weigh = |row: usize| Gaussian::new(sigmas[row]);
+        let sums = self.means(x, out, weigh)?;
+        self.weighted(x, &sums, trace, weigh, |row, point, w, trace| {
+            let h = &out[row * dim..][..dim];
+            trace[0] += w * (squared_distance(point, h) / sigmas[row].powi(2));
+        })
+    }
+}
+
+/// The density needs `sigma` > 0; a sample of `sigma` = 0 is a data point.
+impl<P: Points> Law for Empirical<P> {
+    fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        let dim = self.dim();
+        check_rows(dim, x)?;
+        check_count("the log densities", x.len() / dim, out)?;
+        check_sigma(sigma)?;
+        let (weigh, mut none) = (|_: usize| Gaussian::new(sigma), vec![0.0; x.len()]);
+        let nothing = |_: &[f64], _: &[f64], _: f64, _: &mut [f64]| ();
+        let sums = average(&self.points, self.block, x, &mut none, weigh, nothing)?;
+        let square = sigma * sigma;
+        let peak = -0.5 * dim as f64 * (std::f64::consts::TAU * square).ln();
+        for (out, sums) in out.iter_mut().zip(sums) {
+            let mean = sums.total / self.count() as f64;
+            *out = peak - 0.5 * sums.nearest / square + mean.ln();
+        }
+        Ok(())
+    }
+
+    fn sample(
+        &self,
+        source: &NoiseSource,
+        samples: &[u64],
+        sigma: f64,
+        out: &mut [f64],
+    ) -> Result<()> {
+        let (dim, count) = (self.dim(), self.count());
+        check_sample(dim, samples, sigma, out)?;
+        source.fill_batch(samples, 0, out);
+        let mut buffer = Vec::new();
+        for (row, &sample) in out.chunks_exact_mut(dim).zip(samples) {
+            // The product may round up to `count`.
+            let at = ((source.uniform(sample, 0, 0) * count as f64) as usize).min(count - 1);
+            let point = read(&self.points, at..at + 1, &mut buffer)?;
+            row.iter_mut()
+                .zip(point)
+                .for_each(|(z, p)| *z = p + sigma * *z);
+        }
+        Ok(())
     }
 }
 

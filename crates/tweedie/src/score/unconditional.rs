@@ -7,21 +7,23 @@
 //!
 //! Jolicoeur-Martineau et al. 2021, section 2.3 and appendix D.
 
-use super::denoiser::{Denoiser, check, for_rows, squared_distance};
+use super::average::{Sums, Weigh, average, each_point};
+use super::denoiser::{Denoiser, Differentiable, check, check_each, check_trace, check_vjp};
 use super::empirical::Empirical;
+use super::points::{Points, Rows};
 use crate::error::Result;
 use crate::noise::Levels;
 
 /// The optimal unconditional network for a data set and the levels it is trained on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OptimalUnconditional {
-    empirical: Empirical,
+pub struct OptimalUnconditional<P = Rows> {
+    empirical: Empirical<P>,
     levels: Levels,
 }
 
-impl OptimalUnconditional {
+impl<P: Points> OptimalUnconditional<P> {
     /// The optimum for `empirical`'s data points and training `levels`, all equally likely.
-    pub fn new(empirical: Empirical, levels: Levels) -> Self {
+    pub fn new(empirical: Empirical<P>, levels: Levels) -> Self {
         Self { empirical, levels }
     }
 
@@ -30,63 +32,120 @@ impl OptimalUnconditional {
     /// # Errors
     /// [`crate::Error::Shape`] where lengths do not fit.
     pub fn net(&self, x: &[f64], out: &mut [f64]) -> Result<()> {
-        let dim = self.empirical.dim();
-        check(dim, x, 1.0, out)?;
-        let data = self.empirical.data();
-        let work = data.len() + 16 * self.empirical.count() * self.levels.len();
-        for_rows(
-            dim,
-            x,
-            out,
-            self.empirical.count(),
-            work,
-            |x, out, shares| {
-                self.share(x, shares);
-                out.fill(0.0);
-                for (point, &share) in data.chunks_exact(dim).zip(shares.iter()) {
-                    for ((out, x), p) in out.iter_mut().zip(x).zip(point) {
-                        *out += share * (p - x);
-                    }
-                }
-            },
-        );
+        check(self.empirical.dim(), x, 1.0, out)?;
+        self.pull(&self.pooled(1), x, out)?;
         Ok(())
     }
 
-    /// sum_l w_li/sigma_l for each point i at `x`.
-    fn share(&self, x: &[f64], shares: &mut [f64]) {
-        let dim = self.empirical.dim();
-        for (share, point) in shares
-            .iter_mut()
-            .zip(self.empirical.data().chunks_exact(dim))
-        {
-            *share = squared_distance(x, point);
-        }
-        let nearest = shares.iter().copied().fold(f64::INFINITY, f64::min);
-        let exponent = |distance: f64, sigma: f64| {
-            -(dim as f64) * sigma.ln() - 0.5 * distance / (sigma * sigma)
+    /// Writes sum_li w_li (x_i - x)/sigma_l^p to the rows of `out`, p the `pooled` power.
+    fn pull(&self, pooled: &Pooled, x: &[f64], out: &mut [f64]) -> Result<Vec<Sums>> {
+        let (points, block) = (self.empirical.points(), self.empirical.block());
+        average(
+            points,
+            block,
+            x,
+            out,
+            |_| pooled,
+            |x, p, share, out| {
+                for ((out, x), p) in out.iter_mut().zip(x).zip(p) {
+                    *out += share * (p - x);
+                }
+            },
+        )
+    }
+
+    fn pooled(&self, power: i32) -> Pooled {
+        let dim = self.empirical.dim() as f64;
+        let level = |&sigma: &f64| Level {
+            height: -dim * sigma.ln(),
+            scale: -0.5 / (sigma * sigma),
+            inverse: 1.0 / sigma,
+            factor: sigma.powi(-power),
         };
-        // Of each level's exponents that of the nearest point is the largest.
-        let sigmas = self.levels.as_slice();
-        let largest = sigmas
-            .iter()
-            .map(|&sigma| exponent(nearest, sigma))
-            .fold(f64::NEG_INFINITY, f64::max);
-        let mut total = 0.0;
-        for share in shares.iter_mut() {
-            let distance = *share;
-            *share = 0.0;
-            for &sigma in sigmas {
-                let w = (exponent(distance, sigma) - largest).exp();
-                total += w;
-                *share += w / sigma;
+        Pooled {
+            levels: self.levels.as_slice().iter().map(level).collect(),
+        }
+    }
+
+    /// H to `out`, and what the derivative's sums need.
+    fn moments(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<Moments> {
+        let pooled = self.pooled(1);
+        let (mut net, mut second) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let sums = self.pull(&pooled, x, &mut net)?;
+        self.pull(&self.pooled(2), x, &mut second)?;
+        let dim = self.empirical.dim();
+        let places = out.chunks_exact_mut(dim).zip(x.chunks_exact(dim));
+        for (((out, x), net), sigma) in places.zip(net.chunks_exact(dim)).zip(sigmas) {
+            for ((out, x), net) in out.iter_mut().zip(x).zip(net) {
+                *out = x + sigma * net;
             }
         }
-        shares.iter_mut().for_each(|share| *share /= total);
+        Ok(Moments {
+            pooled,
+            sums,
+            net,
+            second,
+        })
     }
 }
 
-impl Denoiser for OptimalUnconditional {
+/// The averages that dnet/dx is centred at, for each row.
+struct Moments {
+    pooled: Pooled,
+    sums: Vec<Sums>,
+    /// E (x_i - x)/sigma_l, `[n, dim]`.
+    net: Vec<f64>,
+    /// E (x_i - x)/sigma_l^2, `[n, dim]`.
+    second: Vec<f64>,
+}
+
+/// exp of sigma_l's exponent at a squared distance, summed over all levels.
+struct Pooled {
+    levels: Vec<Level>,
+}
+
+struct Level {
+    /// -D ln sigma_l.
+    height: f64,
+    /// -1/(2 sigma_l^2).
+    scale: f64,
+    /// 1/sigma_l.
+    inverse: f64,
+    /// sigma_l^-p.
+    factor: f64,
+}
+
+impl Level {
+    fn weight(&self, distance: f64, peak: f64) -> f64 {
+        (self.height + self.scale * distance - peak).exp()
+    }
+}
+
+impl Weigh for &Pooled {
+    /// Of each level's exponents that of the nearest point is the largest.
+    fn peak(&self, nearest: f64) -> f64 {
+        let exponents = self.levels.iter();
+        exponents
+            .map(|level| level.height + level.scale * nearest)
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn decay(&self, from: f64, to: f64) -> f64 {
+        (self.peak(from) - self.peak(to)).exp()
+    }
+
+    fn weigh(&self, distance: f64, peak: f64) -> (f64, f64) {
+        let (mut weight, mut share) = (0.0, 0.0);
+        for level in &self.levels {
+            let w = level.weight(distance, peak);
+            weight += w;
+            share += w * level.factor;
+        }
+        (weight, share)
+    }
+}
+
+impl<P: Points> Denoiser for OptimalUnconditional<P> {
     fn dim(&self) -> usize {
         self.empirical.dim()
     }
@@ -101,6 +160,20 @@ impl Denoiser for OptimalUnconditional {
         Ok(())
     }
 
+    /// All rows in one pass over the points.
+    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+        let dim = self.dim();
+        check_each(dim, x, sigmas, out)?;
+        self.net(x, out)?;
+        let rows = out.chunks_exact_mut(dim).zip(x.chunks_exact(dim));
+        for ((out, x), sigma) in rows.zip(sigmas) {
+            out.iter_mut()
+                .zip(x)
+                .for_each(|(out, x)| *out = x + sigma * *out);
+        }
+        Ok(())
+    }
+
     /// s = net(x)/sigma.
     fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
         check(self.dim(), x, sigma, out)?;
@@ -110,9 +183,97 @@ impl Denoiser for OptimalUnconditional {
     }
 }
 
+/// With a = (x_i - x)/sigma_l and b = (x_i - x)/sigma_l^2 under the weights w_li,
+///
+/// dnet/dx = Cov(a, b) - I E\[1/sigma_l\], and dH/dx = I + sigma dnet/dx:
+///
+/// not symmetric, for this is no law's denoiser. It takes three passes over the points.
+impl<P: Points> Differentiable for OptimalUnconditional<P> {
+    fn denoise_vjp(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        v: &[f64],
+        out: &mut [f64],
+        product: &mut [f64],
+    ) -> Result<()> {
+        let dim = self.dim();
+        check_vjp(dim, x, sigmas, [v, out, product])?;
+        let at = self.moments(x, sigmas, out)?;
+        let (points, block) = (self.empirical.points(), self.empirical.block());
+        each_point(points, block, x, product, |row, x, point, distance, out| {
+            let place = row * dim..(row + 1) * dim;
+            let (v, second) = (&v[place.clone()], &at.second[place.clone()]);
+            let difference = || point.iter().zip(x).map(|(p, x)| p - x);
+            let along: f64 = difference().zip(v).map(|(d, v)| d * v).sum();
+            let net: f64 = at.net[place].iter().zip(v).map(|(net, v)| net * v).sum();
+            // sum_l w_li v . (a - E a), times 1/sigma_l^2 and times 1.
+            let (mut of_b, mut of_mean) = (0.0, 0.0);
+            let sums = &at.sums[row];
+            let peak = (&at.pooled).peak(sums.nearest);
+            for level in &at.pooled.levels {
+                let w = level.weight(distance, peak) / sums.total;
+                let centred = w * (along * level.inverse - net);
+                of_b += centred * level.inverse * level.inverse;
+                of_mean += centred;
+            }
+            if of_b != 0.0 || of_mean != 0.0 {
+                for ((out, d), second) in out.iter_mut().zip(difference()).zip(second) {
+                    *out += of_b * d - of_mean * second;
+                }
+            }
+        })?;
+        let rows = product.chunks_exact_mut(dim).zip(v.chunks_exact(dim));
+        for (((product, v), sums), sigma) in rows.zip(&at.sums).zip(sigmas) {
+            let inverse = sums.factors / sums.total;
+            for (product, v) in product.iter_mut().zip(v) {
+                *product = v + sigma * (*product - inverse * v);
+            }
+        }
+        Ok(())
+    }
+
+    fn denoise_trace(
+        &self,
+        x: &[f64],
+        sigmas: &[f64],
+        out: &mut [f64],
+        trace: &mut [f64],
+    ) -> Result<()> {
+        let dim = self.dim();
+        check_trace(dim, x, sigmas, out, trace)?;
+        let at = self.moments(x, sigmas, out)?;
+        let (points, block) = (self.empirical.points(), self.empirical.block());
+        each_point(points, block, x, trace, |row, x, point, distance, trace| {
+            let place = row * dim..(row + 1) * dim;
+            let (net, second) = (&at.net[place.clone()], &at.second[place]);
+            let sums = &at.sums[row];
+            let peak = (&at.pooled).peak(sums.nearest);
+            for level in &at.pooled.levels {
+                let w = level.weight(distance, peak) / sums.total;
+                if w == 0.0 {
+                    continue;
+                }
+                let u = level.inverse;
+                let means = net.iter().zip(second);
+                for ((p, x), (net, second)) in point.iter().zip(x).zip(means) {
+                    let a = (p - x) * u;
+                    trace[0] += w * (a - net) * (a * u - second);
+                }
+            }
+        })?;
+        for ((trace, sums), sigma) in trace.iter_mut().zip(&at.sums).zip(sigmas) {
+            let inverse = sums.factors / sums.total;
+            *trace = dim as f64 + sigma * (*trace - dim as f64 * inverse);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::denoiser::squared_distance;
 
     fn data() -> Vec<f64> {
         vec![-1.0, 0.3, 0.4, 2.0]

@@ -1,0 +1,37 @@
+//! Measures of samples: how far they are from data, or from a law, in plain f64.
+//!
+//! Those that are estimates say how uncertain they are.
+
+mod estimate;
+mod frechet;
+mod law;
+mod nearest;
+mod sliced;
+mod wasserstein;
+
+pub use estimate::Estimate;
+pub use frechet::{Moments, frechet_distance};
+pub use law::{quantile_of_cdf, wasserstein_1_to_law, wasserstein_2_to_law};
+pub use nearest::nearest_neighbour_distance;
+pub use sliced::sliced_wasserstein_2;
+pub use wasserstein::{wasserstein_1, wasserstein_2};
+
+use crate::error::{Error, Result};
+
+/// Checks that `rows`, called `what`, are at least one row of `dim` > 0 finite values.
+fn check_rows(what: &str, rows: &[f64], dim: usize) -> Result<()> {
+    if dim == 0 || rows.is_empty() || !rows.len().is_multiple_of(dim) {
+        return Err(Error::Shape {
+            what: what.into(),
+            expected: vec![(rows.len() / dim.max(1)).max(1), dim],
+            found: vec![rows.len()],
+        });
+    }
+    match rows.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(place) => {
+            let reason = format!("row {} has a value that is not finite", place / dim);
+            Err(Error::setting(what, rows[place], reason))
+        }
+    }
+}
