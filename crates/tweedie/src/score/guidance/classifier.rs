@@ -10,7 +10,8 @@
 
 use super::{by_level, check_dim, check_weight};
 use crate::error::Result;
-use crate::score::denoiser::{Denoiser, check};
+use crate::score::check::check;
+use crate::score::denoiser::Denoiser;
 
 /// The log likelihood of one observation or class y, seen from noisy x: its gradient.
 ///

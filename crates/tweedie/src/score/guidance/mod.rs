@@ -15,7 +15,7 @@ pub use classifier_free::ClassifierFree;
 pub use consistency::{Consistency, Consistent, Known};
 pub use threshold::{Threshold, Thresholded};
 
-use super::denoiser::check_each;
+use super::check::check_each;
 use crate::error::{Error, Result};
 
 /// Checks that `found` is the dimension `dim`; `what` has it.
