@@ -5,7 +5,8 @@
 //!
 //! H(x~, sigma) = E\[x | x~\] = x~ + sigma^2 s(x~, sigma).
 
-use super::check::{check_each, check_trace};
+use super::check::check_trace;
+use super::rows::by_level;
 use crate::error::Result;
 use crate::random::NoiseSource;
 
@@ -21,8 +22,8 @@ pub trait Denoiser {
     /// `x` and `out` are row-major `[n, dim]`; `sigma` is positive, in the data's units.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `x` is not whole rows or `out` differs in length,
-    /// [`Error::Setting`] for a `sigma` that is not positive and finite.
+    /// [`crate::Error::Shape`] where `x` is not whole rows or `out` differs in length,
+    /// [`crate::Error::Setting`] for a `sigma` that is not positive and finite.
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
 
     /// [`Denoiser::denoise`] with a noise level of its own for every row: `sigmas` `[n]`. For
@@ -31,15 +32,9 @@ pub trait Denoiser {
     /// # Errors
     /// As for [`Denoiser::denoise`], and where there is not one level a row.
     fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        check_each(self.dim(), x, sigmas, out)?;
-        let dim = self.dim();
-        let mut start = 0;
-        for run in sigmas.chunk_by(|a, b| a == b) {
-            let rows = start * dim..(start + run.len()) * dim;
-            self.denoise(&x[rows.clone()], run[0], &mut out[rows])?;
-            start += run.len();
-        }
-        Ok(())
+        by_level(self.dim(), x, sigmas, out, |x, sigma, out| {
+            self.denoise(x, sigma, out)
+        })
     }
 
     /// The score s(x, sigma) = (H(x, sigma) - x)/sigma^2, written to `out`; shapes and errors as
@@ -105,16 +100,16 @@ pub trait Law: Differentiable {
     /// `out`, `[n]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where lengths do not fit; [`Error::Setting`] for a `sigma` at which there
-    /// is no density.
+    /// [`crate::Error::Shape`] where lengths do not fit; [`crate::Error::Setting`] for a `sigma` at
+    /// which there is no density.
     fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
 
     /// Draws from the data noised by `sigma` >= 0: the rows of `out`, `[samples.len(), dim]`,
     /// each a function of its sample's number alone.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the lengths do not fit, [`Error::Setting`] for a `sigma` that is
-    /// negative or not finite.
+    /// [`crate::Error::Shape`] where the lengths do not fit, [`crate::Error::Setting`] for a
+    /// `sigma` that is negative or not finite.
     fn sample(
         &self,
         source: &NoiseSource,

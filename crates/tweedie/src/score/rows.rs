@@ -2,7 +2,27 @@
 
 use rayon::prelude::*;
 
+use super::check::check_each;
+use crate::error::Result;
 use crate::random::rows_a_task;
+
+/// Calls `apply` with the rows of `x` and `out` that share a noise level, run by run.
+pub(crate) fn by_level(
+    dim: usize,
+    x: &[f64],
+    sigmas: &[f64],
+    out: &mut [f64],
+    mut apply: impl FnMut(&[f64], f64, &mut [f64]) -> Result<()>,
+) -> Result<()> {
+    check_each(dim, x, sigmas, out)?;
+    let mut start = 0;
+    for run in sigmas.chunk_by(|a, b| a == b) {
+        let rows = start * dim..(start + run.len()) * dim;
+        apply(&x[rows.clone()], run[0], &mut out[rows])?;
+        start += run.len();
+    }
+    Ok(())
+}
 
 /// Applies `to_row` to every row: its number, its values of `x`, its place in `out`, and working
 /// memory of `scratch` values a thread; in parallel. `work` is the cost of a row in
