@@ -8,8 +8,8 @@
 
 use rayon::prelude::*;
 
-use super::denoiser::squared_distance;
 use super::points::{Points, read};
+use super::rows::squared_distance;
 use crate::error::Result;
 use crate::random::rows_a_task;
 

@@ -10,11 +10,13 @@
 //! sigma -> inf and to the nearest point as sigma -> 0.
 
 use super::average::{Sums, Weigh, average, block, each_point};
-use super::denoiser::{
-    Denoiser, Differentiable, Law, check, check_count, check_each, check_one, check_rows,
-    check_sample, check_sigma, check_trace, check_vjp, squared_distance,
+use super::check::{
+    check, check_count, check_each, check_one, check_rows, check_sample, check_sigma, check_trace,
+    check_vjp,
 };
+use super::denoiser::{Denoiser, Differentiable, Law};
 use super::points::{Points, Rows, read};
+use super::rows::squared_distance;
 use crate::error::{Error, Result};
 use crate::random::NoiseSource;
 

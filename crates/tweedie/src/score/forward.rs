@@ -21,6 +21,16 @@ macro_rules! forward {
                 (**self).denoise_each(x, sigmas, out)
             }
 
+            fn denoise_with_range(
+                &self,
+                x: &[f64],
+                sigma: f64,
+                out: &mut [f64],
+                range: &mut [f64],
+            ) -> Result<()> {
+                (**self).denoise_with_range(x, sigma, out, range)
+            }
+
             fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
                 (**self).score(x, sigma, out)
             }

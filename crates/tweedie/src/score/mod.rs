@@ -4,19 +4,22 @@
 //! studied with them apart from any network's error.
 
 mod average;
+mod check;
 mod denoiser;
 mod empirical;
 mod forward;
 pub mod guidance;
 mod mixture;
 mod points;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod unconditional;
 
+pub(crate) use check::{check, check_each, check_rows};
 pub use denoiser::{Denoiser, Differentiable, Law};
-pub(crate) use denoiser::{check, check_each, check_rows, squared_distance};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use points::{Points, Rows};
+pub(crate) use rows::squared_distance;
 pub use unconditional::OptimalUnconditional;

@@ -24,19 +24,31 @@ pub trait Points: Sync {
     fn read<'a>(&'a self, range: Range<usize>, buffer: &'a mut Vec<f64>) -> Result<&'a [f64]>;
 }
 
-impl<P: Points + ?Sized> Points for &P {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
+/// Implements [`Points`] for `$pointer` by what it points to.
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<P: Points + ?Sized> Points for $pointer {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
 
-    fn count(&self) -> usize {
-        (**self).count()
-    }
+            fn count(&self) -> usize {
+                (**self).count()
+            }
 
-    fn read<'a>(&'a self, range: Range<usize>, buffer: &'a mut Vec<f64>) -> Result<&'a [f64]> {
-        (**self).read(range, buffer)
-    }
+            fn read<'a>(
+                &'a self,
+                range: Range<usize>,
+                buffer: &'a mut Vec<f64>,
+            ) -> Result<&'a [f64]> {
+                (**self).read(range, buffer)
+            }
+        }
+    };
 }
+
+forward!(&P);
+forward!(Box<P>);
 
 /// Points in memory.
 #[derive(Clone, Debug, PartialEq)]

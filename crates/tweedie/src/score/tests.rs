@@ -402,4 +402,11 @@ fn borrowed_and_boxed_denoisers_are_the_denoiser() {
         all_of(&&law, &x, &[0.3, 2.0]),
         all_of(&law, &x, &[0.3, 2.0])
     );
+    let points: Box<dyn Points> = Box::new(Made { count: 23 });
+    let boxed = Empirical::over(points).unwrap().with_block(5).unwrap();
+    let sigmas = [0.3, 2.0];
+    assert_eq!(
+        all_of(&boxed, &x, &sigmas),
+        all_of(&empirical(), &x, &sigmas)
+    );
 }

@@ -8,7 +8,8 @@
 //! Jolicoeur-Martineau et al. 2021, section 2.3 and appendix D.
 
 use super::average::{Sums, Weigh, average, each_point};
-use super::denoiser::{Denoiser, Differentiable, check, check_each, check_trace, check_vjp};
+use super::check::{check, check_each, check_trace, check_vjp};
+use super::denoiser::{Denoiser, Differentiable};
 use super::empirical::Empirical;
 use super::points::{Points, Rows};
 use crate::error::Result;
@@ -273,7 +274,7 @@ impl<P: Points> Differentiable for OptimalUnconditional<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::denoiser::squared_distance;
+    use crate::score::rows::squared_distance;
 
     fn data() -> Vec<f64> {
         vec![-1.0, 0.3, 0.4, 2.0]

@@ -8,9 +8,11 @@
 //! gradient this is the denoiser of the class; a larger w sharpens the classifier. Any likelihood
 //! of an observation y serves as well as a classifier's.
 
-use super::{by_level, check_dim, check_weight};
+use super::{check_dim, check_weight};
 use crate::error::Result;
-use crate::score::denoiser::{Denoiser, check};
+use crate::score::check::check;
+use crate::score::denoiser::Denoiser;
+use crate::score::rows::by_level;
 
 /// The log likelihood of one observation or class y, seen from noisy x: its gradient.
 ///

@@ -5,9 +5,10 @@
 //! and Zhang 2023, DDNM); with A a choice of coordinates it puts in what is known:
 //! inpainting, [`Known`].
 
-use super::{by_level, check_dim};
+use super::check_dim;
 use crate::error::{Error, Result};
 use crate::score::denoiser::Denoiser;
+use crate::score::rows::by_level;
 
 /// A correction of H: what is known of the samples.
 ///

@@ -15,7 +15,6 @@ pub use classifier_free::ClassifierFree;
 pub use consistency::{Consistency, Consistent, Known};
 pub use threshold::{Threshold, Thresholded};
 
-use super::denoiser::check_each;
 use crate::error::{Error, Result};
 
 /// Checks that `found` is the dimension `dim`; `what` has it.
@@ -36,22 +35,4 @@ fn check_weight(weight: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::setting("weight", weight, "must be finite"))
-}
-
-/// Calls `apply` with the rows of `x` and `out` that share a noise level, run by run.
-fn by_level(
-    dim: usize,
-    x: &[f64],
-    sigmas: &[f64],
-    out: &mut [f64],
-    mut apply: impl FnMut(&[f64], f64, &mut [f64]) -> Result<()>,
-) -> Result<()> {
-    check_each(dim, x, sigmas, out)?;
-    let mut start = 0;
-    for run in sigmas.chunk_by(|a, b| a == b) {
-        let rows = start * dim..(start + run.len()) * dim;
-        apply(&x[rows.clone()], run[0], &mut out[rows])?;
-        start += run.len();
-    }
-    Ok(())
 }

@@ -137,4 +137,16 @@ impl<D: Denoiser> Denoiser for Thresholded<D> {
         self.apply(out);
         Ok(())
     }
+
+    fn denoise_with_range(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        out: &mut [f64],
+        range: &mut [f64],
+    ) -> Result<()> {
+        self.denoiser.denoise_with_range(x, sigma, out, range)?;
+        self.apply(out);
+        Ok(())
+    }
 }

@@ -12,10 +12,9 @@ use rayon::prelude::*;
 use super::GaussianMixture;
 use super::noised::{Memory, Noised};
 use crate::error::Result;
-use crate::score::denoiser::{
-    Denoiser, Differentiable, check, check_each, check_one, check_trace, check_vjp, dot, for_rows,
-    for_rows_of_two, squared_distance,
-};
+use crate::score::check::{check, check_each, check_one, check_trace, check_vjp};
+use crate::score::denoiser::{Denoiser, Differentiable};
+use crate::score::rows::{dot, for_rows, for_rows_of_two, squared_distance};
 
 /// The noised mixture that each row of a batch sees.
 struct Views<'a> {

@@ -6,7 +6,8 @@ use super::GaussianMixture;
 use super::noised::{Memory, Noised};
 use crate::error::{Error, Result};
 use crate::random::{NoiseSource, rows_a_task};
-use crate::score::denoiser::{Law, check_count, check_rows, check_sample};
+use crate::score::check::{check_count, check_rows, check_sample};
+use crate::score::denoiser::Law;
 
 impl GaussianMixture {
     /// The log density of the law noised by `sigma` at the rows of `x`, `[n, D]`, written to

@@ -1,7 +1,7 @@
 //! A mixture seen through noise of one level: densities, responsibilities and expectations.
 
 use super::GaussianMixture;
-use crate::score::denoiser::dot;
+use crate::score::rows::dot;
 
 /// A mixture noised by sigma.
 pub(super) struct Noised<'a> {
@@ -60,23 +60,20 @@ impl<'a> Noised<'a> {
 
     /// Writes ln r_k at `x` to the memory and returns the log density.
     pub(super) fn responsibilities(&self, x: &[f64], memory: &mut Memory<'_>) -> f64 {
-        for k in 0..memory.logs.len() {
+        for (k, (log, peak)) in memory.logs.iter_mut().zip(&self.log_peaks).enumerate() {
             let (means, variances) = self.mixture.parameters(k);
             let mut sum = 0.0;
-            match self.mixture.axes(k) {
-                None => {
-                    for ((x, m), v) in x.iter().zip(means).zip(variances) {
-                        sum += (x - m) * (x - m) / (v + self.square);
-                    }
+            if self.mixture.axes.is_none() {
+                for ((x, m), v) in x.iter().zip(means).zip(variances) {
+                    sum += (x - m) * (x - m) / (v + self.square);
                 }
-                Some(axes) => {
-                    subtract(x, means, memory.plain);
-                    for (axis, v) in axes.chunks_exact(x.len()).zip(variances) {
-                        sum += dot(axis, memory.plain).powi(2) / (v + self.square);
-                    }
+            } else if let Some(axes) = self.mixture.axes(k) {
+                subtract(x, means, memory.plain);
+                for (axis, v) in axes.chunks_exact(x.len()).zip(variances) {
+                    sum += dot(axis, memory.plain).powi(2) / (v + self.square);
                 }
             }
-            memory.logs[k] = self.log_peaks[k] - 0.5 * sum;
+            *log = peak - 0.5 * sum;
         }
         let logs = &mut *memory.logs;
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -97,7 +94,7 @@ impl<'a> Noised<'a> {
     ) {
         self.responsibilities(x, memory);
         out.fill(0.0);
-        for k in 0..memory.logs.len() {
+        for k in 0..self.mixture.components() {
             let r = memory.logs[k].exp();
             // Most components are out of sight at small sigma; NaN must get through.
             if r == 0.0 {
