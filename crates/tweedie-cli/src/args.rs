@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use tweedie::sample::SamplerKind;
+use tweedie::study::STUDIES;
 
 /// Score-based generative modelling: train a score network on your data, sample it, see the
 /// result.
@@ -31,6 +32,7 @@ pub enum Command {
     Train(Train),
     Sample(Sample),
     Report(Report),
+    Study(Study),
 }
 
 /// Train on the built-in digits, sample with ALS and CAS, and write a report with pictures.
@@ -183,6 +185,34 @@ pub struct Report {
     /// The two numbers of steps that are compared.
     #[arg(long, num_args = 2, value_names = ["FEW", "MANY"], default_values_t = [10, 100])]
     pub steps: Vec<usize>,
+}
+
+/// Repeat a figure of the papers and set ours beside it.
+///
+/// Trains and samples whatever the figure needs, from fixed seeds, and writes a folder: one page
+/// (index.html) that states what the paper shows and what comes out here, every picture as PNG and
+/// SVG, every table as CSV. The same seed gives the same numbers.
+#[derive(Debug, clap::Args)]
+pub struct Study {
+    /// Which figure.
+    #[arg(value_parser = studies())]
+    pub name: String,
+    /// Folder for the results; what an earlier study left there is replaced [default:
+    /// studies/NAME].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// The seed of data, weights and sampling.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Far fewer samples and updates: a look within seconds, with rough numbers.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// The studies there are, with what each repeats.
+fn studies() -> PossibleValuesParser {
+    let value = |study: &tweedie::study::Study| PossibleValue::new(study.name).help(study.about);
+    PossibleValuesParser::new(STUDIES.iter().map(value))
 }
 
 /// Parses `A-B`, both included, or a single number.

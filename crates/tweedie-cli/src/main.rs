@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Sample(args) => commands::sample::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Study(args) => commands::study::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

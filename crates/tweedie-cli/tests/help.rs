@@ -9,7 +9,7 @@ use std::path::Path;
 #[test]
 fn help_is_as_checked_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
-    for command in ["", "demo", "levels", "train", "sample", "report"] {
+    for command in ["", "demo", "levels", "train", "sample", "report", "study"] {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()
             .filter(|a| !a.is_empty())

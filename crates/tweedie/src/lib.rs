@@ -36,6 +36,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod score;
+pub mod study;
 pub mod train;
 
 pub use error::{Error, Result};

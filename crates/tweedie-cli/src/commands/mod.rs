@@ -4,4 +4,5 @@ pub mod demo;
 pub mod levels;
 pub mod report;
 pub mod sample;
+pub mod study;
 pub mod train;

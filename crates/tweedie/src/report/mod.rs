@@ -1,10 +1,12 @@
-//! Pictures and pages that show what a run did: image grids, charts, point clouds, HTML.
+//! Pictures and pages that show what a run did: image grids, charts, point clouds, animations,
+//! HTML.
 //!
 //! Everything here takes plain numbers and gives bytes; it knows nothing of networks or samplers.
 //! The same input gives the same bytes on every machine: text is drawn with an embedded font.
 //! Values that cannot be drawn (NaN, infinities, zero on a logarithmic axis) are left out, and
 //! what is empty is drawn as an empty chart, so a report never fails because a run went wrong.
 
+mod animation;
 mod axis;
 mod canvas;
 mod chart;
@@ -28,6 +30,7 @@ mod ticks;
 #[cfg(test)]
 mod tests;
 
+pub use animation::Animation;
 pub use axis::{Axis, Scale};
 pub use chart::Chart;
 pub use color::{Color, PALETTE};

@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::animation::Animation;
 use super::escape::escape;
 use super::picture::Picture;
 use crate::error::Result;
@@ -119,15 +120,38 @@ impl Page {
         self.image(&source, caption, alt, "")
     }
 
+    /// Adds an animation, which runs by itself.
+    ///
+    /// # Errors
+    /// Those of [`Animation::png_bytes`].
+    pub fn figure_animation(
+        self,
+        animation: &Animation,
+        caption: &str,
+        alt: &str,
+    ) -> Result<Self> {
+        let first = &animation.frames()[0];
+        let size = (first.width(), first.height());
+        Ok(self.png_of_size(&animation.png_bytes()?, size, caption, alt, ""))
+    }
+
     fn png(self, picture: &Picture, caption: &str, alt: &str, more: &str) -> Result<Self> {
-        let source = format!(
-            "data:image/png;base64,{}",
-            STANDARD.encode(picture.png_bytes()?)
-        );
+        let size = (picture.width(), picture.height());
+        Ok(self.png_of_size(&picture.png_bytes()?, size, caption, alt, more))
+    }
+
+    fn png_of_size(
+        self,
+        bytes: &[u8],
+        (width, height): (usize, usize),
+        caption: &str,
+        alt: &str,
+        more: &str,
+    ) -> Self {
+        let source = format!("data:image/png;base64,{}", STANDARD.encode(bytes));
         // The size keeps the text from jumping while pictures are decoded.
-        let (width, height) = (picture.width(), picture.height());
         let more = format!("{more} width=\"{width}\" height=\"{height}\"");
-        Ok(self.image(&source, caption, alt, &more))
+        self.image(&source, caption, alt, &more)
     }
 
     fn image(self, source: &str, caption: &str, alt: &str, more: &str) -> Self {

@@ -1,0 +1,125 @@
+//! Studies: the papers' figures, made again by this library and set beside the originals.
+//!
+//! A study computes everything it shows, from fixed seeds, and leaves a folder with pictures (PNG
+//! and SVG), tables (CSV) and one page that states what the paper shows and what comes out here.
+//!
+//! To add one: a file with a `STUDY`, and its line in [`STUDIES`].
+
+mod density;
+mod fit;
+mod folder;
+mod langevin;
+mod nearest;
+mod noise;
+mod table;
+mod toy;
+mod tutorial;
+
+use std::path::{Path, PathBuf};
+
+use crate::data;
+use crate::error::{Error, Result};
+use crate::score::GaussianMixture;
+
+pub use density::GridDensity;
+pub use folder::StudyFolder;
+pub use noise::langevin_noise;
+pub use table::{Cell, Table};
+pub use tutorial::{recovered_density, tutorial_chain};
+
+/// All studies.
+pub const STUDIES: &[Study] = &[noise::STUDY, toy::STUDY, tutorial::STUDY];
+
+/// One study.
+#[derive(Clone, Copy, Debug)]
+pub struct Study {
+    /// Its name, as the user writes it.
+    pub name: &'static str,
+    /// What it repeats, in one line.
+    pub about: &'static str,
+    /// The title of its page.
+    title: &'static str,
+    work: Work,
+}
+
+/// What a study does: fills the folder, and tells how far it is.
+type Work = fn(&mut StudyFolder, &StudyOptions, &mut dyn FnMut(StudyProgress)) -> Result<()>;
+
+/// What a study may be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StudyOptions {
+    /// The seed of data, weights and sampling.
+    pub seed: u64,
+    /// Far fewer samples and updates: for a look within seconds. The numbers are then rough.
+    pub quick: bool,
+}
+
+/// How far a study is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StudyProgress {
+    /// What is being computed.
+    pub what: &'static str,
+    /// Units of it that are done.
+    pub done: u64,
+    /// Units there are.
+    pub total: u64,
+}
+
+impl Study {
+    /// The study of this name.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the names there are.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        STUDIES
+            .iter()
+            .find(|study| study.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = STUDIES.iter().map(|study| study.name).collect();
+                let reason = format!("there is no such study; choose from {}", names.join(", "));
+                Error::setting("study", name, reason)
+            })
+    }
+
+    /// Makes the study in the folder `out` and returns the page's path. Files of an earlier study
+    /// there are replaced.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses.
+    pub fn run(
+        &self,
+        out: &Path,
+        options: &StudyOptions,
+        on: &mut dyn FnMut(StudyProgress),
+    ) -> Result<PathBuf> {
+        let mut folder = StudyFolder::create(out, self.title)?;
+        if options.quick {
+            folder.paragraph("A quick run: few samples and updates, so the numbers are rough.");
+        }
+        (self.work)(&mut folder, options, on)?;
+        folder.save()
+    }
+}
+
+/// The law of the built-in mixture `name`.
+fn law(name: &str) -> Result<GaussianMixture> {
+    let Some(mixture) = data::mixture(name) else {
+        return Err(Error::setting("law", name, "is not a built-in mixture"));
+    };
+    let variances = vec![mixture.std * mixture.std; mixture.weights.len()];
+    GaussianMixture::new(&mixture.weights, mixture.means.concat(), &variances)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn studies_are_found_by_name() {
+        for study in STUDIES {
+            assert_eq!(Study::named(study.name).unwrap().name, study.name);
+        }
+        let message = Study::named("nois").unwrap_err().to_string();
+        assert!(message.contains("noise, toy, tutorial"), "{message}");
+    }
+}

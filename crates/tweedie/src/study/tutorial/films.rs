@@ -1,0 +1,51 @@
+//! The animations.
+
+use super::fitting::Fitted;
+use super::{BLUE, INK, RED, Tutorial, curve, recovery};
+use crate::error::Result;
+use crate::report::{Animation, Axis, Chart, Picture, Series};
+use crate::score::Denoiser;
+use crate::study::StudyFolder;
+
+/// Size of one chart of a frame, in pixels, and how long a frame is shown, in milliseconds.
+const SIZE: (usize, usize) = (470, 350);
+const DELAY: u16 = 150;
+
+/// A film of charts of one size.
+pub fn film(frames: Vec<Picture>) -> Result<Animation> {
+    Animation::new(frames, DELAY)
+}
+
+/// The score and the density in it, over the training.
+pub fn training(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
+    let sigma = super::SIGMA.1;
+    let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
+    let score = |denoiser: &dyn Denoiser| {
+        let mut score = vec![0.0; grid.len()];
+        denoiser.score(&grid, sigma, &mut score)?;
+        Ok::<_, crate::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
+    };
+    let true_score = score(&tutorial.law)?;
+    let true_density = curve(&tutorial.law, sigma)?;
+    let mut frames = Vec::new();
+    for (epoch, network) in &fitted.snapshots {
+        let left = Chart::new(format!("epoch {epoch}"))
+            .x(Axis::linear("x").range(-7.0, 7.0))
+            .y(Axis::linear("score").range(-4.5, 4.5))
+            .series(Series::dashed("true", true_score.clone()).color(INK))
+            .series(Series::line("learned", score(network)?).color(BLUE));
+        let right = Chart::new("")
+            .x(Axis::linear("x").range(-7.0, 7.0))
+            .y(Axis::linear("density").range(0.0, 0.45))
+            .series(Series::dashed("true, noise 0.5", true_density.clone()).color(INK))
+            .series(Series::line("recovered", recovery::of(network)?.points()).color(RED));
+        let charts = [left.png(SIZE.0, SIZE.1)?, right.png(SIZE.0, SIZE.1)?];
+        frames.push(Picture::side_by_side(&charts, 4)?);
+    }
+    folder.section("The training, animated");
+    folder.animation(
+        "training",
+        &film(frames)?,
+        "The learned score at sigma = 0.5 and the density recovered from it, over the epochs.",
+    )
+}

@@ -1,0 +1,237 @@
+//! Training: the tutorial's recipe and others, the losses, the score that was learned.
+
+use super::loss::{ExactLoss, held_out};
+use super::{BLUE, GREEN, INK, PALE, RED, Tutorial};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::nn::layers::Activation;
+use crate::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
+use crate::report::{Axis, Chart, Series};
+use crate::score::Denoiser;
+use crate::study::fit::Fit;
+use crate::study::{StudyFolder, StudyProgress, Table};
+use crate::train::{Schedule, TrainConfig};
+
+/// A way to train.
+struct Recipe {
+    name: &'static str,
+    /// Epochs, each one update on 16 times the data.
+    epochs: u64,
+    schedule: Schedule,
+    /// Whether the moving average of the weights is used.
+    averaged: bool,
+}
+
+/// The tutorial's first; the others to see what it leaves.
+const RECIPES: [Recipe; 4] = [
+    Recipe {
+        name: "tutorial: 1000 epochs, constant rate",
+        epochs: 1000,
+        schedule: Schedule::Constant,
+        averaged: false,
+    },
+    Recipe {
+        name: "the same, moving average 0.99",
+        epochs: 1000,
+        schedule: Schedule::Constant,
+        averaged: true,
+    },
+    Recipe {
+        name: "1000 epochs, cosine",
+        epochs: 1000,
+        schedule: Schedule::Cosine,
+        averaged: false,
+    },
+    Recipe {
+        name: "4000 epochs, cosine",
+        epochs: 4000,
+        schedule: Schedule::Cosine,
+        averaged: false,
+    },
+];
+
+/// What the tutorial's recipe gave.
+pub struct Fitted {
+    /// The network.
+    pub network: NetworkDenoiser,
+    /// The network at some epochs, from 0 to the last.
+    pub snapshots: Vec<(u64, NetworkDenoiser)>,
+}
+
+/// Pictures of the training: more where it moves fast.
+const SNAPSHOTS: u64 = 40;
+
+/// Fresh points for the loss.
+const FRESH: usize = 65_536;
+
+/// The training losses of a recipe, and its loss on the law on the way.
+#[derive(Default)]
+struct Curves {
+    training: Vec<(f64, f64)>,
+    law: Vec<(f64, f64)>,
+}
+
+pub fn section(
+    folder: &mut StudyFolder,
+    tutorial: &mut Tutorial<'_>,
+    points: &Dataset,
+) -> Result<Fitted> {
+    let exact = ExactLoss::new(&tutorial.law, &tutorial.levels)?;
+    let quick = tutorial.options.quick;
+    let (divisor, fresh) = if quick { (20, 4096) } else { (1, FRESH) };
+    let mut table = Table::new(["recipe", "fresh noise", "integral", "above the least"]);
+    let mut kept = None;
+    for recipe in &RECIPES {
+        let epochs = recipe.epochs / divisor;
+        let first = kept.is_none();
+        let (network, snapshots, curves, parameters) =
+            train(tutorial, points, recipe, epochs, first.then_some(&exact))?;
+        let (law, levels) = (&tutorial.law, &tutorial.levels);
+        let drawn = held_out(&network, law, levels, fresh, tutorial.options.seed)?;
+        let loss = exact.of(&network)?;
+        let above = format!("{:.2} %", 100.0 * (loss / exact.optimum() - 1.0));
+        table.row([recipe.name.into(), drawn.into(), loss.into(), above.into()]);
+        if first {
+            kept = Some((Fitted { network, snapshots }, curves, parameters));
+        }
+    }
+    let none = "no network can do better";
+    table.row([none.into(), "".into(), exact.optimum().into(), "".into()]);
+    let Some((fitted, curves, parameters)) = kept else {
+        unreachable!("there are recipes")
+    };
+    folder.section("Training");
+    folder.paragraph(&format!(
+        "One hidden layer of 64 units, ReLU, {parameters} parameters; it sees x and sigma and \
+         returns the score itself. The loss is the mean of sigma^2 (s^ - s)^2/2, s the score of \
+         the noise kernel. Adam at 0.01, one update an epoch on 16 x 1024 pairs of a point and a \
+         level, as in the tutorial. What differs: each pair has noise of its own, where the \
+         tutorial draws one noise a point and epoch and shares it among the levels (the loss has \
+         the same mean, and jumps less); the level of a pair is drawn, so each point comes 16 \
+         times with levels that may repeat; weights start as PyTorch's do, not Lux's."
+    ));
+    losses(folder, &exact, &curves)?;
+    folder.paragraph(
+        "Losses on the law, not on the points: on fresh points under fresh noise at all 16 levels, \
+         and as an integral, 1/2 (1 - sigma^2 E s^2) + 1/2 sigma^2 E (s^ - s)^2 averaged over the \
+         levels. The first term is what no network can avoid.",
+    );
+    folder.table("recipes", &table)?;
+    score(folder, tutorial, &fitted.network)?;
+    Ok(fitted)
+}
+
+type Trained = (NetworkDenoiser, Vec<(u64, NetworkDenoiser)>, Curves, usize);
+
+/// Trains by `recipe`; with `watch`, keeps snapshots and the loss on the law along the way.
+fn train(
+    tutorial: &mut Tutorial<'_>,
+    points: &Dataset,
+    recipe: &Recipe,
+    epochs: u64,
+    watch: Option<&ExactLoss>,
+) -> Result<Trained> {
+    let network = NetworkConfig {
+        preconditioning: Preconditioning::Score,
+        mlp: Some(MlpConfig {
+            hidden: vec![64],
+            activation: Activation::Relu,
+            sigma_input: SigmaInput::Sigma,
+        }),
+        ..NetworkConfig::default()
+    };
+    let config = TrainConfig {
+        steps: epochs,
+        batch: points.len() * tutorial.levels.len(),
+        lr: 0.01,
+        schedule: recipe.schedule,
+        ema: 0.99,
+        ..TrainConfig::default()
+    };
+    let seed = tutorial.options.seed;
+    let mut fit = Fit::new(points, &tutorial.levels, &network, &config, seed)?;
+    let mut curves = Curves::default();
+    let mut snapshots = Vec::new();
+    // Epochs (k/SNAPSHOTS)^2 of the way.
+    let mut stops: Vec<u64> = (0..=SNAPSHOTS)
+        .map(|k| (epochs * k * k).div_ceil(SNAPSHOTS * SNAPSHOTS))
+        .collect();
+    stops.dedup();
+    if watch.is_none() {
+        stops = vec![epochs];
+    }
+    for stop in stops {
+        let on = &mut *tutorial.on;
+        fit.finish(stop, &mut |done, loss| {
+            curves.training.push((done as f64, loss));
+            on(StudyProgress {
+                what: recipe.name,
+                done,
+                total: epochs,
+            });
+        })?;
+        if let Some(exact) = watch {
+            let network = fit.denoiser()?;
+            curves.law.push((stop as f64, exact.of(&network)?));
+            snapshots.push((stop, network));
+        }
+    }
+    let network = match recipe.averaged {
+        true => fit.average()?,
+        false => fit.denoiser()?,
+    };
+    Ok((network, snapshots, curves, fit.parameters()))
+}
+
+fn losses(folder: &mut StudyFolder, exact: &ExactLoss, curves: &Curves) -> Result<()> {
+    let last = curves.training.last().map_or(1.0, |p| p.0);
+    let least = [(0.0, exact.optimum()), (last, exact.optimum())];
+    let chart = Chart::new("Losses over the epochs, the tutorial's recipe")
+        .x(Axis::linear("epoch"))
+        .y(Axis::linear("loss").range(0.27, 0.4))
+        .series(Series::line("training, 16 x 1024 pairs", curves.training.clone()).color(PALE))
+        .series(Series::line("on the law (integral)", curves.law.clone()).color(RED))
+        .series(Series::dashed("the least there is", least).color(INK));
+    let caption = format!(
+        "The training loss jumps with the noise that is drawn; the loss on the law shows what is \
+         learned. The least there is: {:.5}. Losses above 0.4, in the first epochs, are not shown.",
+        exact.optimum()
+    );
+    folder.chart("losses", &chart, &caption)?;
+    let mut table = Table::new(["epoch", "training loss", "loss on the law"]);
+    let mut law = curves.law.iter().peekable();
+    while law.peek().is_some_and(|p| p.0 < 1.0) {
+        law.next().inspect(|p| table.row([p.0.into(), "".into(), p.1.into()]));
+    }
+    for &(epoch, loss) in &curves.training {
+        let on_law = match law.next_if(|p| p.0 == epoch) {
+            Some(p) => p.1.into(),
+            None => "".into(),
+        };
+        table.row([epoch.into(), loss.into(), on_law]);
+    }
+    folder.data("losses", &table)
+}
+
+fn score(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, network: &dyn Denoiser) -> Result<()> {
+    let grid: Vec<f64> = (0..=320).map(|i| -8.0 + 0.05 * f64::from(i)).collect();
+    let line = |denoiser: &dyn Denoiser, sigma: f64| {
+        let mut score = vec![0.0; grid.len()];
+        denoiser.score(&grid, sigma, &mut score)?;
+        Ok::<_, crate::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
+    };
+    let mut chart = Chart::new("The score, true and learned")
+        .x(Axis::linear("x"))
+        .y(Axis::linear("score"));
+    let shown = [(2.0, BLUE), (1.0472941228206267, GREEN), (0.5, RED)];
+    for (sigma, color) in shown {
+        let (truth, learned) = (line(&tutorial.law, sigma)?, line(network, sigma)?);
+        let label = format!("learned, sigma = {sigma:.2}");
+        chart = chart
+            .series(Series::dashed("", truth).color(color))
+            .series(Series::line(label, learned).color(color));
+    }
+    let caption = "Dashed: the score of the noised law. The network is good where the law has \
+                   points; between the modes, where few are, it is least sure.";
+    folder.chart("score", &chart, caption)
+}

@@ -1,0 +1,135 @@
+//! The loss on the law itself, apart from any draw.
+//!
+//! Denoising score matching splits into what no network can avoid and what this one misses:
+//!
+//! 1/2 E |sigma s^ + z|^2 = 1/2 (1 - sigma^2 E s^2) + 1/2 sigma^2 E (s^ - s)^2,
+//!
+//! s the score of the noised law. On the line both are integrals, done on a grid.
+
+use crate::error::Result;
+use crate::noise::Levels;
+use crate::random::{NoiseSource, Stream};
+use crate::score::{Denoiser, GaussianMixture};
+use crate::study::nearest::mean;
+
+/// The grid: beyond it the noised law has less than 1e-9.
+const REACH: f64 = 16.0;
+const POINTS: usize = 1281;
+
+/// The exact losses of one law at some noise levels.
+pub struct ExactLoss {
+    grid: Vec<f64>,
+    levels: Vec<Level>,
+}
+
+/// The noised law on the grid.
+struct Level {
+    sigma: f64,
+    /// Density times the grid's step.
+    weights: Vec<f64>,
+    score: Vec<f64>,
+    optimum: f64,
+}
+
+impl ExactLoss {
+    /// Prepares the integrals.
+    pub fn new(law: &GaussianMixture, levels: &Levels) -> Result<Self> {
+        let step = 2.0 * REACH / (POINTS - 1) as f64;
+        let grid: Vec<f64> = (0..POINTS).map(|i| -REACH + step * i as f64).collect();
+        let level = |&sigma: &f64| {
+            let (mut weights, mut score) = (vec![0.0; POINTS], vec![0.0; POINTS]);
+            law.log_density(&grid, sigma, &mut weights)?;
+            weights.iter_mut().for_each(|w| *w = step * w.exp());
+            law.score(&grid, sigma, &mut score)?;
+            let squares: f64 = weights.iter().zip(&score).map(|(w, s)| w * s * s).sum();
+            Ok(Level {
+                sigma,
+                weights,
+                score,
+                optimum: 0.5 * (1.0 - sigma * sigma * squares),
+            })
+        };
+        let levels = levels.as_slice().iter().map(level).collect::<Result<_>>()?;
+        Ok(Self { grid, levels })
+    }
+
+    /// The least loss there is, at each level.
+    pub fn optima(&self) -> Vec<f64> {
+        self.levels.iter().map(|level| level.optimum).collect()
+    }
+
+    /// The least loss there is, over all levels.
+    pub fn optimum(&self) -> f64 {
+        mean(&self.optima()).0
+    }
+
+    /// The loss of `denoiser` over all levels.
+    pub fn of(&self, denoiser: &dyn Denoiser) -> Result<f64> {
+        let mut score = vec![0.0; POINTS];
+        let mut total = 0.0;
+        for level in &self.levels {
+            denoiser.score(&self.grid, level.sigma, &mut score)?;
+            let pairs = score.iter().zip(&level.score).zip(&level.weights);
+            let missed: f64 = pairs.map(|((a, b), w)| w * (a - b) * (a - b)).sum();
+            total += level.optimum + 0.5 * level.sigma * level.sigma * missed;
+        }
+        Ok(total / self.levels.len() as f64)
+    }
+}
+
+/// The loss of `denoiser` on `count` fresh points of the law, each under fresh noise at every
+/// level, and its standard error.
+pub fn held_out(
+    denoiser: &dyn Denoiser,
+    law: &GaussianMixture,
+    levels: &Levels,
+    count: usize,
+    seed: u64,
+) -> Result<(f64, f64)> {
+    let source = NoiseSource::new(seed, Stream::Evaluation);
+    let seeds: Vec<u64> = (0..count as u64).collect();
+    let mut x = vec![0.0; count];
+    law.sample(&source, &seeds, 0.0, &mut x)?;
+    let (mut z, mut score, mut losses) = (vec![0.0; count], vec![0.0; count], vec![0.0; count]);
+    for (i, &sigma) in levels.as_slice().iter().enumerate() {
+        // Draw 0 made the points.
+        source.fill_batch(&seeds, i as u32 + 1, &mut z);
+        let noisy: Vec<f64> = x.iter().zip(&z).map(|(x, z)| x + sigma * z).collect();
+        denoiser.score(&noisy, sigma, &mut score)?;
+        for ((loss, s), z) in losses.iter_mut().zip(&score).zip(&z) {
+            *loss += 0.5 * (sigma * s + z).powi(2) / levels.len() as f64;
+        }
+    }
+    Ok(mean(&losses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::law;
+
+    #[test]
+    fn property_4_the_least_loss_of_the_tutorial() {
+        let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
+        let law = law("tutorial").unwrap();
+        let loss = ExactLoss::new(&law, &levels).unwrap();
+        assert!((loss.optimum() - 0.29022).abs() < 5e-6, "{}", loss.optimum());
+        assert!((loss.optima()[0] - 0.1952).abs() < 5e-5);
+        assert!((loss.optima()[15] - 0.4045).abs() < 5e-5);
+        // The exact score misses nothing.
+        assert!((loss.of(&law).unwrap() - loss.optimum()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn fresh_draws_agree_with_the_integrals() {
+        let levels = Levels::geometric(2.0, 0.5, 5).unwrap();
+        let truth = law("tutorial").unwrap();
+        let wrong = GaussianMixture::new(&[0.3, 0.7], vec![-2.5, 3.0], &[1.5, 0.8]).unwrap();
+        let exact = ExactLoss::new(&truth, &levels).unwrap();
+        for denoiser in [&truth, &wrong] {
+            let (loss, error) = held_out(denoiser, &truth, &levels, 20_000, 7).unwrap();
+            let expected = exact.of(denoiser).unwrap();
+            assert!((loss - expected).abs() < 4.5 * error, "{loss} {error} {expected}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The one-dimensional tutorial of multiple denoising score matching with annealed Langevin
+//! dynamics: 0.1 N(-3, 1) + 0.9 N(3, 1), 1024 points, a network of 257 parameters.
+//!
+//! Everything the tutorial plots, and what it does not say: how near the loss is to the best there
+//! is, and what its sampler, whose step does not follow the noise, does to the weights of the two
+//! modes.
+
+mod films;
+mod fitting;
+mod loss;
+mod recovery;
+mod sampling;
+
+use super::{Study, StudyFolder, StudyOptions, StudyProgress, law};
+use crate::data::{self, DataSpec};
+use crate::error::Result;
+use crate::noise::Levels;
+use crate::report::{Axis, Chart, Series, density};
+use crate::score::GaussianMixture;
+
+pub use recovery::recovered_density;
+pub use sampling::tutorial_chain;
+
+pub(super) const STUDY: Study = Study {
+    name: "tutorial",
+    about: "the one-dimensional tutorial: score, density, losses, sampling and mode weights",
+    title: "The one-dimensional tutorial",
+    work,
+};
+
+/// The tutorial's noise levels.
+const SIGMA: (f64, f64) = (2.0, 0.5);
+const LEVELS: usize = 16;
+/// Its data.
+const POINTS: usize = 1024;
+
+/// Colors of what is exact and of what is learned or drawn.
+const INK: [u8; 3] = [31, 41, 55];
+const BLUE: [u8; 3] = crate::report::PALETTE[0];
+const RED: [u8; 3] = crate::report::PALETTE[1];
+const GREEN: [u8; 3] = crate::report::PALETTE[2];
+const PALE: [u8; 3] = [190, 205, 220];
+
+/// What all parts of the study share.
+struct Tutorial<'a> {
+    law: GaussianMixture,
+    levels: Levels,
+    options: &'a StudyOptions,
+    on: &'a mut dyn FnMut(StudyProgress),
+}
+
+fn work(
+    folder: &mut StudyFolder,
+    options: &StudyOptions,
+    on: &mut dyn FnMut(StudyProgress),
+) -> Result<()> {
+    let mut tutorial = Tutorial {
+        law: law("tutorial")?,
+        levels: Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?,
+        options,
+        on,
+    };
+    folder.lead(
+        "\u{201c}Multiple denoising score matching with annealed Langevin dynamics\u{201d}: a \
+         network of 257 parameters learns the score of 0.1 N(-3, 1) + 0.9 N(3, 1) from 1024 points \
+         under 16 levels of noise from 2 down to 0.5, and Langevin dynamics samples it.",
+    );
+    let spec = DataSpec {
+        count: Some(POINTS),
+        seed: options.seed,
+        ..DataSpec::new("tutorial")
+    };
+    let points = data::open(&spec)?;
+    let all: Vec<usize> = (0..points.len()).collect();
+    let values: Vec<f64> = points.gather(&all).into_iter().map(f64::from).collect();
+    show_data(folder, &tutorial.law, &values)?;
+    let fitted = fitting::section(folder, &mut tutorial, &points)?;
+    recovery::section(folder, &tutorial, &fitted)?;
+    films::training(folder, &tutorial, &fitted)?;
+    sampling::section(folder, &mut tutorial, &fitted)
+}
+
+fn show_data(folder: &mut StudyFolder, law: &GaussianMixture, values: &[f64]) -> Result<()> {
+    let left = values.iter().filter(|x| **x < 0.0).count();
+    let chart = Chart::new("The data")
+        .x(Axis::linear("x"))
+        .y(Axis::linear("density"))
+        .series(Series::bars("1024 points", density(values, (-7.0, 7.0), 56)).color(PALE))
+        .series(Series::line("true density", curve(law, 0.0)?).color(INK))
+        .series(Series::dashed("with noise 0.5", curve(law, SIGMA.1)?).color(RED));
+    folder.section("Data");
+    folder.chart(
+        "data",
+        &chart,
+        &format!(
+            "The points, {left} of them below 0 ({:.2} %), the law they come from, and that law \
+             under the smallest noise, which is all that a network can learn.",
+            100.0 * left as f64 / values.len() as f64
+        ),
+    )
+}
+
+/// The law's density under noise, as a line of a chart.
+fn curve(law: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
+    let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
+    let mut logs = vec![0.0; grid.len()];
+    law.log_density(&grid, sigma, &mut logs)?;
+    Ok(grid.into_iter().zip(logs).map(|(x, log)| (x, log.exp())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_study_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StudyOptions {
+            seed: 1,
+            quick: true,
+        };
+        STUDY.run(dir.path(), &options, &mut |_| ()).unwrap();
+        for name in [
+            "data.png",
+            "score.svg",
+            "losses.png",
+            "losses.csv",
+            "recipes.csv",
+            "density.png",
+            "density.csv",
+            "training.png",
+            "descent.png",
+            "trajectories.svg",
+            "histogram.png",
+            "weights.csv",
+            "index.html",
+        ] {
+            assert!(dir.path().join(name).is_file(), "{name}");
+        }
+    }
+}
