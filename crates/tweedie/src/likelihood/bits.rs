@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn a_uniform_density_costs_the_bits_of_its_levels() {
         // 256 levels 2/255 wide, all alike: 8 bits a value.
-        let width = 2.0 / 255.0;
+        let width: f64 = 2.0 / 255.0;
         let log_density = -3.0 * (256.0 * width).ln();
         assert!((bits_per_dim(log_density, 3, width) - 8.0).abs() < 1e-12);
     }

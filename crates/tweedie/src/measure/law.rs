@@ -44,6 +44,43 @@ pub fn wasserstein_2_to_law(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Re
     finite(sum.sqrt())
 }
 
+/// The Wasserstein-1 distance of a sample and the law whose distribution function is `cdf`:
+/// the integral of |F_n(x) - F(x)| over `[low, high]`, outside of which neither has mass to speak
+/// of. For large samples, where it is much faster than [`wasserstein_1_to_law`].
+///
+/// By the trapezoidal rule between the sample's values and over pieces of at most
+/// (high - low)/10 000.
+///
+/// # Errors
+/// As for [`super::wasserstein_1`]; [`Error::Setting`] for ends that are not finite and increasing.
+pub fn wasserstein_1_to_cdf(
+    sample: &[f64],
+    cdf: impl Fn(f64) -> f64,
+    low: f64,
+    high: f64,
+) -> Result<f64> {
+    let sample = sorted(sample)?;
+    if !(low < high && (high - low).is_finite()) {
+        let (value, reason) = (format!("[{low}, {high}]"), "must be finite and increasing");
+        return Err(Error::setting("range", value, reason));
+    }
+    let (n, longest) = (sample.len() as f64, (high - low) / 10_000.0);
+    let ends = sample.iter().map(|x| x.clamp(low, high)).chain([high]);
+    let (mut sum, mut start, mut f) = (0.0, low, cdf(low));
+    for (i, end) in ends.enumerate() {
+        let below = i as f64 / n;
+        let pieces = ((end - start) / longest).ceil();
+        let length = (end - start) / pieces;
+        for piece in 1..=pieces as usize {
+            let next = cdf(start + piece as f64 * length);
+            sum += 0.5 * length * ((below - f).abs() + (below - next).abs());
+            f = next;
+        }
+        start = end;
+    }
+    finite(sum)
+}
+
 /// The quantile function of the law on `[low, high]` whose distribution function is `cdf`, by
 /// bisection to the last bit of f64.
 ///
@@ -139,6 +176,20 @@ mod tests {
 
     fn density(x: f64) -> f64 {
         (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
+    }
+
+    #[test]
+    fn both_ways_to_the_distance_agree() {
+        use crate::noise::{normal_cdf, normal_quantile};
+        let sample = [-1.5, 0.2, 0.2, 0.9, 2.5];
+        let by_quantile = wasserstein_1_to_law(&sample, normal_quantile).unwrap();
+        let by_cdf = wasserstein_1_to_cdf(&sample, normal_cdf, -9.0, 9.0).unwrap();
+        assert!(
+            (by_quantile - by_cdf).abs() < 1e-6,
+            "{by_quantile} {by_cdf}"
+        );
+        assert!(wasserstein_1_to_cdf(&sample, normal_cdf, 1.0, 1.0).is_err());
+        assert!(wasserstein_1_to_cdf(&[], normal_cdf, 0.0, 1.0).is_err());
     }
 
     #[test]

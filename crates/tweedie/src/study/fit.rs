@@ -3,7 +3,7 @@
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
+use crate::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
 use crate::noise::{Levels, TrainingNoise};
 use crate::train::{Checkpoint, LossConfig, Objective, TrainConfig, Trainer};
 
@@ -26,7 +26,7 @@ impl<'a> Fit<'a> {
         let device = Engine::Flex.device()?.autodiff();
         let form = network.preconditioning;
         let network = Network::new(network, data.shape(), seed, &device)?;
-        let objective = Objective::new(&LossConfig::default(), form, 1.0)?;
+        let objective = Objective::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());
         let trainer = Trainer::new(train, data, noise, objective, network.clone(), seed)?;
         Ok(Self {
@@ -59,10 +59,14 @@ impl<'a> Fit<'a> {
 
     /// How many numbers the network has.
     pub fn parameters(&self) -> usize {
-        self.trainer.parameters().iter().map(|p| p.values.len()).sum()
+        self.trainer
+            .parameters()
+            .iter()
+            .map(|p| p.values.len())
+            .sum()
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {
-        NetworkDenoiser::new(network, self.form, 1.0)
+        NetworkDenoiser::new(network, Parameterisation::new(self.form, 1.0))
     }
 }

@@ -4,7 +4,7 @@
 //! tau_i = eps sigma_i^2/sigma_L^2; the one-dimensional tutorial keeps tau the same at all levels.
 
 use crate::error::Result;
-use crate::noise::Levels;
+use crate::noise::{Level, Levels};
 use crate::sample::{Sampler, State};
 
 /// Langevin dynamics with given steps, from a start of its own.
@@ -52,18 +52,23 @@ impl Sampler for Langevin {
         self.levels.len() * self.repeats
     }
 
-    fn noise(&self, i: usize) -> (f64, f64) {
+    fn noise(&self, i: usize) -> (Level, Level) {
         let sigma = self.sigma(i);
         // The run starts where step 0 says, whatever noise is there in truth.
-        (if i == 0 { self.start } else { sigma }, sigma)
+        let from = if i == 0 { self.start } else { sigma };
+        (Level::ve(from), Level::ve(sigma))
     }
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
         let (sigma, tau) = (self.sigma(i), self.steps[i / self.repeats]);
         let eta = tau / (sigma * sigma);
-        state.denoise(sigma)?;
+        state.denoise(Level::ve(sigma))?;
         state.update(1.0 - eta, eta, (2.0 * tau).sqrt());
         Ok(())
+    }
+
+    fn calls(&self) -> Option<usize> {
+        Some(self.steps())
     }
 }
 

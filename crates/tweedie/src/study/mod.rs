@@ -5,6 +5,7 @@
 //!
 //! To add one: a file with a `STUDY`, and its line in [`STUDIES`].
 
+mod bridge;
 mod density;
 mod fit;
 mod folder;
@@ -28,7 +29,7 @@ pub use table::{Cell, Table};
 pub use tutorial::{recovered_density, tutorial_chain};
 
 /// All studies.
-pub const STUDIES: &[Study] = &[noise::STUDY, toy::STUDY, tutorial::STUDY];
+pub const STUDIES: &[Study] = &[noise::STUDY, toy::STUDY, tutorial::STUDY, bridge::STUDY];
 
 /// One study.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,9 @@ mod tests {
             assert_eq!(Study::named(study.name).unwrap().name, study.name);
         }
         let message = Study::named("nois").unwrap_err().to_string();
-        assert!(message.contains("noise, toy, tutorial"), "{message}");
+        assert!(
+            message.contains("noise, toy, tutorial, bridge"),
+            "{message}"
+        );
     }
 }

@@ -164,7 +164,13 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
          is 1/sqrt(1 - eta/2) - 1 = 0.0050. CAS has nothing to show on a logarithmic axis.",
     )?;
     folder.section("The noise at the end");
-    let mut table = Table::new(["sampler", "reference", "recursion", "simulated", "over sigma_L"]);
+    let mut table = Table::new([
+        "sampler",
+        "reference",
+        "recursion",
+        "simulated",
+        "over sigma_L",
+    ]);
     let references = REFERENCE.iter().map(|(_, value)| *value);
     for (curve, reference) in curves.iter().zip(references.chain([SIGMA.1])) {
         let (predicted, simulated) = (last(&curve.predicted), last(&curve.simulated));
@@ -180,7 +186,13 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     let limit = SIGMA.1 / (1.0 - ALS_ETA / 2.0).sqrt();
     let over = limit / SIGMA.1;
     let never = "ALS, n_sigma without end";
-    table.row([never.into(), 0.0100504.into(), limit.into(), "".into(), over.into()]);
+    table.row([
+        never.into(),
+        0.0100504.into(),
+        limit.into(),
+        "".into(),
+        over.into(),
+    ]);
     folder.table("final", &table)?;
     folder.paragraph(
         "The paper draws these values and prints none. The reference column is the recursion \
@@ -189,7 +201,11 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     );
     let mut along = Table::new(["sampler", "level", "scheduled", "recursion", "simulated"]);
     for curve in curves {
-        let rows = curve.scheduled.iter().zip(&curve.predicted).zip(&curve.simulated);
+        let rows = curve
+            .scheduled
+            .iter()
+            .zip(&curve.predicted)
+            .zip(&curve.simulated);
         for (i, ((&scheduled, &predicted), &simulated)) in rows.enumerate() {
             let level = LEVELS - curve.scheduled.len() + i + 1;
             table_row(&mut along, curve, level, scheduled, predicted, simulated);
@@ -207,7 +223,13 @@ fn table_row(
     simulated: (f64, f64),
 ) {
     let label = curve.label.as_str().into();
-    table.row([label, level.into(), scheduled.into(), predicted.into(), simulated.into()]);
+    table.row([
+        label,
+        level.into(),
+        scheduled.into(),
+        predicted.into(),
+        simulated.into(),
+    ]);
 }
 
 /// The last of values that are never none.

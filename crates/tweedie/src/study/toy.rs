@@ -70,16 +70,38 @@ fn work(
     on: &mut dyn FnMut(StudyProgress),
 ) -> Result<()> {
     let size = match options.quick {
-        false => Size { steps: 2000, data: 100_000, samples: 5000 },
-        true => Size { steps: 60, data: 2000, samples: 300 },
+        false => Size {
+            steps: 2000,
+            data: 100_000,
+            samples: 5000,
+        },
+        true => Size {
+            steps: 60,
+            data: 2000,
+            samples: 300,
+        },
     };
     let sets = [
-        Set { name: "swiss-roll", title: "Swiss roll", law: roll()? },
-        Set { name: "gaussians-25", title: "25 Gaussians", law: law("gaussians-25")? },
+        Set {
+            name: "swiss-roll",
+            title: "Swiss roll",
+            law: roll()?,
+        },
+        Set {
+            name: "gaussians-25",
+            title: "25 Gaussians",
+            law: law("gaussians-25")?,
+        },
     ];
     introduce(folder, &size);
     let header = [
-        "data", "score", "sampler", "result", "sample to data", "data to sample", "sum",
+        "data",
+        "score",
+        "sampler",
+        "result",
+        "sample to data",
+        "data to sample",
+        "sum",
     ];
     let mut table = Table::new(header);
     let mut pictures = Vec::new();
@@ -89,7 +111,11 @@ fn work(
         let data = "data, another draw";
         add(&mut table, [set.title, data, "", ""], &floor);
         for f in &found {
-            add(&mut table, [set.title, f.score, f.sampler, f.result], &f.distance);
+            add(
+                &mut table,
+                [set.title, f.score, f.sampler, f.result],
+                &f.distance,
+            );
         }
         sentences.push(sentence(set, &found, &floor));
         pictures.push((set, found, real));
@@ -97,7 +123,10 @@ fn work(
     for ((set, found, real), sentence) in pictures.iter().zip(&sentences) {
         folder.section(set.title);
         folder.paragraph(sentence);
-        for (score, name) in [(NETWORK, set.name.to_owned()), (EXACT, format!("{}-exact", set.name))] {
+        for (score, name) in [
+            (NETWORK, set.name.to_owned()),
+            (EXACT, format!("{}-exact", set.name)),
+        ] {
             let mut scatter = Scatter::new(format!("{}, {score}", set.title))
                 .range(-RANGE, RANGE)
                 .cloud(cloud("data", real).color(GREY));
@@ -261,7 +290,10 @@ fn add(table: &mut Table, [set, score, sampler, result]: [&str; 4], distance: &N
 fn sentence(set: &Set, found: &[Found], floor: &Nearest) -> String {
     let of = |sampler: &str, result: &str| {
         let wanted = |f: &&Found| f.score == NETWORK && f.sampler == sampler && f.result == result;
-        found.iter().find(wanted).map_or(f64::NAN, |f| f.distance.to_data.0)
+        found
+            .iter()
+            .find(wanted)
+            .map_or(f64::NAN, |f| f.distance.to_data.0)
     };
     let part = |sampler: &str| {
         let (last, eds) = (of(sampler, FINAL), of(sampler, EDS));
@@ -284,7 +316,10 @@ mod tests {
 
     #[test]
     fn the_laws_are_those_of_the_data() {
-        for (name, law) in [("swiss-roll", roll().unwrap()), ("gaussians-25", law("gaussians-25").unwrap())] {
+        for (name, law) in [
+            ("swiss-roll", roll().unwrap()),
+            ("gaussians-25", law("gaussians-25").unwrap()),
+        ] {
             let spec = DataSpec {
                 count: Some(3000),
                 ..DataSpec::new(name)
@@ -298,7 +333,10 @@ mod tests {
             let drawn = drawn.as_chunks::<2>().0.to_vec();
             let (found, floor) = (nearest(&drawn, &a), nearest(&b, &a));
             let error = found.both.1.hypot(floor.both.1);
-            assert!((found.both.0 - floor.both.0).abs() < 5.0 * error, "{name}: {found:?} {floor:?}");
+            assert!(
+                (found.both.0 - floor.both.0).abs() < 5.0 * error,
+                "{name}: {found:?} {floor:?}"
+            );
         }
     }
 

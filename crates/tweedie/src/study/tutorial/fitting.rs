@@ -201,7 +201,8 @@ fn losses(folder: &mut StudyFolder, exact: &ExactLoss, curves: &Curves) -> Resul
     let mut table = Table::new(["epoch", "training loss", "loss on the law"]);
     let mut law = curves.law.iter().peekable();
     while law.peek().is_some_and(|p| p.0 < 1.0) {
-        law.next().inspect(|p| table.row([p.0.into(), "".into(), p.1.into()]));
+        law.next()
+            .inspect(|p| table.row([p.0.into(), "".into(), p.1.into()]));
     }
     for &(epoch, loss) in &curves.training {
         let on_law = match law.next_if(|p| p.0 == epoch) {

@@ -105,7 +105,11 @@ fn curve(law: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let mut logs = vec![0.0; grid.len()];
     law.log_density(&grid, sigma, &mut logs)?;
-    Ok(grid.into_iter().zip(logs).map(|(x, log)| (x, log.exp())).collect())
+    Ok(grid
+        .into_iter()
+        .zip(logs)
+        .map(|(x, log)| (x, log.exp()))
+        .collect())
 }
 
 #[cfg(test)]

@@ -81,7 +81,10 @@ pub fn section(
     let mut add = |[score, step, how]: [&str; 3], [p, mean, variance]: [Cell; 3]| {
         table.row([score.into(), step.into(), how.into(), p, mean, variance]);
     };
-    add(["the law with noise 0.5", "", "reference"], RIGHT.map(Cell::from));
+    add(
+        ["the law with noise 0.5", "", "reference"],
+        RIGHT.map(Cell::from),
+    );
     let mut drawn = Vec::new();
     for (scaled, step, reference) in [(false, "fixed", FIXED), (true, "scaled", SCALED)] {
         add(["exact", step, "reference"], reference.map(Cell::from));
@@ -97,7 +100,14 @@ pub fn section(
                 (_, false) => "sampling, learned score, fixed step",
                 (_, true) => "sampling, learned score, scaled step",
             };
-            let x = samples(&tutorial.levels, scaled, score, tutorial.options, what, tutorial.on)?;
+            let x = samples(
+                &tutorial.levels,
+                scaled,
+                score,
+                tutorial.options,
+                what,
+                tutorial.on,
+            )?;
             let how = format!("{} samples", x.len());
             add([name, step, &how], statistics(&x).map(Cell::from));
             if name == "learned" {
@@ -141,7 +151,14 @@ fn samples(
             total: view.steps as u64,
         });
     };
-    Ok(run(score, &mut sampler(levels, scaled), &source, &seeds, &mut watch)?.x)
+    Ok(run(
+        score,
+        &mut sampler(levels, scaled),
+        &source,
+        &seeds,
+        &mut watch,
+    )?
+    .x)
 }
 
 /// P(x < 0), mean and variance, with standard errors.
@@ -152,11 +169,7 @@ fn statistics(x: &[f64]) -> [(f64, f64); 3] {
     [mean(&left), middle, mean(&squares)]
 }
 
-fn trajectories(
-    folder: &mut StudyFolder,
-    tutorial: &Tutorial<'_>,
-    fitted: &Fitted,
-) -> Result<()> {
+fn trajectories(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
     let source = NoiseSource::new(tutorial.options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..256).collect();
     let mut kept = Trajectory::new((0..PATHS).collect());
@@ -211,12 +224,19 @@ fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, law: &GaussianMixt
     let samplers = [false, true].map(|scaled| sampler(&tutorial.levels, scaled));
     let updates: Vec<Vec<_>> = samplers.iter().map(|s| s.updates().collect()).collect();
     let mut densities = [start()?, start()?];
-    let every = if tutorial.options.quick { REPEATS } else { BETWEEN_FRAMES };
+    let every = if tutorial.options.quick {
+        REPEATS
+    } else {
+        BETWEEN_FRAMES
+    };
     let mut frames = Vec::new();
     for i in 0..updates[0].len() {
         for done in (0..REPEATS).step_by(every) {
             let sigma = updates[0][i].0;
-            let title = format!("level {} of 16, sigma = {sigma:.2}, step {done} of 50", i + 1);
+            let title = format!(
+                "level {} of 16, sigma = {sigma:.2}, step {done} of 50",
+                i + 1
+            );
             frames.push(frame(&title, law, sigma, &densities)?);
             let count = every.min(REPEATS - done);
             for (density, updates) in densities.iter_mut().zip(&updates) {
@@ -270,7 +290,10 @@ mod tests {
             assert!((moved.mass() - 1.0).abs() < 1e-12);
             let found = [moved.below(0.0), moved.mean(), moved.variance()];
             for ((found, reference), half) in found.iter().zip(reference).zip(HALF) {
-                assert!((found - reference).abs() <= half, "{scaled}: {found} {reference}");
+                assert!(
+                    (found - reference).abs() <= half,
+                    "{scaled}: {found} {reference}"
+                );
             }
         }
     }
@@ -288,7 +311,10 @@ mod tests {
             let moved = tutorial_chain(&law, scaled).unwrap();
             let exact = [moved.below(0.0), moved.mean(), moved.variance()];
             for ((found, error), exact) in statistics(&x).into_iter().zip(exact) {
-                assert!((found - exact).abs() < 4.5 * error, "{scaled}: {found} {exact}");
+                assert!(
+                    (found - exact).abs() < 4.5 * error,
+                    "{scaled}: {found} {exact}"
+                );
             }
         }
     }

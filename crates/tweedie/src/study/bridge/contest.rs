@@ -1,0 +1,400 @@
+//! Who wins at how many network calls.
+
+use std::fmt::Display;
+
+use super::{SIGMA, TARGET, target, target_cdf};
+use crate::error::Result;
+use crate::measure::wasserstein_1_to_cdf;
+use crate::noise::{Coordinates, Levels, Path, technique_4};
+use crate::ode::DormandPrince;
+use crate::random::{NoiseSource, Stream};
+use crate::report::{Axis, Chart, Color, Series};
+use crate::sample::{
+    Als, Cas, Churn, Corrector, DpmSolver, Heun, Order, Predictor, PredictorCorrector,
+    ProbabilityFlow, Sampler, StepSize, run, run_from,
+};
+use crate::study::{Cell, StudyFolder, StudyOptions, StudyProgress, Table};
+
+const TEXT: &str = "The Wasserstein-1 distance between samples and the target, at budgets of 4 to \
+    1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7); each sampler \
+    gives its expected denoised sample. Langevin sampling takes its step size from Technique 4. \
+    The dashed line is what as many exact samples have: below it, differences mean nothing. Means \
+    over independent parts, in the tables with standard errors.";
+
+const STARTS: &str = "A start N(0, sigma_1^2) is not the noised data: it lacks their mean. A \
+    deterministic sampler carries that to the end, and no number of steps helps; CAS forgets it as \
+    (sigma_N/sigma_1)^(eps_c - 1). From the right start, below, the deterministic ones come down \
+    to the line as well.";
+
+const SWEEP: &str = "Figure 1B of Serra et al., with this error in place of speech quality. No \
+    eps_c breaks at any number of steps, as theirs. The best one moves, from 1 at few steps, where \
+    the error of the step itself counts, to between 1.5 and 2 at many, where the wrong start does; \
+    the best step size eta, which is their eps_b in units of sigma_N^2, moves by far more.";
+
+/// The budgets, in network calls.
+const BUDGETS: [usize; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// Independent parts, for standard errors.
+const PARTS: u64 = 4;
+
+/// A sampler for levels that are asked for by number.
+type Make = fn(&dyn Fn(usize) -> Result<Levels>, usize) -> Result<Box<dyn Sampler>>;
+
+fn cas(levels: &Levels, eps_c: f64) -> Result<Box<dyn Sampler>> {
+    Ok(Box::new(Cas::new(levels, StepSize::EpsC(eps_c))?))
+}
+
+fn als(levels: Levels, n_sigma: usize) -> Result<Box<dyn Sampler>> {
+    let eta = technique_4(&levels, n_sigma)?.eta;
+    Ok(Box::new(Als::new(levels, n_sigma, StepSize::Eta(eta))?))
+}
+
+/// A color for each sampler, in order: Langevin red, CAS blue, PC orange, flows green, DPM violet.
+const COLORS: [Color; 10] = [
+    [220, 60, 50],
+    [240, 150, 140],
+    [10, 50, 120],
+    [30, 110, 200],
+    [80, 170, 230],
+    [160, 215, 245],
+    [235, 150, 20],
+    [20, 120, 60],
+    [130, 60, 160],
+    [210, 130, 220],
+];
+/// That of the adaptive solver.
+const ADAPTIVE: Color = [120, 190, 90];
+
+/// The samplers, each made for a budget of calls, which it must not exceed.
+const SAMPLERS: &[(&str, Make)] = &[
+    ("ALS, n_sigma = 1", |levels, n| als(levels(n)?, 1)),
+    ("ALS, n_sigma = 5", |levels, n| match n / 5 {
+        // Too few calls for two levels of five steps.
+        0 | 1 => als(levels(2)?, n / 2),
+        count => als(levels(count)?, 5),
+    }),
+    ("CAS 1 (DDIM, Euler)", |levels, n| cas(&levels(n)?, 1.0)),
+    ("CAS 1.5", |levels, n| cas(&levels(n)?, 1.5)),
+    ("CAS 2 (ancestral)", |levels, n| cas(&levels(n)?, 2.0)),
+    ("CAS ∞", |levels, n| cas(&levels(n)?, f64::INFINITY)),
+    ("PC", |levels, n| {
+        let path = Path::new(&levels(n / 2)?, Coordinates::Ve);
+        let corrector = Corrector::Ald(0.16);
+        let (predictor, order) = (Predictor::ReverseDiffusion, Order::CorrectorFirst);
+        let sampler = PredictorCorrector::new(&path, predictor, corrector, 1, order)?;
+        Ok(Box::new(sampler))
+    }),
+    ("ODE, Heun", |levels, n| {
+        Ok(Box::new(Heun::new(
+            levels(n.div_ceil(2))?,
+            Churn::default(),
+        )?))
+    }),
+    ("DPM-Solver++ 2M", |levels, n| {
+        Ok(Box::new(DpmSolver::new(levels(n)?)))
+    }),
+    ("DPM-Solver++ SDE-2M", |levels, n| {
+        Ok(Box::new(DpmSolver::stochastic(levels(n)?, 1.0)?))
+    }),
+];
+
+/// How the levels are spread, and whether the start is the noised data.
+struct Setting {
+    name: &'static str,
+    title: &'static str,
+    karras: bool,
+    right_start: bool,
+}
+
+const SETTINGS: [Setting; 3] = [
+    Setting {
+        name: "geometric",
+        title: "From N(0, sigma_1²), geometric levels",
+        karras: false,
+        right_start: false,
+    },
+    Setting {
+        name: "karras",
+        title: "From N(0, sigma_1²), EDM's levels",
+        karras: true,
+        right_start: false,
+    },
+    Setting {
+        name: "right-start",
+        title: "From the noised data, geometric levels",
+        karras: false,
+        right_start: true,
+    },
+];
+
+impl Setting {
+    fn levels(&self, count: usize) -> Result<Levels> {
+        let (high, low) = SIGMA;
+        match self.karras {
+            true => Levels::karras(high, low, count, 7.0),
+            false => Levels::geometric(high, low, count),
+        }
+    }
+}
+
+/// Samples in a part, and the seed.
+#[derive(Clone, Copy)]
+struct Size {
+    samples: u64,
+    seed: u64,
+}
+
+impl Size {
+    fn part(self, part: u64) -> Vec<u64> {
+        (part * self.samples..(part + 1) * self.samples).collect()
+    }
+
+    /// The error of a sampler, with its standard error, and its calls.
+    fn error(self, sampler: &mut dyn Sampler, right_start: bool) -> Result<(f64, f64, usize)> {
+        let law = target()?;
+        let source = NoiseSource::new(self.seed, Stream::Sampling);
+        let (mut errors, mut calls) = (Vec::new(), 0);
+        for part in 0..PARTS {
+            let samples = self.part(part);
+            let result = if right_start {
+                let data = NoiseSource::new(self.seed, Stream::Data);
+                let mut start = vec![0.0; samples.len()];
+                law.sample(&data, &samples, SIGMA.0, &mut start)?;
+                run_from(start, &law, sampler, &source, &samples, &mut ())?
+            } else {
+                run(&law, sampler, &source, &samples, &mut ())?
+            };
+            calls = result.calls.max(calls);
+            errors.push(distance(&result.denoised)?);
+        }
+        let (mean, error) = mean_error(&errors);
+        Ok((mean, error, calls))
+    }
+
+    /// The same of exact samples.
+    fn floor(self) -> Result<(f64, f64)> {
+        let source = NoiseSource::new(self.seed ^ 1, Stream::Data);
+        let mut errors = Vec::new();
+        for part in 0..PARTS {
+            let samples = self.part(part);
+            let mut x = vec![0.0; samples.len()];
+            target()?.sample(&source, &samples, 0.0, &mut x)?;
+            errors.push(distance(&x)?);
+        }
+        Ok(mean_error(&errors))
+    }
+}
+
+/// W1 to the target.
+fn distance(x: &[f64]) -> Result<f64> {
+    // Values far outside count as if they stood at the ends.
+    let reach = TARGET.iter().map(|(_, mean, std)| mean.abs() + 60.0 * std);
+    let reach = reach.fold(0.0, f64::max);
+    wasserstein_1_to_cdf(x, target_cdf, -reach, reach)
+}
+
+fn mean_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (square / (n * (n - 1.0))).sqrt())
+}
+
+pub fn section(
+    folder: &mut StudyFolder,
+    options: &StudyOptions,
+    on: &mut dyn FnMut(StudyProgress),
+) -> Result<()> {
+    let size = Size {
+        samples: if options.quick { 500 } else { 12_500 },
+        seed: options.seed,
+    };
+    let budgets = if options.quick {
+        &BUDGETS[..5]
+    } else {
+        &BUDGETS
+    };
+    let floor = size.floor()?;
+    folder.section("Who wins");
+    folder.paragraph(TEXT);
+    let total = (SETTINGS.len() * SAMPLERS.len() * budgets.len()) as u64;
+    let mut done = 0;
+    let mut numbers = Table::new(["setting", "sampler", "budget", "calls", "W1"]);
+    for setting in &SETTINGS {
+        let mut found = Vec::new();
+        for (name, make) in SAMPLERS {
+            let mut row = Vec::new();
+            for &budget in budgets {
+                let mut sampler = make(&|count| setting.levels(count), budget)?;
+                let (w, error, calls) = size.error(sampler.as_mut(), setting.right_start)?;
+                numbers.row([
+                    setting.name.into(),
+                    (*name).into(),
+                    budget.into(),
+                    calls.into(),
+                    (w, error).into(),
+                ]);
+                row.push((calls, w, error));
+                done += 1;
+                on(StudyProgress {
+                    what: "samplers",
+                    done,
+                    total,
+                });
+            }
+            found.push((*name, row));
+        }
+        if setting.right_start {
+            folder.paragraph(STARTS);
+        }
+        let adaptive = adaptive(size, setting, &mut numbers)?;
+        let chart = chart(setting, &found, &adaptive, floor);
+        folder.chart(setting.name, &chart, setting.title)?;
+        let winners = winners(budgets, &found);
+        folder.table(&format!("{}-winners", setting.name), &winners)?;
+    }
+    folder.data("wasserstein", &numbers)?;
+    sweep(folder, size, budgets, floor, on)
+}
+
+/// The adaptive solver at several tolerances: (calls, W1).
+fn adaptive(size: Size, setting: &Setting, numbers: &mut Table) -> Result<Vec<(usize, f64)>> {
+    let mut found = Vec::new();
+    for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
+        let solver = DormandPrince {
+            rtol: tolerance,
+            atol: tolerance,
+            ..DormandPrince::default()
+        };
+        let mut flow = ProbabilityFlow::new(setting.levels(2)?, solver)?;
+        let (w, error, calls) = size.error(&mut flow, setting.right_start)?;
+        numbers.row([
+            setting.name.into(),
+            format!("ODE, Dormand-Prince, tolerance {tolerance:e}").into(),
+            "".into(),
+            calls.into(),
+            (w, error).into(),
+        ]);
+        found.push((calls, w));
+    }
+    Ok(found)
+}
+
+/// Name, and (calls, W1, its error) at each budget.
+type Found = (&'static str, Vec<(usize, f64, f64)>);
+
+fn chart(
+    setting: &Setting,
+    found: &[Found],
+    adaptive: &[(usize, f64)],
+    floor: (f64, f64),
+) -> Chart {
+    let mut chart = Chart::new(setting.title)
+        .x(Axis::log("network calls"))
+        .y(Axis::log("Wasserstein-1 distance"));
+    for ((name, row), color) in found.iter().zip(COLORS) {
+        let points = row.iter().map(|&(calls, w, _)| (calls as f64, w));
+        chart = chart.series(Series::line_points(*name, points).color(color));
+    }
+    let points = adaptive.iter().map(|&(calls, w)| (calls as f64, w));
+    chart = chart.series(Series::line_points("ODE, Dormand-Prince", points).color(ADAPTIVE));
+    chart.series(
+        Series::dashed("exact samples", [(3.0, floor.0), (1100.0, floor.0)]).color([120, 120, 120]),
+    )
+}
+
+/// Who is best at each budget, and who cannot be told from it by two standard errors.
+fn winners(budgets: &[usize], found: &[Found]) -> Table {
+    let mut table = Table::new(["budget", "best", "W1", "as good within two standard errors"]);
+    for (i, &budget) in budgets.iter().enumerate() {
+        let mut order: Vec<_> = found.iter().map(|(name, row)| (*name, row[i])).collect();
+        order.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        let (name, (_, w, error)) = order[0];
+        let close = order[1..]
+            .iter()
+            .filter(|(_, (_, other, its))| other - w < 2.0 * error.hypot(*its));
+        let close: Vec<&str> = close.map(|(name, _)| *name).collect();
+        table.row([
+            budget.into(),
+            name.into(),
+            (w, error).into(),
+            close.join(", ").into(),
+        ]);
+    }
+    table
+}
+
+/// The error over eps_c for several numbers of steps.
+fn sweep(
+    folder: &mut StudyFolder,
+    size: Size,
+    budgets: &[usize],
+    floor: (f64, f64),
+    on: &mut dyn FnMut(StudyProgress),
+) -> Result<()> {
+    folder.section("The best eps_c");
+    folder.paragraph(SWEEP);
+    let values = [
+        1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 16.0,
+    ];
+    let steps: Vec<usize> = budgets
+        .iter()
+        .copied()
+        .filter(|n| (8..=256).contains(n))
+        .collect();
+    let mut numbers = Table::new(["N", "eps_c", "W1"]);
+    let mut best = Table::new([
+        "N",
+        "best eps_c",
+        "W1",
+        "W1 at eps_c = 2",
+        "W1 at eps_c = 1",
+    ]);
+    let mut chart = Chart::new("Error over eps_c")
+        .x(Axis::log("eps_c"))
+        .y(Axis::log("Wasserstein-1 distance"));
+    let total = (steps.len() * values.len()) as u64;
+    for (i, &n) in steps.iter().enumerate() {
+        let levels = Levels::geometric(SIGMA.0, SIGMA.1, n)?;
+        let mut row = Vec::new();
+        for (j, eps_c) in values.into_iter().enumerate() {
+            let (w, error, _) = size.error(cas(&levels, eps_c)?.as_mut(), false)?;
+            numbers.row([n.into(), eps_c.into(), (w, error).into()]);
+            row.push((eps_c, w, error));
+            on(StudyProgress {
+                what: "step sizes",
+                done: (i * values.len() + j + 1) as u64,
+                total,
+            });
+        }
+        let at = |eps_c: f64| -> Cell {
+            let found = row.iter().find(|(value, ..)| *value == eps_c);
+            found.map_or("".into(), |&(_, w, error)| (w, error).into())
+        };
+        if let Some(&(eps_c, w, error)) = row.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+            let eta = 1.0 - levels.gammas()[0].powf(eps_c);
+            best.row([
+                n.into(),
+                eps_c.into(),
+                eta.into(),
+                (w, error).into(),
+                at(2.0),
+                at(1.0),
+            ]);
+        }
+        let points = row.iter().map(|&(eps_c, w, _)| (eps_c, w));
+        chart = chart.series(Series::line_points(label("N", n), points));
+    }
+    let line = [(1.0, floor.0), (16.0, floor.0)];
+    chart = chart.series(Series::dashed("exact samples", line).color([120, 120, 120]));
+    folder.chart(
+        "eps-c",
+        &chart,
+        "The error of CAS over eps_c, for numbers of steps N.",
+    )?;
+    folder.table("best-eps-c", &best)?;
+    folder.data("eps-c", &numbers)
+}
+
+fn label(name: &str, value: impl Display) -> String {
+    format!("{name} = {value}")
+}
