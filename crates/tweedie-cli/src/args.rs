@@ -31,6 +31,7 @@ pub enum Command {
     Levels(Levels),
     Train(Train),
     Sample(Sample),
+    Likelihood(Likelihood),
     Report(Report),
     Study(Study),
 }
@@ -175,6 +176,51 @@ pub struct Sample {
     /// Write no PNG file for each sample, only the grid and the npz.
     #[arg(long)]
     pub grid_only: bool,
+}
+
+/// Compute how likely a run's model finds data, by the probability flow.
+///
+/// Log densities in nats, in the data's own units, and for images of whole-numbered levels (bytes)
+/// bits per dimension, with every value spread evenly over its level. The divergence is estimated
+/// by Hutchinson's random vectors, or exact for few dimensions. The density is that of data with
+/// the noise sigma_min.
+#[derive(Debug, clap::Args)]
+pub struct Likelihood {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Data to judge, such as a set held out, in place of the run's own.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Change a key of the run's [data] table, for example limit=100; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Items, from the first on.
+    #[arg(long, default_value_t = 64)]
+    pub count: usize,
+    /// Random vectors of Hutchinson's estimate; from 2 on each item has a standard error.
+    #[arg(long, default_value_t = 1)]
+    pub probes: usize,
+    /// Compute the divergence exactly: as many passes as there are dimensions.
+    #[arg(long, conflicts_with = "probes")]
+    pub exact: bool,
+    /// Relative and absolute tolerance of the solver.
+    #[arg(long, default_value_t = 1e-4)]
+    pub tolerance: f64,
+    /// Determines the random vectors and the dequantisation.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Items computed at a time.
+    #[arg(long, default_value_t = 64)]
+    pub batch: usize,
+    /// Use the raw weights, not their moving average.
+    #[arg(long)]
+    pub raw: bool,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long)]
+    pub checkpoint: Option<u64>,
+    /// Where to write item, log density, standard error, bits [default: RUN/likelihood.csv].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
 }
 
 /// Write a page with pictures about a run: samples, losses, noise levels, trajectories.

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Levels(args) => commands::levels::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Sample(args) => commands::sample::run(&args),
+        Command::Likelihood(args) => commands::likelihood::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Study(args) => commands::study::run(&args),
     };

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod levels;
+pub mod likelihood;
 pub mod report;
 pub mod sample;
 pub mod study;

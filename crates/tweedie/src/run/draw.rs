@@ -7,10 +7,11 @@ use super::directory::DataCard;
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::{Network, NetworkDenoiser, Precision};
+use crate::nn::{DifferentiableNetwork, Network, NetworkDenoiser, Precision};
 use crate::random::{NoiseSource, Stream};
 use crate::sample::{Observer, Sampler, Samples, StepView};
 use crate::score::Denoiser;
+use crate::score::guidance::Thresholded;
 use crate::train::Trainer;
 
 /// A trained network, ready to sample.
@@ -168,12 +169,21 @@ impl Model {
         &self.denoiser
     }
 
+    /// The denoiser with its derivative.
+    ///
+    /// # Errors
+    /// When the network stores its images in another precision than f32.
+    pub fn differentiable(&self) -> Result<DifferentiableNetwork<'_>> {
+        self.denoiser.differentiable()
+    }
+
     /// The sampler that `sample` describes, on this model's range of noise.
     ///
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sample: &SampleConfig) -> Result<Box<dyn Sampler>> {
         let (max, min) = self.config.sigma_range()?;
+        sample.threshold(self.data.map.model_range())?;
         sample.sampler(max, min)
     }
 
@@ -191,13 +201,16 @@ impl Model {
         let samples: Vec<u64> = seeds.collect();
         // One seed a sample: the source's own seed says nothing.
         let source = NoiseSource::new(0, Stream::Sampling);
-        crate::sample::run(
-            &self.denoiser,
-            sampler.as_mut(),
-            &source,
-            &samples,
-            observer,
-        )
+        let mut run = |denoiser: &dyn Denoiser| {
+            crate::sample::run(denoiser, sampler.as_mut(), &source, &samples, observer)
+        };
+        match sample.threshold(self.data.map.model_range())? {
+            Some(threshold) => {
+                let clipped = Thresholded::new(&self.denoiser, threshold)?;
+                run(&clipped)
+            }
+            None => run(&self.denoiser),
+        }
     }
 
     /// Draws samples batch by batch.

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::noise::{Levels, Timesteps};
 use crate::sample::{Sampler, SamplerKind};
+use crate::score::guidance::Threshold;
 
 /// How noise levels are spread between sigma_max and sigma_min.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,19 @@ impl Schedule {
     }
 }
 
+/// What is done to H before a sampler sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clip {
+    /// Nothing.
+    #[default]
+    None,
+    /// Clipped to the data's range of values (DDPM).
+    Range,
+    /// Dynamic thresholding: scaled into the range by the `quantile` of its size (Imagen).
+    Dynamic,
+}
+
 /// The `[sample]` table: these keys, and those of the chosen sampler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,6 +89,10 @@ pub struct SampleConfig {
     pub schedule: Schedule,
     /// The exponent of `karras`.
     pub rho: f64,
+    /// What is done to the expected denoised sample before the sampler sees it.
+    pub clip: Clip,
+    /// The quantile of `clip = "dynamic"`.
+    pub quantile: f64,
     /// Whether the result is the expected denoised sample rather than the last state.
     pub denoise: bool,
     /// Whether the moving average of the weights is used rather than the raw ones.
@@ -93,6 +111,8 @@ impl Default for SampleConfig {
             steps: 64,
             schedule: Schedule::Geometric,
             rho: 7.0,
+            clip: Clip::None,
+            quantile: 0.995,
             denoise: true,
             ema: true,
             precision: Precision::F32,
@@ -143,6 +163,30 @@ impl SampleConfig {
     /// Names the key that it does not have, and those it has.
     pub fn check(&self) -> Result<()> {
         self.sampler.check(&self.settings)
+    }
+
+    /// The threshold on H for data whose model values lie in `range`.
+    ///
+    /// # Errors
+    /// For data whose range is not known.
+    pub fn threshold(&self, range: Option<[f64; 2]>) -> Result<Option<Threshold>> {
+        let quantile = self.quantile;
+        let [low, high] = match (self.clip, range) {
+            (Clip::None, _) => return Ok(None),
+            (_, Some(range)) => range,
+            (_, None) => {
+                let reason = "the data's values have no known range; it is for images";
+                return Err(Error::setting("sample.clip", "range or dynamic", reason));
+            }
+        };
+        Ok(Some(match self.clip {
+            Clip::Dynamic => Threshold::Dynamic {
+                low,
+                high,
+                quantile,
+            },
+            _ => Threshold::Clip { low, high },
+        }))
     }
 
     /// The sampler on levels from `sigma_max` down to `sigma_min`.

@@ -1,0 +1,97 @@
+//! `tweedie likelihood`.
+
+use std::fmt::Write;
+
+use tweedie::likelihood::{Divergence, Probe};
+use tweedie::run::{Config, LikelihoodJob, Model, RunDir, SampleConfig, likelihoods};
+use tweedie::{Error, Result, write_atomic};
+
+use crate::args::Likelihood;
+use crate::progress::Progress;
+
+pub fn run(args: &Likelihood) -> Result<()> {
+    let run = RunDir::open(&args.run)?;
+    let config = run.config()?;
+    let model = Model::load(
+        &run,
+        args.checkpoint,
+        &SampleConfig::for_likelihood(!args.raw),
+    )?;
+    let changes: Vec<String> = args
+        .data
+        .iter()
+        .map(|source| format!("data.source={source}"))
+        .chain(args.set.iter().map(|change| format!("data.{change}")))
+        .collect();
+    let config = Config::parse(&config.to_toml(), &changes)
+        .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
+    let data = tweedie::data::open(&config.data)?;
+    let probes = args.probes;
+    let job = LikelihoodJob {
+        count: args.count,
+        divergence: match args.exact {
+            true => Divergence::Exact,
+            false => Divergence::Hutchinson {
+                probes,
+                probe: Probe::Rademacher,
+            },
+        },
+        tolerance: args.tolerance,
+        seed: args.seed,
+        batch: args.batch,
+    };
+    let total = job.count.min(data.len()) as u64;
+    let mut progress = Progress::new("likelihoods", total, 0);
+    let found = likelihoods(&model, &data, &job, &mut |done| {
+        progress.at(done as u64, String::new);
+    })?;
+    progress.finish();
+
+    let mut csv = String::from("item,log_density,standard_error,bits_per_dim\n");
+    for (item, found) in found.iter().enumerate() {
+        let bits = found.bits_per_dim.map(|bits| bits.to_string());
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            csv,
+            "{item},{},{},{}",
+            found.log_density,
+            found.standard_error,
+            bits.unwrap_or_default()
+        );
+    }
+    let path = args
+        .out
+        .clone()
+        .unwrap_or_else(|| run.path().join("likelihood.csv"));
+    write_atomic(&path, csv.as_bytes())?;
+    let logs: Vec<f64> = found.iter().map(|found| found.log_density).collect();
+    let (mean, error) = mean_error(&logs);
+    say!(
+        "{} items of {} under step {}",
+        found.len(),
+        data.name(),
+        model.step()
+    );
+    say!("log density: {mean:.4} ± {error:.4} nats, in the data's units");
+    let bits: Vec<f64> = found
+        .iter()
+        .filter_map(|found| found.bits_per_dim)
+        .collect();
+    if !bits.is_empty() {
+        let (mean, error) = mean_error(&bits);
+        say!("bits per dimension: {mean:.4} ± {error:.4}");
+        say!(
+            "  each value spread evenly over its level, so this bounds the model's own from above"
+        );
+    }
+    say!("{}", path.display());
+    Ok(())
+}
+
+/// The mean over items and its standard error.
+fn mean_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (square / (n * (n - 1.0))).sqrt())
+}

@@ -1,0 +1,128 @@
+//! The job `likelihood`: how likely a run's model finds data.
+
+use super::{Model, SampleConfig};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::likelihood::{
+    Divergence, LikelihoodOptions, Probe, bits_per_dim, dequantise, log_likelihood,
+};
+use crate::ode::DormandPrince;
+use crate::random::{NoiseSource, Stream};
+
+/// What to compute.
+#[derive(Clone, Debug)]
+pub struct LikelihoodJob {
+    /// How many items, from the first on.
+    pub count: usize,
+    /// How the divergence is found.
+    pub divergence: Divergence,
+    /// The relative and absolute tolerance of the solver.
+    pub tolerance: f64,
+    /// Determines probes and dequantisation.
+    pub seed: u64,
+    /// Items on their way at a time; bounds the memory, changes nothing else.
+    pub batch: usize,
+}
+
+impl Default for LikelihoodJob {
+    fn default() -> Self {
+        let (probes, probe) = (1, Probe::Rademacher);
+        Self {
+            count: 64,
+            divergence: Divergence::Hutchinson { probes, probe },
+            tolerance: 1e-4,
+            seed: 0,
+            batch: 64,
+        }
+    }
+}
+
+/// What is known of one item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ItemLikelihood {
+    /// ln p in nats, a density in the data's own units.
+    pub log_density: f64,
+    /// Its standard error from Hutchinson's probes: 0 when exact, NaN for one probe.
+    pub standard_error: f64,
+    /// Bits per dimension of quantised images, an upper bound in the mean over dequantisations.
+    pub bits_per_dim: Option<f64>,
+}
+
+/// The likelihood of each of the first items of `data` under `model`.
+///
+/// Images of whole-numbered levels are dequantised: each value is spread evenly over its level.
+/// The latents' law is N(0, (sigma_max^2 + sigma_data^2) I). `on` is told how many items are done.
+///
+/// # Errors
+/// When the data's shape is not the model's, a setting is out of range, or the network's output is
+/// not finite.
+pub fn likelihoods(
+    model: &Model,
+    data: &Dataset,
+    job: &LikelihoodJob,
+    on: &mut dyn FnMut(usize),
+) -> Result<Vec<ItemLikelihood>> {
+    if data.shape() != model.data().shape {
+        return Err(Error::Shape {
+            what: format!("{} (the model was trained on another shape)", data.name()),
+            expected: model.data().shape.clone(),
+            found: data.shape().to_vec(),
+        });
+    }
+    if job.count == 0 || job.batch == 0 {
+        return Err(Error::setting(
+            "count",
+            job.count,
+            "must be 1 or more, as --batch",
+        ));
+    }
+    let denoiser = model.differentiable()?;
+    let (sigma_max, sigma_min) = model.config().sigma_range()?;
+    let sigma_data = model.config().network.sigma_data.unwrap_or(0.0);
+    let options = LikelihoodOptions {
+        prior_std: Some(sigma_max.hypot(sigma_data)),
+        divergence: job.divergence,
+        solver: DormandPrince {
+            rtol: job.tolerance,
+            atol: job.tolerance,
+            ..DormandPrince::default()
+        },
+        ..LikelihoodOptions::new(sigma_min, sigma_max)
+    };
+    let source = NoiseSource::new(job.seed, Stream::Evaluation);
+    let (map, dim) = (&model.data().map, data.dim());
+    let width = map.scale().abs();
+    // Whole numbers, such as bytes: a range of 1 is that of fractions.
+    let quantised = data.is_image() && map.raw_range().is_some_and(|[low, high]| high - low > 1.0);
+    let mut found = Vec::new();
+    let rows: Vec<usize> = (0..job.count.min(data.len())).collect();
+    for rows in rows.chunks(job.batch) {
+        let samples: Vec<u64> = rows.iter().map(|&row| row as u64).collect();
+        let mut x: Vec<f64> = data.gather(rows).into_iter().map(f64::from).collect();
+        if quantised {
+            dequantise(&mut x, &samples, width, &source);
+        }
+        let these = log_likelihood(&denoiser, &x, &samples, &source, &options)?;
+        let values = these.log_density.iter().zip(&these.standard_error);
+        found.extend(
+            values.map(|(&log_density, &standard_error)| ItemLikelihood {
+                log_density: log_density + dim as f64 * width.ln(),
+                standard_error,
+                bits_per_dim: quantised.then(|| bits_per_dim(log_density, dim, width)),
+            }),
+        );
+        on(found.len());
+    }
+    Ok(found)
+}
+
+impl SampleConfig {
+    /// The settings that loading a model for likelihoods needs: single precision, with the moving
+    /// average or not.
+    pub fn for_likelihood(ema: bool) -> Self {
+        Self {
+            ema,
+            ..Self::default()
+        }
+    }
+}
