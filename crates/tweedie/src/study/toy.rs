@@ -18,7 +18,7 @@ use crate::random::{NoiseSource, Stream};
 use crate::report::{Cloud, PALETTE, Scatter};
 use crate::sample::{Als, Cas, Sampler, StepSize, StepView, run};
 use crate::score::{Denoiser, GaussianMixture};
-use crate::train::TrainConfig;
+use crate::train::{Schedule, TrainConfig};
 
 pub(super) const STUDY: Study = Study {
     name: "toy",
@@ -97,7 +97,11 @@ fn work(
     for ((set, found, real), sentence) in pictures.iter().zip(&sentences) {
         folder.section(set.title);
         folder.paragraph(sentence);
-        for (score, name) in [(NETWORK, set.name.to_owned()), (EXACT, format!("{}-exact", set.name))] {
+        for (score, name) in [
+            (NETWORK, set.name.to_owned()),
+            (FASTER, format!("{}-faster", set.name)),
+            (EXACT, format!("{}-exact", set.name)),
+        ] {
             let mut scatter = Scatter::new(format!("{}, {score}", set.title))
                 .range(-RANGE, RANGE)
                 .cloud(cloud("data", real).color(GREY));
@@ -124,6 +128,7 @@ fn work(
 }
 
 const NETWORK: &str = "trained network";
+const FASTER: &str = "network, rate 1e-3 falling";
 const EXACT: &str = "exact score";
 const FINAL: &str = "final";
 const EDS: &str = "EDS";
@@ -184,24 +189,29 @@ fn compare(
         mlp: Some(MlpConfig::default()),
         ..NetworkConfig::default()
     };
-    let config = TrainConfig {
-        steps: size.steps,
-        batch: 256,
-        lr: 1e-4,
-        ..TrainConfig::default()
-    };
-    let mut fit = Fit::new(&train, &levels, &network, &config, seed)?;
-    fit.finish(size.steps, &mut |done, _| {
-        on(StudyProgress {
-            what: "training",
-            done,
-            total: size.steps,
-        });
-    })?;
-    let network = fit.denoiser()?;
+    let mut networks = Vec::new();
+    for (lr, schedule) in [(1e-4, Schedule::Constant), (1e-3, Schedule::Cosine)] {
+        let config = TrainConfig {
+            steps: size.steps,
+            batch: 256,
+            lr,
+            schedule,
+            ..TrainConfig::default()
+        };
+        let mut fit = Fit::new(&train, &levels, &network, &config, seed)?;
+        fit.finish(size.steps, &mut |done, _| {
+            on(StudyProgress {
+                what: "training",
+                done,
+                total: size.steps,
+            });
+        })?;
+        networks.push(fit.denoiser()?);
+    }
 
     let mut found = Vec::new();
-    let scores: [(&str, &dyn Denoiser); 2] = [(NETWORK, &network), (EXACT, &set.law)];
+    let scores: [(&str, &dyn Denoiser); 3] =
+        [(NETWORK, &networks[0]), (FASTER, &networks[1]), (EXACT, &set.law)];
     for (score, denoiser) in scores {
         let als = Als::new(levels.clone(), N_SIGMA, StepSize::Eta(ETA))?;
         let cas = Cas::new(&levels.dilate(N_SIGMA)?, StepSize::Eta(ETA))?;
@@ -315,7 +325,7 @@ mod tests {
                 assert!(dir.path().join(name).is_file(), "{name}");
             }
             let table = std::fs::read_to_string(dir.path().join("distances.csv")).unwrap();
-            assert_eq!(table.lines().count(), 1 + 2 * 9);
+            assert_eq!(table.lines().count(), 1 + 2 * 13);
             (std::fs::read(page).unwrap(), table)
         };
         assert!(make() == make());
