@@ -23,7 +23,10 @@ pub fn run(args: &args::Study) -> Result<()> {
     let mut progress: Option<(&'static str, Progress)> = None;
     let page = study.run(&out, &options, &mut |state| {
         // Each part of the work has a bar of its own.
-        if progress.as_ref().is_none_or(|(what, _)| *what != state.what) {
+        if progress
+            .as_ref()
+            .is_none_or(|(what, _)| *what != state.what)
+        {
             if let Some((_, over)) = progress.take() {
                 over.finish();
             }
@@ -36,7 +39,11 @@ pub fn run(args: &args::Study) -> Result<()> {
     if let Some((_, progress)) = progress {
         progress.finish();
     }
-    say!("study {}: done in {}. Look at the page:", study.name, duration(began.elapsed()));
+    say!(
+        "study {}: done in {}. Look at the page:",
+        study.name,
+        duration(began.elapsed())
+    );
     say!("{}", page.display());
     Ok(())
 }

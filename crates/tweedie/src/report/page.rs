@@ -124,12 +124,7 @@ impl Page {
     ///
     /// # Errors
     /// Those of [`Animation::png_bytes`].
-    pub fn figure_animation(
-        self,
-        animation: &Animation,
-        caption: &str,
-        alt: &str,
-    ) -> Result<Self> {
+    pub fn figure_animation(self, animation: &Animation, caption: &str, alt: &str) -> Result<Self> {
         let first = &animation.frames()[0];
         let size = (first.width(), first.height());
         Ok(self.png_of_size(&animation.png_bytes()?, size, caption, alt, ""))

@@ -64,7 +64,10 @@ impl GridDensity {
 
     /// Pairs of a point and the density there.
     pub fn points(&self) -> Vec<(f64, f64)> {
-        self.grid().into_iter().zip(self.values.iter().copied()).collect()
+        self.grid()
+            .into_iter()
+            .zip(self.values.iter().copied())
+            .collect()
     }
 
     /// The integral of f(x) p(x).
@@ -146,7 +149,10 @@ impl GridDensity {
             });
         }
         if !(c >= FINEST * self.step && c.is_finite()) {
-            let reason = format!("the noise of a step must be at least the grid's {}", self.step);
+            let reason = format!(
+                "the noise of a step must be at least the grid's {}",
+                self.step
+            );
             return Err(Error::setting("c", c, reason));
         }
         let grid = self.grid();

@@ -59,7 +59,11 @@ impl<'a> Fit<'a> {
 
     /// How many numbers the network has.
     pub fn parameters(&self) -> usize {
-        self.trainer.parameters().iter().map(|p| p.values.len()).sum()
+        self.trainer
+            .parameters()
+            .iter()
+            .map(|p| p.values.len())
+            .sum()
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {

@@ -163,14 +163,32 @@ mod tests {
         folder.data("more", &table).unwrap();
         let page = folder.save().unwrap();
         let html = std::fs::read_to_string(&page).unwrap();
-        for text in ["Title", "Lead", "Section", "Text", "A chart.", "Points.", "It moves.", "0.25"] {
+        for text in [
+            "Title",
+            "Lead",
+            "Section",
+            "Text",
+            "A chart.",
+            "Points.",
+            "It moves.",
+            "0.25",
+        ] {
             assert!(html.contains(text), "{text}");
         }
         assert_eq!(html.matches("<img").count(), 3);
-        for name in ["line.png", "line.svg", "points.png", "points.svg", "moving.png"] {
+        for name in [
+            "line.png",
+            "line.svg",
+            "points.png",
+            "points.svg",
+            "moving.png",
+        ] {
             assert!(out.join(name).is_file(), "{name}");
         }
-        assert_eq!(std::fs::read_to_string(out.join("more.csv")).unwrap(), "x\n0.25\n");
+        assert_eq!(
+            std::fs::read_to_string(out.join("more.csv")).unwrap(),
+            "x\n0.25\n"
+        );
         assert!(out.join("numbers.csv").is_file());
     }
 

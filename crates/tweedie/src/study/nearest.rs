@@ -17,10 +17,7 @@ pub(super) struct Nearest {
 /// as independent.
 pub(super) fn nearest(samples: &[[f64; 2]], data: &[[f64; 2]]) -> Nearest {
     let (to_data, to_samples) = (one_way(samples, data), one_way(data, samples));
-    let both = (
-        to_data.0 + to_samples.0,
-        to_data.1.hypot(to_samples.1),
-    );
+    let both = (to_data.0 + to_samples.0, to_data.1.hypot(to_samples.1));
     Nearest {
         to_data,
         to_samples,
@@ -33,7 +30,12 @@ fn one_way(from: &[[f64; 2]], to: &[[f64; 2]]) -> (f64, f64) {
     let squared = |a: &[f64; 2], b: &[f64; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
     let distances: Vec<f64> = from
         .par_iter()
-        .map(|a| to.iter().map(|b| squared(a, b)).fold(f64::INFINITY, f64::min).sqrt())
+        .map(|a| {
+            to.iter()
+                .map(|b| squared(a, b))
+                .fold(f64::INFINITY, f64::min)
+                .sqrt()
+        })
         .collect();
     mean(&distances)
 }

@@ -81,8 +81,7 @@ fn work(
     let point = GaussianMixture::gaussian(vec![0.0; DIM], 0.0)?;
     let source = NoiseSource::new(options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..samples).collect();
-    let total = (REFERENCE.iter().map(|(n, _)| n * LEVELS).sum::<usize>()
-        + CAS_LEVELS) as u64;
+    let total = (REFERENCE.iter().map(|(n, _)| n * LEVELS).sum::<usize>() + CAS_LEVELS) as u64;
     let mut done = 0;
     // The noise after the steps that `wanted` picks: on one point, x itself is noise.
     let mut simulate = |sampler: &mut dyn Sampler, wanted: &dyn Fn(usize) -> bool| {
@@ -106,7 +105,7 @@ fn work(
         let mut als = Als::new(levels.clone(), n, StepSize::Eta(ALS_ETA))?;
         let predicted = langevin_noise(&levels, ALS_ETA, n);
         curves.push(Curve {
-            label: format!("ALS, n_sigma = {n}"),
+            label: format!("ALS n_sigma = {n}"),
             predicted: predicted.into_iter().skip(n).step_by(n).collect(),
             simulated: simulate(&mut als, &|step| (step + 1) % n == 0)?,
             scheduled: levels.as_slice().to_vec(),
@@ -119,7 +118,7 @@ fn work(
     let scheduled = fine.as_slice().iter().skip(CAS_SHOWN).step_by(CAS_SHOWN);
     let scheduled: Vec<f64> = scheduled.copied().collect();
     curves.push(Curve {
-        label: format!("CAS, {CAS_LEVELS} levels"),
+        label: format!("CAS {CAS_LEVELS} levels"),
         predicted: scheduled.clone(),
         simulated,
         scheduled,
@@ -164,7 +163,13 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
          is 1/sqrt(1 - eta/2) - 1 = 0.0050. CAS has nothing to show on a logarithmic axis.",
     )?;
     folder.section("The noise at the end");
-    let mut table = Table::new(["sampler", "reference", "recursion", "simulated", "over sigma_L"]);
+    let mut table = Table::new([
+        "sampler",
+        "reference",
+        "recursion",
+        "simulated",
+        "over sigma_L",
+    ]);
     let references = REFERENCE.iter().map(|(_, value)| *value);
     for (curve, reference) in curves.iter().zip(references.chain([SIGMA.1])) {
         let (predicted, simulated) = (last(&curve.predicted), last(&curve.simulated));
@@ -179,8 +184,14 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     }
     let limit = SIGMA.1 / (1.0 - ALS_ETA / 2.0).sqrt();
     let over = limit / SIGMA.1;
-    let never = "ALS, n_sigma without end";
-    table.row([never.into(), 0.0100504.into(), limit.into(), "".into(), over.into()]);
+    let never = "ALS n_sigma without end";
+    table.row([
+        never.into(),
+        0.0100504.into(),
+        limit.into(),
+        "".into(),
+        over.into(),
+    ]);
     folder.table("final", &table)?;
     folder.paragraph(
         "The paper draws these values and prints none. The reference column is the recursion \
@@ -189,7 +200,11 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     );
     let mut along = Table::new(["sampler", "progress", "scheduled", "recursion", "simulated"]);
     for curve in curves {
-        let rows = curve.scheduled.iter().zip(&curve.predicted).zip(&curve.simulated);
+        let rows = curve
+            .scheduled
+            .iter()
+            .zip(&curve.predicted)
+            .zip(&curve.simulated);
         for (i, ((&scheduled, &predicted), &simulated)) in rows.enumerate() {
             along.row([
                 curve.label.as_str().into(),
@@ -219,8 +234,11 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
         .x(Axis::linear("share of the way"))
         .y(Axis::log("standard deviation"))
         .series(
-            Series::dashed("schedule", schedule.map(|(i, &s)| ((i + 1) as f64 / LEVELS as f64, s)))
-                .color([31, 41, 55]),
+            Series::dashed(
+                "schedule",
+                schedule.map(|(i, &s)| ((i + 1) as f64 / LEVELS as f64, s)),
+            )
+            .color([31, 41, 55]),
         );
     for (k, curve) in curves.iter().enumerate() {
         let color = crate::report::PALETTE[k % crate::report::PALETTE.len()];

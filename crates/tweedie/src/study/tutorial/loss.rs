@@ -113,7 +113,11 @@ mod tests {
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
         let law = law("tutorial").unwrap();
         let loss = ExactLoss::new(&law, &levels).unwrap();
-        assert!((loss.optimum() - 0.29022).abs() < 5e-6, "{}", loss.optimum());
+        assert!(
+            (loss.optimum() - 0.29022).abs() < 5e-6,
+            "{}",
+            loss.optimum()
+        );
         assert!((loss.optima()[0] - 0.1952).abs() < 5e-5);
         assert!((loss.optima()[15] - 0.4045).abs() < 5e-5);
         // The exact score misses nothing.
@@ -129,7 +133,10 @@ mod tests {
         for denoiser in [&truth, &wrong] {
             let (loss, error) = held_out(denoiser, &truth, &levels, 20_000, 7).unwrap();
             let expected = exact.of(denoiser).unwrap();
-            assert!((loss - expected).abs() < 4.5 * error, "{loss} {error} {expected}");
+            assert!(
+                (loss - expected).abs() < 4.5 * error,
+                "{loss} {error} {expected}"
+            );
         }
     }
 }

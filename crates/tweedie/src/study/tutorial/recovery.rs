@@ -103,7 +103,11 @@ pub fn section(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitte
     folder.table("density", &table)?;
     folder.paragraph("Distances are total variation: half the integral of |p - q|, from 0 to 1.");
     let mut lines = Table::new(["x", "recovered", "noised", "true"]);
-    let rows = recovered.points().into_iter().zip(noised.values()).zip(clean.values());
+    let rows = recovered
+        .points()
+        .into_iter()
+        .zip(noised.values())
+        .zip(clean.values());
     for (((x, recovered), &noised), &clean) in rows {
         lines.row([x.into(), recovered.into(), noised.into(), clean.into()]);
     }
@@ -119,10 +123,18 @@ mod tests {
     fn the_exact_score_gives_the_noised_law_back() {
         let law = law("tutorial").unwrap();
         let (recovered, noised) = (of(&law).unwrap(), true_density(&law, 0.5).unwrap());
-        assert!(recovered.distance(&noised) < 1e-3, "{}", recovered.distance(&noised));
+        assert!(
+            recovered.distance(&noised) < 1e-3,
+            "{}",
+            recovered.distance(&noised)
+        );
         let fine = recovered_density(&law, 0.5, (-12.0, 12.0), 12_001).unwrap();
         assert!((fine.mean() - 2.4).abs() < 1e-5);
         assert!((fine.variance() - 4.49).abs() < 1e-5);
-        assert!((fine.below(0.0) - 0.102_914).abs() < 1e-5, "{}", fine.below(0.0));
+        assert!(
+            (fine.below(0.0) - 0.102_914).abs() < 1e-5,
+            "{}",
+            fine.below(0.0)
+        );
     }
 }
