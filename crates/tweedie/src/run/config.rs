@@ -335,7 +335,11 @@ pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
 pub(super) fn one_line(error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', ", ");
     let full = error.to_string();
-    match full.lines().next().filter(|line| line.contains("line")) {
+    match full
+        .lines()
+        .next()
+        .filter(|line| line.contains(" at line "))
+    {
         Some(place) => format!("{}: {message}", place.trim()),
         None => full.split_whitespace().collect::<Vec<_>>().join(" "),
     }

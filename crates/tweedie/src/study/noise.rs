@@ -29,8 +29,9 @@ const SIGMA: (f64, f64) = (50.0, 0.01);
 const LEVELS: usize = 232;
 const ALS_ETA: f64 = 0.02;
 const CAS_ETA: f64 = 0.2;
-/// n_sigma of consistent annealed sampling: 23 201 levels.
-const DILATION: usize = 100;
+/// Levels of consistent annealed sampling, and the steps between two that are shown.
+const CAS_LEVELS: usize = 23_201;
+const CAS_SHOWN: usize = 100;
 
 /// n_sigma, and the final standard deviation under ALS, known apart from this library.
 const REFERENCE: [(usize, f64); 5] = [
@@ -80,9 +81,7 @@ fn work(
     let point = GaussianMixture::gaussian(vec![0.0; DIM], 0.0)?;
     let source = NoiseSource::new(options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..samples).collect();
-    let total = (REFERENCE.iter().map(|(n, _)| n * LEVELS).sum::<usize>()
-        + (LEVELS - 1) * DILATION
-        + 1) as u64;
+    let total = (REFERENCE.iter().map(|(n, _)| n * LEVELS).sum::<usize>() + CAS_LEVELS) as u64;
     let mut done = 0;
     // The noise after the steps that `wanted` picks: on one point, x itself is noise.
     let mut simulate = |sampler: &mut dyn Sampler, wanted: &dyn Fn(usize) -> bool| {
@@ -106,21 +105,23 @@ fn work(
         let mut als = Als::new(levels.clone(), n, StepSize::Eta(ALS_ETA))?;
         let predicted = langevin_noise(&levels, ALS_ETA, n);
         curves.push(Curve {
-            label: format!("ALS, n_sigma = {n}"),
+            label: format!("ALS n_sigma = {n}"),
             predicted: predicted.into_iter().skip(n).step_by(n).collect(),
             simulated: simulate(&mut als, &|step| (step + 1) % n == 0)?,
             scheduled: levels.as_slice().to_vec(),
         });
     }
-    let dilated = levels.dilate(DILATION)?;
-    let mut cas = Cas::new(&dilated, StepSize::Eta(CAS_ETA))?;
+    let fine = Levels::geometric(SIGMA.0, SIGMA.1, CAS_LEVELS)?;
+    let mut cas = Cas::new(&fine, StepSize::Eta(CAS_ETA))?;
     // A step ends at the next level; that before the last, which goes to the data, at sigma_L.
-    let simulated = simulate(&mut cas, &|step| (step + 1) % DILATION == 0)?;
+    let simulated = simulate(&mut cas, &|step| (step + 1) % CAS_SHOWN == 0)?;
+    let scheduled = fine.as_slice().iter().skip(CAS_SHOWN).step_by(CAS_SHOWN);
+    let scheduled: Vec<f64> = scheduled.copied().collect();
     curves.push(Curve {
-        label: format!("CAS, {} levels", dilated.len()),
-        predicted: levels.as_slice()[1..].to_vec(),
+        label: format!("CAS {CAS_LEVELS} levels"),
+        predicted: scheduled.clone(),
         simulated,
-        scheduled: levels.as_slice()[1..].to_vec(),
+        scheduled,
     });
     write(folder, &curves, &levels)
 }
@@ -142,12 +143,10 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     folder.paragraph(&format!(
         "{LEVELS} geometric noise levels from {} to {}. Annealed Langevin sampling (ALS) has eta = \
          {ALS_ETA} and n_sigma steps a level; consistent annealed sampling (CAS) eta = {CAS_ETA} \
-         and n_sigma = {DILATION}, that is {} levels. Lines are the recursion of the variance, \
+         and {CAS_LEVELS} levels. Lines are the recursion of the variance, \
          v <- (1 - eta)^2 v + 2 eta sigma^2 for ALS and the schedule itself for CAS; dots are the \
          library's samplers, run on one point.",
-        SIGMA.0,
-        SIGMA.1,
-        (LEVELS - 1) * DILATION + 1
+        SIGMA.0, SIGMA.1
     ));
     folder.section("Figure 1a: the noise");
     folder.chart(
@@ -185,7 +184,7 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     }
     let limit = SIGMA.1 / (1.0 - ALS_ETA / 2.0).sqrt();
     let over = limit / SIGMA.1;
-    let never = "ALS, n_sigma without end";
+    let never = "ALS n_sigma without end";
     table.row([
         never.into(),
         0.0100504.into(),
@@ -199,7 +198,7 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
          worked out apart from this library. CAS stands at its last level, before the step to the \
          data.",
     );
-    let mut along = Table::new(["sampler", "level", "scheduled", "recursion", "simulated"]);
+    let mut along = Table::new(["sampler", "progress", "scheduled", "recursion", "simulated"]);
     for curve in curves {
         let rows = curve
             .scheduled
@@ -207,29 +206,16 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
             .zip(&curve.predicted)
             .zip(&curve.simulated);
         for (i, ((&scheduled, &predicted), &simulated)) in rows.enumerate() {
-            let level = LEVELS - curve.scheduled.len() + i + 1;
-            table_row(&mut along, curve, level, scheduled, predicted, simulated);
+            along.row([
+                curve.label.as_str().into(),
+                progress(curve, i).into(),
+                scheduled.into(),
+                predicted.into(),
+                simulated.into(),
+            ]);
         }
     }
     folder.data("along", &along)
-}
-
-fn table_row(
-    table: &mut Table,
-    curve: &Curve,
-    level: usize,
-    scheduled: f64,
-    predicted: f64,
-    simulated: (f64, f64),
-) {
-    let label = curve.label.as_str().into();
-    table.row([
-        label,
-        level.into(),
-        scheduled.into(),
-        predicted.into(),
-        simulated.into(),
-    ]);
 }
 
 /// The last of values that are never none.
@@ -237,27 +223,30 @@ fn last<T: Copy + Default>(values: &[T]) -> T {
     values.last().copied().unwrap_or_default()
 }
 
-/// The level, from 1, that each value of a curve stands after.
-fn level(curve: &Curve, i: usize) -> f64 {
-    (LEVELS - curve.scheduled.len() + i + 1) as f64
+/// The share of the way at which a curve's value stands.
+fn progress(curve: &Curve, i: usize) -> f64 {
+    (i + 1) as f64 / curve.scheduled.len() as f64
 }
 
 fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
     let schedule = levels.as_slice().iter().enumerate();
-    let mut chart = Chart::new("Standard deviation of the noise after each level")
-        .x(Axis::linear("noise level i, of 232"))
+    let mut chart = Chart::new("Standard deviation of the noise along the way")
+        .x(Axis::linear("share of the way"))
         .y(Axis::log("standard deviation"))
         .series(
-            Series::dashed("schedule", schedule.map(|(i, &s)| ((i + 1) as f64, s)))
-                .color([31, 41, 55]),
+            Series::dashed(
+                "schedule",
+                schedule.map(|(i, &s)| ((i + 1) as f64 / LEVELS as f64, s)),
+            )
+            .color([31, 41, 55]),
         );
     for (k, curve) in curves.iter().enumerate() {
         let color = crate::report::PALETTE[k % crate::report::PALETTE.len()];
         let line = curve.predicted.iter().enumerate();
-        let line = line.map(|(i, &v)| (level(curve, i), v));
+        let line = line.map(|(i, &v)| (progress(curve, i), v));
         // Dots far enough apart to be told from one another, and from those of other curves.
         let dots = curve.simulated.iter().enumerate().skip(2 * k).step_by(21);
-        let dots = dots.map(|(i, &(v, _))| (level(curve, i), v));
+        let dots = dots.map(|(i, &(v, _))| (progress(curve, i), v));
         chart = chart
             .series(Series::line(curve.label.as_str(), line).color(color))
             .series(Series::points("", dots).color(color));
@@ -267,14 +256,14 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
 
 fn excess_chart(curves: &[Curve]) -> Chart {
     let limit = 1.0 / (1.0 - ALS_ETA / 2.0).sqrt() - 1.0;
-    let ends = [(1.0, limit), (LEVELS as f64, limit)];
+    let ends = [(0.0, limit), (1.0, limit)];
     let mut chart = Chart::new("Noise over schedule, minus 1")
-        .x(Axis::linear("noise level i, of 232"))
+        .x(Axis::linear("share of the way"))
         .y(Axis::log("excess"))
         .series(Series::dashed("limit, n_sigma without end", ends).color([31, 41, 55]));
     for curve in curves {
         let pairs = curve.predicted.iter().zip(&curve.scheduled).enumerate();
-        let excess = pairs.map(|(i, (v, s))| (level(curve, i), v / s - 1.0));
+        let excess = pairs.map(|(i, (v, s))| (progress(curve, i), v / s - 1.0));
         if curve.predicted != curve.scheduled {
             chart = chart.series(Series::line(curve.label.as_str(), excess));
         }

@@ -8,7 +8,7 @@ use crate::score::Denoiser;
 use crate::study::StudyFolder;
 
 /// Size of one chart of a frame, in pixels, and how long a frame is shown, in milliseconds.
-const SIZE: (usize, usize) = (470, 350);
+const SIZE: (usize, usize) = (470, 420);
 const DELAY: u16 = 150;
 
 /// A film of charts of one size.
@@ -34,7 +34,7 @@ pub fn training(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitt
             .y(Axis::linear("score").range(-4.5, 4.5))
             .series(Series::dashed("true", true_score.clone()).color(INK))
             .series(Series::line("learned", score(network)?).color(BLUE));
-        let right = Chart::new("")
+        let right = Chart::new("sigma = 0.5")
             .x(Axis::linear("x").range(-7.0, 7.0))
             .y(Axis::linear("density").range(0.0, 0.45))
             .series(Series::dashed("true, noise 0.5", true_density.clone()).color(INK))

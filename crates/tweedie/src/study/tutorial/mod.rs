@@ -12,7 +12,7 @@ mod recovery;
 mod sampling;
 
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, law};
-use crate::data::{self, DataSpec};
+use crate::data::{self, DataSpec, Dataset};
 use crate::error::Result;
 use crate::noise::Levels;
 use crate::report::{Axis, Chart, Series, density};
@@ -65,19 +65,23 @@ fn work(
          network of 257 parameters learns the score of 0.1 N(-3, 1) + 0.9 N(3, 1) from 1024 points \
          under 16 levels of noise from 2 down to 0.5, and Langevin dynamics samples it.",
     );
-    let spec = DataSpec {
-        count: Some(POINTS),
-        seed: options.seed,
-        ..DataSpec::new("tutorial")
-    };
-    let points = data::open(&spec)?;
+    let points = points(POINTS, options.seed)?;
     let all: Vec<usize> = (0..points.len()).collect();
     let values: Vec<f64> = points.gather(&all).into_iter().map(f64::from).collect();
     show_data(folder, &tutorial.law, &values)?;
-    let fitted = fitting::section(folder, &mut tutorial, &points)?;
+    let fitted = fitting::section(folder, &mut tutorial)?;
     recovery::section(folder, &tutorial, &fitted)?;
     films::training(folder, &tutorial, &fitted)?;
     sampling::section(folder, &mut tutorial, &fitted)
+}
+
+/// `count` points of the tutorial's law.
+fn points(count: usize, seed: u64) -> Result<Dataset> {
+    data::open(&DataSpec {
+        count: Some(count),
+        seed,
+        ..DataSpec::new("tutorial")
+    })
 }
 
 fn show_data(folder: &mut StudyFolder, law: &GaussianMixture, values: &[f64]) -> Result<()> {

@@ -1,0 +1,89 @@
+//! The real program's studies.
+
+mod common;
+
+use common::{fail, succeed, text, tweedie};
+
+/// The rows of a CSV file without quotes.
+fn rows(path: &std::path::Path) -> Vec<Vec<String>> {
+    let file = std::fs::read_to_string(path).unwrap();
+    assert!(!file.contains('"'));
+    let row = |line: &str| line.split(',').map(str::to_owned).collect();
+    file.lines().map(row).collect()
+}
+
+#[test]
+fn the_noise_along_als_and_cas() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("deep/noise");
+    let said = succeed(&["study", "noise", "--quick", "--out", text(&out)]);
+    let page = out.join("index.html");
+    assert_eq!(said.lines().last(), Some(text(&page)));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("Figure 1") && html.contains("data:image/png"));
+    for name in [
+        "noise.png",
+        "noise.svg",
+        "excess.png",
+        "excess.svg",
+        "along.csv",
+    ] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    let table = rows(&out.join("final.csv"));
+    let header = "sampler,reference,recursion,simulated,simulated standard error,over sigma_L";
+    assert_eq!(table[0].join(","), header);
+    let known = [0.69408, 0.030254, 0.0123883, 0.0103746, 0.0100573];
+    for (row, known) in table[1..].iter().zip(known) {
+        let number = |i: usize| row[i].parse::<f64>().unwrap();
+        assert_eq!(number(1), known);
+        assert!((number(2) / known - 1.0).abs() < 1e-5, "{row:?}");
+        assert!((number(3) - number(2)).abs() < 4.5 * number(4), "{row:?}");
+    }
+    // 232 points of each of six curves.
+    assert_eq!(rows(&out.join("along.csv")).len(), 1 + 6 * 232);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name: &str, seed: &str| {
+        let out = dir.path().join(name);
+        succeed(&[
+            "study",
+            "noise",
+            "--quick",
+            "--seed",
+            seed,
+            "--out",
+            text(&out),
+        ]);
+        std::fs::read(out.join("index.html")).unwrap()
+    };
+    let first = make("a", "3");
+    assert!(first == make("b", "3"));
+    // Again in the same folder, and with another seed.
+    assert!(first != make("a", "4"));
+}
+
+#[test]
+fn what_is_no_study_is_refused_with_those_there_are() {
+    let output = tweedie(&["study", "nosie"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    for part in ["nosie", "noise", "toy", "tutorial"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("taken");
+    std::fs::write(&file, "mine").unwrap();
+    fail(
+        &["study", "noise", "--quick", "--out", text(&file)],
+        &["taken"],
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}
