@@ -2,6 +2,7 @@
 //!
 //! Those that are estimates say how uncertain they are.
 
+mod discriminator;
 mod estimate;
 mod frechet;
 mod law;
@@ -9,6 +10,7 @@ mod nearest;
 mod sliced;
 mod wasserstein;
 
+pub use discriminator::optimal_discriminator;
 pub use estimate::Estimate;
 pub use frechet::{Moments, frechet_distance};
 pub use law::{quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_law, wasserstein_2_to_law};

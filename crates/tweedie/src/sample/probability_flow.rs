@@ -88,6 +88,9 @@ impl Sampler for ProbabilityFlow {
     }
 }
 
+/// Stretches between stops, for progress and observers, however many levels are given.
+const STRETCHES: usize = 8;
+
 /// The settings of `ode`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -126,7 +129,15 @@ impl Settings for OdeSettings {
                     atol: self.atol,
                     ..DormandPrince::default()
                 };
-                Box::new(ProbabilityFlow::new(levels.clone(), solver)?)
+                // The solver chooses its own steps, and every stop cuts one short.
+                let sigmas = levels.as_slice();
+                let last = sigmas.len() - 1;
+                let stretches = last.clamp(1, STRETCHES);
+                let mut stops: Vec<f64> = (0..=stretches)
+                    .map(|i| sigmas[i * last / stretches])
+                    .collect();
+                stops.dedup();
+                Box::new(ProbabilityFlow::new(Levels::new(stops)?, solver)?)
             }
             Method::Euler => Box::new(ddim(&Path::new(levels, Coordinates::Ve), 0.0)?),
             Method::Heun => Box::new(Heun::new(levels.clone(), Churn::default())?),
