@@ -104,7 +104,13 @@ impl ValueEnum for Sampler {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+        let mut help = self.0.about().trim_end_matches('.').to_owned();
+        let settings = self.0.defaults();
+        if !settings.is_empty() {
+            let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            help += &format!(" [{}]", settings.join(" "));
+        }
+        Some(PossibleValue::new(self.0.name()).help(help))
     }
 }
 

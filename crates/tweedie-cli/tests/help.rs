@@ -9,7 +9,9 @@ use std::path::Path;
 #[test]
 fn help_is_as_checked_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
-    for command in ["", "demo", "levels", "train", "sample", "report", "study"] {
+    for command in [
+        "", "demo", "levels", "train", "sample", "likelihood", "report", "study",
+    ] {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()
             .filter(|a| !a.is_empty())
