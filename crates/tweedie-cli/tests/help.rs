@@ -10,7 +10,14 @@ use std::path::Path;
 fn help_is_as_checked_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
     for command in [
-        "", "demo", "levels", "train", "sample", "likelihood", "report", "study",
+        "",
+        "demo",
+        "levels",
+        "train",
+        "sample",
+        "likelihood",
+        "report",
+        "study",
     ] {
         let args: Vec<&str> = [command, "--help"]
             .into_iter()

@@ -20,24 +20,23 @@ pub fn run(args: &args::Study) -> Result<()> {
         seed: args.seed,
         quick: args.quick,
     };
-    let mut progress: Option<(&'static str, Progress)> = None;
+    let mut progress: Option<(Progress, &'static str, u64)> = None;
     let page = study.run(&out, &options, &mut |state| {
-        // Each part of the work has a bar of its own.
-        if progress
-            .as_ref()
-            .is_none_or(|(what, _)| *what != state.what)
-        {
-            if let Some((_, over)) = progress.take() {
-                over.finish();
-            }
-            progress = Some((state.what, Progress::new(state.what, state.total, 0)));
+        // Each part of the work has a bar of its own, and a part may come again.
+        let goes_on =
+            matches!(&progress, Some((_, what, done)) if *what == state.what && *done <= state.done);
+        if !goes_on && let Some((over, ..)) = progress.take() {
+            over.finish();
         }
-        if let Some((_, progress)) = &mut progress {
-            progress.at(state.done, String::new);
-        }
+        let (bar, _, done) = progress.get_or_insert_with(|| {
+            let bar = Progress::new(state.what, state.total, 0);
+            (bar, state.what, 0)
+        });
+        bar.at(state.done, String::new);
+        *done = state.done;
     })?;
-    if let Some((_, progress)) = progress {
-        progress.finish();
+    if let Some((over, ..)) = progress {
+        over.finish();
     }
     say!(
         "study {}: done in {}. Look at the page:",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Table;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
-use crate::report::{Animation, Chart, Page, Scatter};
+use crate::report::{Animation, Chart, Page, Picture, Scatter};
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 560);
@@ -15,6 +15,8 @@ const CHART: (usize, usize) = (900, 560);
 pub struct StudyFolder {
     path: PathBuf,
     page: Page,
+    /// The names of the files written so far.
+    files: Vec<String>,
 }
 
 impl StudyFolder {
@@ -27,6 +29,7 @@ impl StudyFolder {
         Ok(Self {
             path: path.to_owned(),
             page: Page::new(title),
+            files: Vec::new(),
         })
     }
 
@@ -56,11 +59,7 @@ impl StudyFolder {
     /// When the chart cannot be drawn or the system refuses.
     pub fn chart(&mut self, name: &str, chart: &Chart, caption: &str) -> Result<()> {
         let picture = chart.png(CHART.0, CHART.1)?;
-        picture.save_png(self.file(name, "png"))?;
-        self.write(name, "svg", chart.svg(CHART.0, CHART.1)?.as_bytes())?;
-        let page = self.page.clone().figure(&picture, caption, caption)?;
-        self.page = page;
-        Ok(())
+        self.picture(name, &picture, &chart.svg(CHART.0, CHART.1)?, caption)
     }
 
     /// Adds panels of points with sides of `panel` pixels, and writes them as `name`.png and
@@ -76,11 +75,7 @@ impl StudyFolder {
         caption: &str,
     ) -> Result<()> {
         let picture = scatter.png(panel)?;
-        picture.save_png(self.file(name, "png"))?;
-        self.write(name, "svg", scatter.svg(panel)?.as_bytes())?;
-        let page = self.page.clone().figure(&picture, caption, caption)?;
-        self.page = page;
-        Ok(())
+        self.picture(name, &picture, &scatter.svg(panel)?, caption)
     }
 
     /// Adds an animation, and writes it as `name`.png.
@@ -88,7 +83,7 @@ impl StudyFolder {
     /// # Errors
     /// When the system refuses.
     pub fn animation(&mut self, name: &str, animation: &Animation, caption: &str) -> Result<()> {
-        animation.save_png(self.file(name, "png"))?;
+        self.write(name, "png", &animation.png_bytes()?)?;
         let page = self.page.clone();
         self.page = page.figure_animation(animation, caption, caption)?;
         Ok(())
@@ -99,7 +94,7 @@ impl StudyFolder {
     /// # Errors
     /// [`Error::Io`] where the system refuses.
     pub fn table(&mut self, name: &str, table: &Table) -> Result<()> {
-        self.write(name, "csv", &table.csv())?;
+        self.data(name, table)?;
         self.edit(|page| page.table(table.header(), &table.shown()));
         Ok(())
     }
@@ -108,26 +103,35 @@ impl StudyFolder {
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses.
-    pub fn data(&self, name: &str, table: &Table) -> Result<()> {
+    pub fn data(&mut self, name: &str, table: &Table) -> Result<()> {
         self.write(name, "csv", &table.csv())
     }
 
-    /// Writes the page, `index.html`, and returns its path.
+    /// Writes the page, `index.html`, with a list of the other files at its end; returns its path.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses.
-    pub fn save(self) -> Result<PathBuf> {
+    pub fn save(mut self) -> Result<PathBuf> {
+        let files = format!("Beside this page: {}.", self.files.join(", "));
+        self.section("Files");
+        self.paragraph(&files);
         let path = self.path.join("index.html");
         self.page.save(&path)?;
         Ok(path)
     }
 
-    fn file(&self, name: &str, extension: &str) -> PathBuf {
-        self.path.join(format!("{name}.{extension}"))
+    fn picture(&mut self, name: &str, png: &Picture, svg: &str, caption: &str) -> Result<()> {
+        self.write(name, "png", &png.png_bytes()?)?;
+        self.write(name, "svg", svg.as_bytes())?;
+        self.page = self.page.clone().figure(png, caption, caption)?;
+        Ok(())
     }
 
-    fn write(&self, name: &str, extension: &str, bytes: &[u8]) -> Result<()> {
-        write_atomic(&self.file(name, extension), bytes)
+    fn write(&mut self, name: &str, extension: &str, bytes: &[u8]) -> Result<()> {
+        let file = format!("{name}.{extension}");
+        write_atomic(&self.path.join(&file), bytes)?;
+        self.files.push(file);
+        Ok(())
     }
 
     /// Pages are built by value.
@@ -140,7 +144,7 @@ impl StudyFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Cloud, Picture, Series};
+    use crate::report::{Cloud, Series};
 
     #[test]
     fn everything_is_on_the_page_and_beside_it() {
@@ -172,6 +176,7 @@ mod tests {
             "Points.",
             "It moves.",
             "0.25",
+            "numbers.csv, more.csv.",
         ] {
             assert!(html.contains(text), "{text}");
         }

@@ -290,7 +290,8 @@ mod tests {
             (true, [0.111_94, 2.347_18, 4.777_26]),
         ] {
             let moved = tutorial_chain(&law, scaled).unwrap();
-            assert!((moved.mass() - 1.0).abs() < 1e-12);
+            // What lies beyond the grid on the way, under noise of 2, is lost.
+            assert!((moved.mass() - 1.0).abs() < 1e-8);
             for (found, expected) in moments(&moved).into_iter().zip(expected) {
                 assert!(
                     (found - expected).abs() < 1e-5,
