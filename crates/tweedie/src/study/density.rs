@@ -129,7 +129,8 @@ impl GridDensity {
         0.5 * self.step * pairs.map(|(p, q)| (p - q).abs()).sum::<f64>()
     }
 
-    /// Makes `count` steps x' = `a` x + `b` H(x, `sigma`) + `c` z.
+    /// Makes `count` steps x' = `a` x + `b` H(x, `sigma`) + `c` z. What leaves the grid is lost:
+    /// [`GridDensity::mass`] tells how much.
     ///
     /// # Errors
     /// [`Error::Setting`] for a `c` below the grid's step, too narrow a kernel for the grid;
