@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use tweedie::likelihood::{Divergence, Probe};
+use tweedie::measure::Estimate;
 use tweedie::run::{Config, LikelihoodJob, Model, RunDir, SampleConfig, likelihoods};
 use tweedie::{Error, Result, write_atomic};
 
@@ -65,33 +66,32 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .unwrap_or_else(|| run.path().join("likelihood.csv"));
     write_atomic(&path, csv.as_bytes())?;
     let logs: Vec<f64> = found.iter().map(|found| found.log_density).collect();
-    let (mean, error) = mean_error(&logs);
+    let Estimate {
+        value,
+        standard_error,
+    } = Estimate::mean(&logs);
     say!(
         "{} items of {} under step {}",
         found.len(),
         data.name(),
         model.step()
     );
-    say!("log density: {mean:.4} ± {error:.4} nats, in the data's units");
+    say!("log density: {value:.4} ± {standard_error:.4} nats, in the data's units");
     let bits: Vec<f64> = found
         .iter()
         .filter_map(|found| found.bits_per_dim)
         .collect();
     if !bits.is_empty() {
-        let (mean, error) = mean_error(&bits);
-        say!("bits per dimension: {mean:.4} ± {error:.4}");
+        let bits = Estimate::mean(&bits);
+        say!(
+            "bits per dimension: {:.4} ± {:.4}",
+            bits.value,
+            bits.standard_error
+        );
         say!(
             "  each value spread evenly over its level, so this bounds the model's own from above"
         );
     }
     say!("{}", path.display());
     Ok(())
-}
-
-/// The mean over items and its standard error.
-fn mean_error(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, (square / (n * (n - 1.0))).sqrt())
 }

@@ -10,8 +10,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The mean of `values`, at least one, each an independent observation.
-    pub(super) fn mean(values: &[f64]) -> Self {
+    /// The mean of `values`, each an independent observation; NaN of none.
+    pub fn mean(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let value = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();

@@ -14,7 +14,7 @@ pub use discriminator::optimal_discriminator;
 pub use estimate::Estimate;
 pub use frechet::{Moments, frechet_distance};
 pub use law::{quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_law, wasserstein_2_to_law};
-pub use nearest::nearest_neighbour_distance;
+pub use nearest::{NearestNeighbours, nearest_neighbours};
 pub use sliced::sliced_wasserstein_2;
 pub use wasserstein::{wasserstein_1, wasserstein_2};
 

@@ -17,22 +17,40 @@ use crate::score::squared_distance;
 /// Points that are compared with as many others at a time, to stay in a core's cache.
 const BLOCK: usize = 256;
 
-/// The symmetric mean nearest-neighbour distance of the rows of `a` `[n, dim]` and of `b`
-/// `[m, dim]`, in the data's units, from all pairs.
+/// Mean distances between two sets of points a and b, in the data's units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NearestNeighbours {
+    /// From a point of a to the nearest of b: large where samples a lie off the data b.
+    pub from_a: Estimate,
+    /// From a point of b to the nearest of a: large where samples a leave a part of the data b out.
+    pub from_b: Estimate,
+}
+
+impl NearestNeighbours {
+    /// The mean of both.
+    pub fn symmetric(&self) -> Estimate {
+        let (a, b) = (self.from_a, self.from_b);
+        Estimate {
+            value: 0.5 * (a.value + b.value),
+            standard_error: 0.5 * a.standard_error.hypot(b.standard_error),
+        }
+    }
+}
+
+/// The mean nearest-neighbour distances of the rows of `a` `[n, dim]` and of `b` `[m, dim]`, from
+/// all pairs.
 ///
-/// The standard error takes each point's distance as an observation of its own.
+/// Standard errors take each point's distance as an observation of its own.
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where `a` or `b` is not whole rows or has none,
 /// [`crate::Error::Setting`] for a value that is not finite.
-pub fn nearest_neighbour_distance(a: &[f64], b: &[f64], dim: usize) -> Result<Estimate> {
+pub fn nearest_neighbours(a: &[f64], b: &[f64], dim: usize) -> Result<NearestNeighbours> {
     check_rows("a", a, dim)?;
     check_rows("b", b, dim)?;
-    let there = Estimate::mean(&nearest(a, b, dim));
-    let back = Estimate::mean(&nearest(b, a, dim));
-    Ok(Estimate {
-        value: 0.5 * (there.value + back.value),
-        standard_error: 0.5 * there.standard_error.hypot(back.standard_error),
+    Ok(NearestNeighbours {
+        from_a: Estimate::mean(&nearest(a, b, dim)),
+        from_b: Estimate::mean(&nearest(b, a, dim)),
     })
 }
 
@@ -72,16 +90,18 @@ mod tests {
     fn by_hand() {
         let (a, b) = ([0.0, 0.0, 3.0, 4.0], [0.0, 1.0]);
         // From a: 1 and sqrt(18); from b: 1.
-        let d = nearest_neighbour_distance(&a, &b, 2).unwrap();
+        let d = nearest_neighbours(&a, &b, 2).unwrap().symmetric();
         let mean = 0.5 * (1.0 + 18.0f64.sqrt());
         assert!((d.value - 0.5 * (mean + 1.0)).abs() < 1e-15);
         // A single point tells nothing of its spread.
         assert!(d.standard_error.is_nan());
         // Two on either side: distances 1, 2 and 1, 2, each mean with error 1/2.
-        let d = nearest_neighbour_distance(&[0.0, 10.0], &[1.0, 12.0], 1).unwrap();
+        let d = nearest_neighbours(&[0.0, 10.0], &[1.0, 12.0], 1)
+            .unwrap()
+            .symmetric();
         assert_eq!(d.value, 1.5);
         assert!((d.standard_error - 0.5 * 0.5f64.sqrt()).abs() < 1e-15);
-        let same = nearest_neighbour_distance(&a, &a, 2).unwrap();
+        let same = nearest_neighbours(&a, &a, 2).unwrap().symmetric();
         assert_eq!((same.value, same.standard_error), (0.0, 0.0));
     }
 
@@ -100,13 +120,13 @@ mod tests {
                 });
                 nearest.sum::<f64>() / (from.len() / dim) as f64
             };
-            let d = nearest_neighbour_distance(&a, &b, dim).unwrap();
+            let d = nearest_neighbours(&a, &b, dim).unwrap().symmetric();
             assert!((d.value - 0.5 * (mean(&a, &b) + mean(&b, &a))).abs() < 1e-13);
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(1)
                 .build()
                 .unwrap();
-            let alone = pool.install(|| nearest_neighbour_distance(&a, &b, dim).unwrap());
+            let alone = pool.install(|| nearest_neighbours(&a, &b, dim).unwrap().symmetric());
             assert_eq!(alone.value, d.value);
         }
     }
@@ -120,7 +140,9 @@ mod tests {
             let point = |k| [source.uniform(k, step, 0), source.uniform(k, step, 1)];
             (0..n).flat_map(point).collect()
         };
-        let d = nearest_neighbour_distance(&points(0), &points(1), 2).unwrap();
+        let d = nearest_neighbours(&points(0), &points(1), 2)
+            .unwrap()
+            .symmetric();
         let exact = 0.5 / (n as f64).sqrt();
         // The edges add about the perimeter's share of a distance: within 2 %.
         let slack = 4.0 * d.standard_error + 0.02 * exact;
@@ -129,8 +151,8 @@ mod tests {
 
     #[test]
     fn wrong_points_are_refused() {
-        assert!(nearest_neighbour_distance(&[1.0; 3], &[1.0; 2], 2).is_err());
-        assert!(nearest_neighbour_distance(&[1.0; 2], &[], 2).is_err());
-        assert!(nearest_neighbour_distance(&[f64::NAN; 2], &[1.0; 2], 2).is_err());
+        assert!(nearest_neighbours(&[1.0; 3], &[1.0; 2], 2).is_err());
+        assert!(nearest_neighbours(&[1.0; 2], &[], 2).is_err());
+        assert!(nearest_neighbours(&[f64::NAN; 2], &[1.0; 2], 2).is_err());
     }
 }

@@ -10,7 +10,6 @@ mod density;
 mod fit;
 mod folder;
 mod langevin;
-mod nearest;
 mod noise;
 mod table;
 mod toy;

@@ -8,9 +8,9 @@
 //! with the fixed point sigma_i^2/(1 - eta/2) (their Proposition 1); under consistent annealed
 //! sampling it is sigma_i^2 (Proposition 2).
 
-use super::nearest::mean;
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table};
 use crate::error::Result;
+use crate::measure::Estimate;
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
 use crate::report::{Axis, Chart, Series};
@@ -66,7 +66,7 @@ struct Curve {
     /// By the recursion.
     predicted: Vec<f64>,
     /// By the sampler itself, with the standard error.
-    simulated: Vec<(f64, f64)>,
+    simulated: Vec<Estimate>,
     /// sigma_i.
     scheduled: Vec<f64>,
 }
@@ -127,11 +127,14 @@ fn work(
 }
 
 /// The standard deviation of values whose mean is known to be 0, and its standard error.
-fn deviation(x: &[f64]) -> (f64, f64) {
+fn deviation(x: &[f64]) -> Estimate {
     let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
-    let (square, error) = mean(&squares);
-    let std = square.sqrt();
-    (std, 0.5 * error / std)
+    let square = Estimate::mean(&squares);
+    let value = square.value.sqrt();
+    Estimate {
+        value,
+        standard_error: 0.5 * square.standard_error / value,
+    }
 }
 
 fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<()> {
@@ -172,13 +175,15 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     ]);
     let references = REFERENCE.iter().map(|(_, value)| *value);
     for (curve, reference) in curves.iter().zip(references.chain([SIGMA.1])) {
-        let (predicted, simulated) = (last(&curve.predicted), last(&curve.simulated));
+        let predicted = last(&curve.predicted);
+        // Both curves have a point for every level.
+        let simulated = curve.simulated.last().map_or("".into(), |&found| found.into());
         let over = predicted / SIGMA.1;
         table.row([
             curve.label.as_str().into(),
             reference.into(),
             predicted.into(),
-            simulated.into(),
+            simulated,
             over.into(),
         ]);
     }
@@ -246,7 +251,7 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
         let line = line.map(|(i, &v)| (progress(curve, i), v));
         // Dots far enough apart to be told from one another, and from those of other curves.
         let dots = curve.simulated.iter().enumerate().skip(2 * k).step_by(21);
-        let dots = dots.map(|(i, &(v, _))| (progress(curve, i), v));
+        let dots = dots.map(|(i, found)| (progress(curve, i), found.value));
         chart = chart
             .series(Series::line(curve.label.as_str(), line).color(color))
             .series(Series::points("", dots).color(color));

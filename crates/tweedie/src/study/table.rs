@@ -1,5 +1,7 @@
 //! Tables of a study: rounded on its page, in full in its CSV file.
 
+use crate::measure::Estimate;
+
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -8,7 +10,7 @@ pub enum Cell {
     /// A number that is what it is.
     Number(f64),
     /// A number and its standard error: two columns of the CSV file.
-    Measured(f64, f64),
+    Measured(Estimate),
 }
 
 impl From<&str> for Cell {
@@ -35,9 +37,9 @@ impl From<usize> for Cell {
     }
 }
 
-impl From<(f64, f64)> for Cell {
-    fn from((number, error): (f64, f64)) -> Self {
-        Self::Measured(number, error)
+impl From<Estimate> for Cell {
+    fn from(estimate: Estimate) -> Self {
+        Self::Measured(estimate)
     }
 }
 
@@ -47,9 +49,12 @@ impl Cell {
         match self {
             Self::Text(text) => text.clone(),
             Self::Number(number) => shown(*number, 5),
-            Self::Measured(number, error) => {
-                let places = decimals(*error, 2);
-                format!("{number:.places$} ± {error:.places$}")
+            Self::Measured(Estimate {
+                value,
+                standard_error,
+            }) => {
+                let places = decimals(*standard_error, 2);
+                format!("{value:.places$} ± {standard_error:.places$}")
             }
         }
     }
@@ -132,8 +137,10 @@ impl Table {
             for (i, &measured) in measured.iter().enumerate() {
                 let (value, error) = match row.get(i) {
                     Some(Cell::Text(text)) => (text.clone(), String::new()),
-                    Some(Cell::Number(number)) => (number.to_string(), String::new()),
-                    Some(Cell::Measured(number, error)) => (number.to_string(), error.to_string()),
+                    Some(Cell::Number(number)) => (in_full(*number), String::new()),
+                    Some(Cell::Measured(found)) => {
+                        (in_full(found.value), in_full(found.standard_error))
+                    }
                     None => Default::default(),
                 };
                 record.push(value);
@@ -147,6 +154,14 @@ impl Table {
     }
 }
 
+/// All digits, with an exponent where there would be many zeros.
+fn in_full(number: f64) -> String {
+    match number.abs() {
+        0.0 | 1e-5..1e15 => number.to_string(),
+        _ => format!("{number:e}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,15 +170,22 @@ mod tests {
     fn pages_round_and_files_do_not() {
         let mut table = Table::new(["what", "value"]);
         table.row(["a, b".into(), 0.012_345_678.into()]);
-        table.row(["c".into(), (1.234_567, 0.012).into()]);
+        table.row([
+            "c".into(),
+            Cell::Measured(Estimate {
+                value: 1.234_567,
+                standard_error: 0.012,
+            }),
+        ]);
         table.row(["d".into(), 232_usize.into()]);
+        table.row(["e".into(), 1.25e-12.into()]);
         let shown = table.shown();
         assert_eq!(shown[0], ["a, b", "0.012346"]);
         assert_eq!(shown[1], ["c", "1.235 ± 0.012"]);
         assert_eq!(shown[2], ["d", "232"]);
         let csv = String::from_utf8(table.csv()).unwrap();
         let expected = "what,value,value standard error\n\"a, b\",0.012345678,\n\
-                        c,1.234567,0.012\nd,232,\n";
+                        c,1.234567,0.012\nd,232,\ne,1.25e-12,\n";
         assert_eq!(csv, expected);
     }
 
@@ -179,6 +201,13 @@ mod tests {
         for (number, expected) in cases {
             assert_eq!(shown(number, 5), expected);
         }
-        assert_eq!(Cell::Measured(1.0, 0.0).shown(), "1.00 ± 0.00");
+        assert_eq!(
+            Cell::Measured(Estimate {
+                value: 1.0,
+                standard_error: 0.0
+            })
+            .shown(),
+            "1.00 ± 0.00"
+        );
     }
 }

@@ -8,10 +8,10 @@
 use std::f64::consts::PI;
 
 use super::fit::Fit;
-use super::nearest::{Nearest, nearest};
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table, law};
 use crate::data::{self, DataSpec, Dataset};
 use crate::error::Result;
+use crate::measure::{NearestNeighbours, nearest_neighbours};
 use crate::nn::{MlpConfig, NetworkConfig};
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
@@ -62,7 +62,7 @@ struct Found {
     sampler: &'static str,
     result: &'static str,
     points: Vec<[f64; 2]>,
-    distance: Nearest,
+    distance: NearestNeighbours,
 }
 
 fn work(
@@ -102,7 +102,7 @@ fn work(
         "result",
         "sample to data",
         "data to sample",
-        "sum",
+        "symmetric mean",
     ];
     let mut table = Table::new(header);
     let mut pictures = Vec::new();
@@ -144,7 +144,7 @@ fn work(
     folder.paragraph(&format!(
         "The mean distance from each of {} points to the nearest of as many others: from samples \
          to data (samples off the data), from data to samples (data that no sample comes near), \
-         and their sum, the measure of the reference code. Errors are standard errors; \
+         and the mean of both. Errors are standard errors; \
          \u{201c}another draw\u{201d} compares two draws of the data themselves, the floor.",
         size.samples
     ));
@@ -201,7 +201,7 @@ fn compare(
     size: &Size,
     seed: u64,
     on: &mut dyn FnMut(StudyProgress),
-) -> Result<(Vec<Found>, Vec<[f64; 2]>, Nearest)> {
+) -> Result<(Vec<Found>, Vec<[f64; 2]>, NearestNeighbours)> {
     let spec = DataSpec {
         count: Some(size.data + 2 * size.samples),
         seed,
@@ -268,14 +268,19 @@ fn compare(
                     score,
                     sampler: name,
                     result,
-                    distance: nearest(&points, &real),
+                    distance: nearest(&points, &real)?,
                     points,
                 });
             }
         }
     }
-    let floor = nearest(&other, &real);
+    let floor = nearest(&other, &real)?;
     Ok((found, real, floor))
+}
+
+/// Distances from samples a to data b and back.
+fn nearest(samples: &[[f64; 2]], data: &[[f64; 2]]) -> Result<NearestNeighbours> {
+    nearest_neighbours(samples.as_flattened(), data.as_flattened(), 2)
 }
 
 fn points_of(data: &Dataset) -> Vec<[f64; 2]> {
@@ -289,22 +294,22 @@ fn cloud(title: impl Into<String>, points: &[[f64; 2]]) -> Cloud {
     Cloud::new(title, points.iter().copied().take(SHOWN))
 }
 
-fn add(table: &mut Table, [set, score, sampler, result]: [&str; 4], distance: &Nearest) {
+fn add(table: &mut Table, [set, score, sampler, result]: [&str; 4], distance: &NearestNeighbours) {
     table.row([
         set.into(),
         score.into(),
         sampler.into(),
         result.into(),
-        distance.to_data.into(),
-        distance.to_samples.into(),
-        distance.both.into(),
+        distance.from_a.into(),
+        distance.from_b.into(),
+        distance.symmetric().into(),
     ]);
 }
 
 /// Whether what the paper says is so.
 fn verdict<'a>(found: impl Iterator<Item = &'a Found>) -> String {
     // Final and EDS follow each other.
-    let all: Vec<f64> = found.map(|f| f.distance.to_data.0).collect();
+    let all: Vec<f64> = found.map(|f| f.distance.from_a.value).collect();
     let pairs = all.as_chunks::<2>().0;
     let closer = pairs.iter().filter(|[last, eds]| eds < last).count();
     format!(
@@ -319,11 +324,11 @@ fn verdict<'a>(found: impl Iterator<Item = &'a Found>) -> String {
 }
 
 /// What came out, in words.
-fn sentence(found: &[Found], floor: &Nearest) -> String {
+fn sentence(found: &[Found], floor: &NearestNeighbours) -> String {
     let of = |score: &str, sampler: &str, result: &str| {
         let wanted = |f: &&Found| (f.score, f.sampler, f.result) == (score, sampler, result);
         let found = found.iter().find(wanted);
-        found.map_or(f64::NAN, |f| f.distance.to_data.0)
+        found.map_or(f64::NAN, |f| f.distance.from_a.value)
     };
     let part = |score: &str, sampler: &str| {
         let (last, eds) = (of(score, sampler, FINAL), of(score, sampler, EDS));
@@ -336,7 +341,7 @@ fn sentence(found: &[Found], floor: &Nearest) -> String {
         "Taking the EDS moves the mean distance from a sample to the nearest data point as \
          follows: {}. Two draws of the data are {:.4} apart.",
         parts.join("; "),
-        floor.to_data.0
+        floor.from_a.value
     )
 }
 
@@ -361,10 +366,11 @@ mod tests {
             let source = NoiseSource::new(0, Stream::Evaluation);
             law.sample(&source, &seeds, 0.0, &mut drawn).unwrap();
             let drawn = drawn.as_chunks::<2>().0.to_vec();
-            let (found, floor) = (nearest(&drawn, &a), nearest(&b, &a));
-            let error = found.both.1.hypot(floor.both.1);
+            let (found, floor) = (nearest(&drawn, &a).unwrap(), nearest(&b, &a).unwrap());
+            let (found, floor) = (found.symmetric(), floor.symmetric());
+            let error = found.standard_error.hypot(floor.standard_error);
             assert!(
-                (found.both.0 - floor.both.0).abs() < 5.0 * error,
+                (found.value - floor.value).abs() < 5.0 * error,
                 "{name}: {found:?} {floor:?}"
             );
         }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::{SIGMA, TARGET, target, target_cdf};
 use crate::error::Result;
-use crate::measure::wasserstein_1_to_cdf;
+use crate::measure::{Estimate, wasserstein_1_to_cdf};
 use crate::noise::{Coordinates, Levels, Path, technique_4};
 use crate::ode::DormandPrince;
 use crate::random::{NoiseSource, Stream};
@@ -148,8 +148,8 @@ impl Size {
         (part * self.samples..(part + 1) * self.samples).collect()
     }
 
-    /// The error of a sampler, with its standard error, and its calls.
-    fn error(self, sampler: &mut dyn Sampler, right_start: bool) -> Result<(f64, f64, usize)> {
+    /// The error of a sampler, and its calls.
+    fn error(self, sampler: &mut dyn Sampler, right_start: bool) -> Result<(Estimate, usize)> {
         let law = target()?;
         let source = NoiseSource::new(self.seed, Stream::Sampling);
         let (mut errors, mut calls) = (Vec::new(), 0);
@@ -166,12 +166,11 @@ impl Size {
             calls = result.calls.max(calls);
             errors.push(distance(&result.denoised)?);
         }
-        let (mean, error) = mean_error(&errors);
-        Ok((mean, error, calls))
+        Ok((Estimate::mean(&errors), calls))
     }
 
     /// The same of exact samples.
-    fn floor(self) -> Result<(f64, f64)> {
+    fn floor(self) -> Result<Estimate> {
         let source = NoiseSource::new(self.seed ^ 1, Stream::Data);
         let mut errors = Vec::new();
         for part in 0..PARTS {
@@ -180,7 +179,7 @@ impl Size {
             target()?.sample(&source, &samples, 0.0, &mut x)?;
             errors.push(distance(&x)?);
         }
-        Ok(mean_error(&errors))
+        Ok(Estimate::mean(&errors))
     }
 }
 
@@ -190,13 +189,6 @@ fn distance(x: &[f64]) -> Result<f64> {
     let reach = TARGET.iter().map(|(_, mean, std)| mean.abs() + 60.0 * std);
     let reach = reach.fold(0.0, f64::max);
     wasserstein_1_to_cdf(x, target_cdf, -reach, reach)
-}
-
-fn mean_error(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, (square / (n * (n - 1.0))).sqrt())
 }
 
 pub fn section(
@@ -225,15 +217,15 @@ pub fn section(
             let mut row = Vec::new();
             for &budget in budgets {
                 let mut sampler = make(&|count| setting.levels(count), budget)?;
-                let (w, error, calls) = size.error(sampler.as_mut(), setting.right_start)?;
+                let (w, calls) = size.error(sampler.as_mut(), setting.right_start)?;
                 numbers.row([
                     setting.name.into(),
                     (*name).into(),
                     budget.into(),
                     calls.into(),
-                    (w, error).into(),
+                    w.into(),
                 ]);
-                row.push((calls, w, error));
+                row.push((calls, w));
                 done += 1;
                 on(StudyProgress {
                     what: "samplers",
@@ -266,39 +258,35 @@ fn adaptive(size: Size, setting: &Setting, numbers: &mut Table) -> Result<Vec<(u
             ..DormandPrince::default()
         };
         let mut flow = ProbabilityFlow::new(setting.levels(2)?, solver)?;
-        let (w, error, calls) = size.error(&mut flow, setting.right_start)?;
+        let (w, calls) = size.error(&mut flow, setting.right_start)?;
         numbers.row([
             setting.name.into(),
             format!("ODE, Dormand-Prince, tolerance {tolerance:e}").into(),
             "".into(),
             calls.into(),
-            (w, error).into(),
+            w.into(),
         ]);
-        found.push((calls, w));
+        found.push((calls, w.value));
     }
     Ok(found)
 }
 
-/// Name, and (calls, W1, its error) at each budget.
-type Found = (&'static str, Vec<(usize, f64, f64)>);
+/// Name, and calls and W1 at each budget.
+type Found = (&'static str, Vec<(usize, Estimate)>);
 
-fn chart(
-    setting: &Setting,
-    found: &[Found],
-    adaptive: &[(usize, f64)],
-    floor: (f64, f64),
-) -> Chart {
+fn chart(setting: &Setting, found: &[Found], adaptive: &[(usize, f64)], floor: Estimate) -> Chart {
     let mut chart = Chart::new(setting.title)
         .x(Axis::log("network calls"))
         .y(Axis::log("Wasserstein-1 distance"));
     for ((name, row), color) in found.iter().zip(COLORS) {
-        let points = row.iter().map(|&(calls, w, _)| (calls as f64, w));
+        let points = row.iter().map(|&(calls, w)| (calls as f64, w.value));
         chart = chart.series(Series::line_points(*name, points).color(color));
     }
     let points = adaptive.iter().map(|&(calls, w)| (calls as f64, w));
     chart = chart.series(Series::line_points("ODE, Dormand-Prince", points).color(ADAPTIVE));
     chart.series(
-        Series::dashed("exact samples", [(3.0, floor.0), (1100.0, floor.0)]).color([120, 120, 120]),
+        Series::dashed("exact samples", [(3.0, floor.value), (1100.0, floor.value)])
+            .color([120, 120, 120]),
     )
 }
 
@@ -307,16 +295,17 @@ fn winners(budgets: &[usize], found: &[Found]) -> Table {
     let mut table = Table::new(["budget", "best", "W1", "as good within two standard errors"]);
     for (i, &budget) in budgets.iter().enumerate() {
         let mut order: Vec<_> = found.iter().map(|(name, row)| (*name, row[i])).collect();
-        order.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
-        let (name, (_, w, error)) = order[0];
-        let close = order[1..]
-            .iter()
-            .filter(|(_, (_, other, its))| other - w < 2.0 * error.hypot(*its));
+        order.sort_by(|a, b| a.1.1.value.total_cmp(&b.1.1.value));
+        let (name, (_, best)) = order[0];
+        let close = order[1..].iter().filter(|(_, (_, other))| {
+            let error = best.standard_error.hypot(other.standard_error);
+            other.value - best.value < 2.0 * error
+        });
         let close: Vec<&str> = close.map(|(name, _)| *name).collect();
         table.row([
             budget.into(),
             name.into(),
-            (w, error).into(),
+            best.into(),
             close.join(", ").into(),
         ]);
     }
@@ -328,7 +317,7 @@ fn sweep(
     folder: &mut StudyFolder,
     size: Size,
     budgets: &[usize],
-    floor: (f64, f64),
+    floor: Estimate,
     on: &mut dyn FnMut(StudyProgress),
 ) -> Result<()> {
     folder.section("The best eps_c");
@@ -357,9 +346,9 @@ fn sweep(
         let levels = Levels::geometric(SIGMA.0, SIGMA.1, n)?;
         let mut row = Vec::new();
         for (j, eps_c) in values.into_iter().enumerate() {
-            let (w, error, _) = size.error(cas(&levels, eps_c)?.as_mut(), false)?;
-            numbers.row([n.into(), eps_c.into(), (w, error).into()]);
-            row.push((eps_c, w, error));
+            let (w, _) = size.error(cas(&levels, eps_c)?.as_mut(), false)?;
+            numbers.row([n.into(), eps_c.into(), w.into()]);
+            row.push((eps_c, w));
             on(StudyProgress {
                 what: "step sizes",
                 done: (i * values.len() + j + 1) as u64,
@@ -367,24 +356,25 @@ fn sweep(
             });
         }
         let at = |eps_c: f64| -> Cell {
-            let found = row.iter().find(|(value, ..)| *value == eps_c);
-            found.map_or("".into(), |&(_, w, error)| (w, error).into())
+            let found = row.iter().find(|(value, _)| *value == eps_c);
+            found.map_or("".into(), |&(_, w)| w.into())
         };
-        if let Some(&(eps_c, w, error)) = row.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+        let smallest = row.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value));
+        if let Some(&(eps_c, w)) = smallest {
             let eta = 1.0 - levels.gammas()[0].powf(eps_c);
             best.row([
                 n.into(),
                 eps_c.into(),
                 eta.into(),
-                (w, error).into(),
+                w.into(),
                 at(2.0),
                 at(1.0),
             ]);
         }
-        let points = row.iter().map(|&(eps_c, w, _)| (eps_c, w));
+        let points = row.iter().map(|&(eps_c, w)| (eps_c, w.value));
         chart = chart.series(Series::line_points(label("N", n), points));
     }
-    let line = [(1.0, floor.0), (16.0, floor.0)];
+    let line = [(1.0, floor.value), (16.0, floor.value)];
     chart = chart.series(Series::dashed("exact samples", line).color([120, 120, 120]));
     folder.chart(
         "eps-c",

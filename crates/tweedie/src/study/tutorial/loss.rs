@@ -7,10 +7,10 @@
 //! s the score of the noised law. On the line both are integrals, done on a grid.
 
 use crate::error::Result;
+use crate::measure::Estimate;
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
 use crate::score::{Denoiser, GaussianMixture};
-use crate::study::nearest::mean;
 
 /// The grid: beyond it the noised law has less than 1e-9.
 const REACH: f64 = 16.0;
@@ -60,7 +60,7 @@ impl ExactLoss {
 
     /// The least loss there is, over all levels.
     pub fn optimum(&self) -> f64 {
-        mean(&self.optima()).0
+        Estimate::mean(&self.optima()).value
     }
 
     /// The loss of `denoiser` over all levels.
@@ -78,14 +78,14 @@ impl ExactLoss {
 }
 
 /// The loss of `denoiser` on `count` fresh points of the law, each under fresh noise at every
-/// level, and its standard error.
+/// level.
 pub fn held_out(
     denoiser: &dyn Denoiser,
     law: &GaussianMixture,
     levels: &Levels,
     count: usize,
     seed: u64,
-) -> Result<(f64, f64)> {
+) -> Result<Estimate> {
     let source = NoiseSource::new(seed, Stream::Evaluation);
     let seeds: Vec<u64> = (0..count as u64).collect();
     let mut x = vec![0.0; count];
@@ -100,7 +100,7 @@ pub fn held_out(
             *loss += 0.5 * (sigma * s + z).powi(2) / levels.len() as f64;
         }
     }
-    Ok(mean(&losses))
+    Ok(Estimate::mean(&losses))
 }
 
 #[cfg(test)]
@@ -131,7 +131,10 @@ mod tests {
         let wrong = GaussianMixture::new(&[0.3, 0.7], vec![-2.5, 3.0], &[1.5, 0.8]).unwrap();
         let exact = ExactLoss::new(&truth, &levels).unwrap();
         for denoiser in [&truth, &wrong] {
-            let (loss, error) = held_out(denoiser, &truth, &levels, 20_000, 7).unwrap();
+            let Estimate {
+                value: loss,
+                standard_error: error,
+            } = held_out(denoiser, &truth, &levels, 20_000, 7).unwrap();
             let expected = exact.of(denoiser).unwrap();
             assert!(
                 (loss - expected).abs() < 4.5 * error,

@@ -7,13 +7,13 @@
 use super::fitting::Fitted;
 use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, curve, films, recovery};
 use crate::error::Result;
+use crate::measure::Estimate;
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
 use crate::report::{Axis, Chart, Series, density};
 use crate::sample::{StepView, Trajectory, run};
 use crate::score::{Denoiser, GaussianMixture};
 use crate::study::langevin::Langevin;
-use crate::study::nearest::mean;
 use crate::study::{Cell, GridDensity, StudyFolder, StudyProgress, Table};
 
 /// Steps a level, and the tutorial's step, 10/16/50.
@@ -172,11 +172,11 @@ fn moments(density: &GridDensity) -> [f64; 3] {
 }
 
 /// P(x < 0), mean and variance, with standard errors.
-fn statistics(x: &[f64]) -> [(f64, f64); 3] {
+fn statistics(x: &[f64]) -> [Estimate; 3] {
     let left: Vec<f64> = x.iter().map(|x| f64::from(u8::from(*x < 0.0))).collect();
-    let middle = mean(x);
-    let squares: Vec<f64> = x.iter().map(|x| (x - middle.0).powi(2)).collect();
-    [mean(&left), middle, mean(&squares)]
+    let middle = Estimate::mean(x);
+    let squares: Vec<f64> = x.iter().map(|x| (x - middle.value).powi(2)).collect();
+    [Estimate::mean(&left), middle, Estimate::mean(&squares)]
 }
 
 fn trajectories(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
@@ -324,10 +324,10 @@ mod tests {
         for scaled in [false, true] {
             let x = samples(&levels, scaled, &law, &options, "", &mut |_| ()).unwrap();
             let moved = tutorial_chain(&law, REPEATS, scaled).unwrap();
-            for ((found, error), exact) in statistics(&x).into_iter().zip(moments(&moved)) {
+            for (found, exact) in statistics(&x).into_iter().zip(moments(&moved)) {
                 assert!(
-                    (found - exact).abs() < 4.5 * error,
-                    "{scaled}: {found} {exact}"
+                    (found.value - exact).abs() < 4.5 * found.standard_error,
+                    "{scaled}: {found:?} {exact}"
                 );
             }
         }
