@@ -1,7 +1,8 @@
 //! Score-based generative modelling, end to end.
 //!
-//! Data flows one way: noise levels -> denoiser -> sampler -> samples -> report. Samplers know
-//! nothing of networks, networks nothing of samplers; `run` ties them together for the program.
+//! Data flows one way: noise levels -> denoiser -> sampler -> samples -> measures -> report.
+//! Samplers know nothing of networks, networks nothing of samplers; `run` ties them together for
+//! the program, and `study` repeats the papers' figures.
 //!
 //! ```
 //! use tweedie::noise::Levels;

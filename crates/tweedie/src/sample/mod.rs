@@ -1,6 +1,20 @@
 //! Samplers: from noise to data through a [`Denoiser`](crate::score::Denoiser).
 //!
-//! Each algorithm is a [`Sampler`], one file with one step; the loop around it is [`run`].
+//! Each algorithm is a [`Sampler`], one file with one step; the loop around it is [`run`], which
+//! counts network calls and shows every step to an [`Observer`]. [`SamplerKind`] knows all of them
+//! by name.
+//!
+//! | sampler | paper | calls in N steps | the last step |
+//! |---|---|---|---|
+//! | [`Als`] | Song and Ermon 2019 | n_sigma N | with noise; take the denoised sample |
+//! | [`Cas`] | Jolicoeur-Martineau et al. 2021, Serra et al. 2021 | N | no noise; H under eps_c |
+//! | [`PredictorCorrector`] | Song et al. 2021 | (1 + M) N | the predictor's mean |
+//! | [`ancestral`], [`LearnedAncestral`] | Ho et al. 2020 | N | the mean, H |
+//! | [`ddim`] | Song, Meng and Ermon 2021 | N | H |
+//! | [`reverse_sde`] | Song et al. 2021 | N | the mean |
+//! | [`Heun`] | Karras et al. 2022 | 2N - 1 | Euler's, to H |
+//! | [`ProbabilityFlow`] | Song et al. 2021 | as the tolerances need | at the last level |
+//! | [`DpmSolver`] | Lu et al. 2022 | N | H |
 //!
 //! ```
 //! use tweedie::noise::Levels;

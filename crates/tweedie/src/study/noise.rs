@@ -177,7 +177,10 @@ fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<
     for (curve, reference) in curves.iter().zip(references.chain([SIGMA.1])) {
         let predicted = last(&curve.predicted);
         // Both curves have a point for every level.
-        let simulated = curve.simulated.last().map_or("".into(), |&found| found.into());
+        let simulated = curve
+            .simulated
+            .last()
+            .map_or("".into(), |&found| found.into());
         let over = predicted / SIGMA.1;
         table.row([
             curve.label.as_str().into(),

@@ -148,7 +148,7 @@ impl Differentiable for GaussianMixture {
                 noised.expect::<true>(x, h, &mut memory, |d, v| shrink(d, v, square));
                 product.fill(0.0);
                 for k in 0..self.components() {
-                    let r = memory.logs[k].exp();
+                    let r = memory.shares[k];
                     if r == 0.0 {
                         continue;
                     }
@@ -191,7 +191,7 @@ impl Differentiable for GaussianMixture {
                 noised.expect::<true>(x, h, &mut memory, |d, v| shrink(d, v, square));
                 trace[0] = 0.0;
                 for k in 0..self.components() {
-                    let r = memory.logs[k].exp();
+                    let r = memory.shares[k];
                     if r == 0.0 {
                         continue;
                     }

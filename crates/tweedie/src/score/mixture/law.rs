@@ -34,7 +34,7 @@ impl GaussianMixture {
             .for_each_init(
                 || vec![0.0; Memory::size(self)],
                 |memory, (out, x)| {
-                    *out = noised.responsibilities(x, &mut Memory::new(self, memory));
+                    *out = noised.log_density(x, &mut Memory::new(self, memory));
                 },
             );
         Ok(())

@@ -14,8 +14,8 @@ pub(super) struct Noised<'a> {
 
 /// Working memory of a row.
 pub(super) struct Memory<'a> {
-    /// ln r_k, `[K]`.
-    pub(super) logs: &'a mut [f64],
+    /// r_k, `[K]`.
+    pub(super) shares: &'a mut [f64],
     /// A component's h_k, or a product with its covariance, `[D]`.
     pub(super) mean: &'a mut [f64],
     /// A vector in the coordinates it came in, `[D]`.
@@ -31,11 +31,11 @@ impl<'a> Memory<'a> {
     }
 
     pub(super) fn new(mixture: &GaussianMixture, memory: &'a mut [f64]) -> Self {
-        let (logs, rest) = memory.split_at_mut(mixture.components());
+        let (shares, rest) = memory.split_at_mut(mixture.components());
         let (mean, rest) = rest.split_at_mut(mixture.dim);
         let (plain, turned) = rest.split_at_mut(mixture.dim);
         Self {
-            logs,
+            shares,
             mean,
             plain,
             turned,
@@ -58,9 +58,16 @@ impl<'a> Noised<'a> {
         }
     }
 
-    /// Writes ln r_k at `x` to the memory and returns the log density.
-    pub(super) fn responsibilities(&self, x: &[f64], memory: &mut Memory<'_>) -> f64 {
-        for (k, (log, peak)) in memory.logs.iter_mut().zip(&self.log_peaks).enumerate() {
+    /// The log density at `x`.
+    pub(super) fn log_density(&self, x: &[f64], memory: &mut Memory<'_>) -> f64 {
+        let (largest, sum) = self.responsibilities(x, memory);
+        largest + sum.ln()
+    }
+
+    /// Writes r_k at `x` to the memory; returns the logarithm of the largest term of the density and
+    /// the sum of all relative to it.
+    fn responsibilities(&self, x: &[f64], memory: &mut Memory<'_>) -> (f64, f64) {
+        for (k, (log, peak)) in memory.shares.iter_mut().zip(&self.log_peaks).enumerate() {
             let (means, variances) = self.mixture.parameters(k);
             let mut sum = 0.0;
             if self.mixture.axes.is_none() {
@@ -75,12 +82,15 @@ impl<'a> Noised<'a> {
             }
             *log = peak - 0.5 * sum;
         }
-        let logs = &mut *memory.logs;
-        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
-        let log_density = largest + sum.ln();
-        logs.iter_mut().for_each(|log| *log -= log_density);
-        log_density
+        let shares = &mut *memory.shares;
+        let largest = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut sum = 0.0;
+        for share in shares.iter_mut() {
+            *share = (*share - largest).exp();
+            sum += *share;
+        }
+        shares.iter_mut().for_each(|share| *share /= sum);
+        (largest, sum)
     }
 
     /// Writes sum_k r_k (m_k + Q_k term(Q_k^T (x - m_k), lambda_k)) to `out`, without m_k unless
@@ -95,7 +105,7 @@ impl<'a> Noised<'a> {
         self.responsibilities(x, memory);
         out.fill(0.0);
         for k in 0..self.mixture.components() {
-            let r = memory.logs[k].exp();
+            let r = memory.shares[k];
             // Most components are out of sight at small sigma; NaN must get through.
             if r == 0.0 {
                 continue;
