@@ -111,6 +111,10 @@ samplers! {
     Dpmpp2mSde "dpmpp-2m-sde" "DPM-Solver++ SDE-2M" super::dpm_solver::Dpmpp2mSdeSettings;
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "the list above has lines, not attributes"
+)]
 impl Default for SamplerKind {
     fn default() -> Self {
         Self::Cas
