@@ -114,7 +114,13 @@ impl Sampler for LearnedAncestral {
         if step.to == Level::DATA {
             state.update(a, b, 0.0);
         } else {
-            state.update_each(a, b, &self.range, |v| between(&step, v).sqrt());
+            let range = &self.range;
+            state.update_rows(|row, x, h, z| {
+                let range = &range[row * x.len()..];
+                for (((x, h), z), &v) in x.iter_mut().zip(h).zip(z).zip(range) {
+                    *x = a * *x + b * h + between(&step, v).sqrt() * z;
+                }
+            });
         }
         Ok(())
     }

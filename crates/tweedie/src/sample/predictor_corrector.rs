@@ -140,7 +140,7 @@ impl PredictorCorrector {
         for _ in 0..self.corrections {
             state.denoise(step.from)?;
             match self.corrector {
-                Corrector::Langevin(snr) => state.update_rows(|x, h, z| {
+                Corrector::Langevin(snr) => state.update_rows(|_, x, h, z| {
                     langevin(x, h, z, step.from, |ratio| 2.0 * a2 * (snr * ratio).powi(2));
                 }),
                 Corrector::Ald(snr) => {

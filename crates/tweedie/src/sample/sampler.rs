@@ -172,45 +172,32 @@ impl<'a> State<'a> {
         })
     }
 
-    /// x <- `a` x + `b` H + `c`(v) z value by value, `values` holding the v, with the next draw of
-    /// noise.
-    pub fn update_each(&mut self, a: f64, b: f64, values: &[f64], c: impl Fn(f64) -> f64 + Sync) {
-        let (source, draw) = (self.source, self.draw);
-        self.draw = self.draw.wrapping_add(1);
+    /// Lets `change` make a step of each sample x, given its row in the batch, its H and the next
+    /// draw of noise z: for steps whose coefficients are the sample's own.
+    pub fn update_rows(&mut self, change: impl Fn(usize, &mut [f64], &[f64], &[f64]) + Sync) {
+        let (source, draw) = (self.source, self.next_draw());
         let (dim, rows) = (self.dim, rows_a_task(self.dim));
         self.x
             .par_chunks_mut(rows * dim)
             .zip(self.denoised.par_chunks(rows * dim))
-            .zip(values.par_chunks(rows * dim))
             .zip(self.samples.par_chunks(rows))
-            .for_each(|(((x, h), v), samples)| {
-                source.with_rows(samples, draw, dim, |start, z| {
-                    let (x, h, v) = (&mut x[start..], &h[start..], &v[start..]);
-                    for (((x, h), v), &z) in x.iter_mut().zip(h).zip(v).zip(z) {
-                        *x = a * *x + b * h + c(*v) * f64::from(z);
-                    }
-                });
+            .enumerate()
+            .for_each(|(task, ((x, denoised), samples))| {
+                let mut z = vec![0.0; x.len()];
+                source.fill_rows(samples, draw, &mut z);
+                let rows_of_task = x.chunks_exact_mut(dim).zip(denoised.chunks_exact(dim));
+                let each = rows_of_task.zip(z.chunks_exact(dim)).enumerate();
+                for (row, ((x, h), z)) in each {
+                    change(task * rows + row, x, h, z);
+                }
             });
     }
 
-    /// Lets `row` change each sample x, given its H and the next draw of noise z: for steps whose
-    /// coefficients are the sample's own.
-    pub fn update_rows(&mut self, row: impl Fn(&mut [f64], &[f64], &[f64]) + Sync) {
-        let (source, draw) = (self.source, self.draw);
+    /// The number of a fresh draw of noise.
+    fn next_draw(&mut self) -> u32 {
+        let draw = self.draw;
         self.draw = self.draw.wrapping_add(1);
-        let (dim, rows) = (self.dim, rows_a_task(self.dim));
-        self.x
-            .par_chunks_mut(rows * dim)
-            .zip(self.denoised.par_chunks(rows * dim))
-            .zip(self.samples.par_chunks(rows))
-            .for_each(|((x, denoised), samples)| {
-                let mut z = vec![0.0; x.len()];
-                source.fill_rows(samples, draw, &mut z);
-                let rows = x.chunks_exact_mut(dim).zip(denoised.chunks_exact(dim));
-                for ((x, h), z) in rows.zip(z.chunks_exact(dim)) {
-                    row(x, h, z);
-                }
-            });
+        draw
     }
 
     /// x <- `a` x + `b` H, without noise and without taking a draw.
@@ -231,20 +218,16 @@ impl<'a> State<'a> {
     /// Every call takes the next draw of noise, even where `c` = 0 and none is computed: which
     /// noise a step gets does not depend on the other coefficients.
     pub fn update(&mut self, a: f64, b: f64, c: f64) {
-        let (source, draw) = (self.source, self.draw);
-        self.draw = self.draw.wrapping_add(1);
+        let (source, draw) = (self.source, self.next_draw());
+        if c == 0.0 {
+            return self.mix(a, b);
+        }
         let (dim, rows) = (self.dim, rows_a_task(self.dim));
         self.x
             .par_chunks_mut(rows * dim)
             .zip(self.denoised.par_chunks(rows * dim))
             .zip(self.samples.par_chunks(rows))
             .for_each(|((x, denoised), samples)| {
-                if c == 0.0 {
-                    for (x, h) in x.iter_mut().zip(denoised) {
-                        *x = a * *x + b * h;
-                    }
-                    return;
-                }
                 // The noise is used where it is made: it never reaches memory.
                 source.with_rows(samples, draw, dim, |start, z| {
                     let (x, denoised) = (&mut x[start..], &denoised[start..]);
