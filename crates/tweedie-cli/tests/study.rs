@@ -44,6 +44,40 @@ fn the_noise_along_als_and_cas() {
     assert_eq!(rows(&out.join("along.csv")).len(), 1 + 6 * 232);
 }
 
+/// The tutorial in full: what it is to reach is a loss, so nothing is cut short.
+#[test]
+fn the_tutorials_network_comes_within_2_percent_of_the_least_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("tutorial");
+    succeed(&["study", "tutorial", "--out", text(&out)]);
+    let file = std::fs::read_to_string(out.join("recipes.csv")).unwrap();
+    // Names are quoted; numbers stand behind.
+    let number = |line: &str, from_right: usize| -> f64 {
+        let cell = line.rsplit(',').nth(from_right).unwrap();
+        cell.trim_end_matches(" %").parse().unwrap()
+    };
+    let recipes: Vec<&str> = file.lines().skip(1).collect();
+    let (least, trained) = recipes.split_last().unwrap();
+    let least = number(least, 1);
+    assert!((least - 0.29022).abs() < 0.5e-5, "{least}");
+    assert!(trained.len() >= 4);
+    for recipe in trained {
+        let (fresh, error, integral) = (number(recipe, 3), number(recipe, 2), number(recipe, 1));
+        // Both ways to the loss on the law agree, and neither is below what is possible.
+        assert!((fresh - integral).abs() < 4.5 * error, "{recipe}");
+        assert!(integral > least && integral < 1.02 * least, "{recipe}");
+    }
+    for name in [
+        "training.png",
+        "descent.png",
+        "score.png",
+        "losses.svg",
+        "weights.csv",
+    ] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
@@ -71,7 +105,7 @@ fn what_is_no_study_is_refused_with_those_there_are() {
     let output = tweedie(&["study", "nosie"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();
-    for part in ["nosie", "noise", "toy", "tutorial"] {
+    for part in ["nosie", "noise", "toy", "tutorial", "bridge"] {
         assert!(message.contains(part), "{message}");
     }
 }

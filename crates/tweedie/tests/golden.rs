@@ -12,6 +12,9 @@ use tweedie::engine::Engine;
 use tweedie::nn::init::Init;
 use tweedie::nn::params::{assign, collect, gradients, to_vec};
 use tweedie::nn::unet::{UNet2d, UNetConfig};
+use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
+use tweedie::noise::{Coordinates, TimestepSchedule, TimestepTable};
+use tweedie::score::Denoiser;
 use tweedie::train::{Adam, AdamConfig};
 
 /// Of an output, relative to the largest.
@@ -124,6 +127,51 @@ impl Golden {
         let time = images.iter().map(|&i| self.time[i]).collect();
         let data = TensorData::new::<f32, _>(x, [images.len(), c, h, w]);
         (Tensor::from_data(data, device), time)
+    }
+}
+
+/// A network of diffusers that predicts noise at timesteps of DDPM's table, as a denoiser: from
+/// x = alpha x0 + sigma eps it must find x0 = (x - sigma eps)/alpha.
+#[test]
+fn a_network_trained_on_timesteps_is_a_denoiser() {
+    let golden = Golden::read("unet_a.safetensors");
+    let device = Engine::Flex.device().unwrap();
+    let table = TimestepSchedule::Ddpm.table(1000).unwrap();
+    let config = NetworkConfig {
+        preconditioning: Preconditioning::Eps,
+        timesteps: Some(TimestepTable {
+            schedule: TimestepSchedule::Ddpm,
+            count: 1000,
+        }),
+        unet: Some(golden.config.clone()),
+        ..NetworkConfig::default()
+    };
+    let network = Network::blank(&config, &golden.shape, &device).unwrap();
+    let values: Vec<_> = network
+        .parameters()
+        .iter()
+        .map(|p| golden.weights[&p.name].1.clone())
+        .collect();
+    let network = network.with_values(&values).unwrap();
+    let denoiser = NetworkDenoiser::new(&network, config.parameterisation());
+    let dim = denoiser.dim();
+    // The other image's time is negative, which is no timestep.
+    let timesteps = golden.time.iter().enumerate();
+    let timesteps: Vec<_> = timesteps.filter(|(_, time)| **time >= 0.0).collect();
+    assert!(!timesteps.is_empty());
+    for (image, &time) in timesteps {
+        let relative = table.relative(time);
+        let level = Coordinates::Vp.level(relative);
+        let place = image * dim..(image + 1) * dim;
+        let (x, eps) = (&golden.x[place.clone()], &golden.y[place]);
+        let scaled: Vec<f64> = x.iter().map(|&x| f64::from(x) / level.alpha).collect();
+        let mut h = vec![0.0; dim];
+        denoiser.denoise(&scaled, relative, &mut h).unwrap();
+        let size = largest(eps) * level.relative();
+        for ((h, &x), &eps) in h.iter().zip(x).zip(eps) {
+            let x0 = (f64::from(x) - level.sigma * f64::from(eps)) / level.alpha;
+            assert!((h - x0).abs() < 2.0 * OUTPUT * size, "{time}: {h} {x0}");
+        }
     }
 }
 

@@ -77,14 +77,26 @@ fn property_12_the_reverse_diffusion_predictor_keeps_too_much_noise() {
                 0,
                 Order::CorrectorFirst,
             );
-            let found = moments(&law, sampler.unwrap());
-            let steps = pairs(&levels).into_iter().zip(found);
-            for ((sigma, next), (a, c)) in steps.take(levels.len() - 1) {
+            let numbers = [3, 8];
+            let mut paths = Trajectory::new(vec![0, 1]);
+            run(&law, &mut sampler.unwrap(), &source(), &numbers, &mut paths).unwrap();
+            for (i, (sigma, next)) in pairs(&levels).into_iter().enumerate() {
+                // x' = x + delta s + sqrt(delta) z with s = -x/(s^2 + sigma^2); no noise at last.
                 let before = s * s + sigma * sigma;
                 let delta = sigma * sigma - next * next;
-                let right = s * s + next * next + delta * delta / before;
-                let variance = a * a * before + c * c;
-                assert!((variance / right - 1.0).abs() < 1e-9, "{variance} {right}");
+                let a = 1.0 - delta / before;
+                let c = if next > 0.0 { delta.sqrt() } else { 0.0 };
+                let mut z = [0.0; 2];
+                source().fill_batch(&numbers, i as u32 + 1, &mut z);
+                for (row, z) in z.iter().enumerate() {
+                    let [x, there] = [i, i + 1].map(|i| paths.points()[2 * i + row]);
+                    assert!((there - (a * x + c * z)).abs() < TOLERANCE);
+                }
+                if next > 0.0 {
+                    let right = s * s + next * next + delta * delta / before;
+                    let variance = a * a * before + c * c;
+                    assert!((variance - right).abs() < TOLERANCE, "{variance} {right}");
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A network chosen by configuration, and the one way in which everything else calls it.
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use super::params::{self, Gradient, Parameter};
 use super::unet::{UNet2d, UNetConfig};
 use super::{InputScaling, Mlp, MlpConfig, Parameterisation, Precision, Preconditioning, ops};
 use crate::error::{Error, Result};
+use crate::noise::{TimestepTable, Timesteps};
 
 /// The `[network]` table of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,10 @@ pub struct NetworkConfig {
     pub sigma_data: Option<f64>,
     /// Whether the network is told sigma. Without, it is the papers' net(x)/sigma.
     pub conditional: bool,
+    /// What a conditional U-Net is told of sigma: the timestep of this table with the same noise
+    /// (DDPM and its descendants); without, ln(sigma).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timesteps: Option<TimestepTable>,
     /// A U-Net, for images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unet: Option<UNetConfig>,
@@ -39,6 +46,7 @@ impl Default for NetworkConfig {
             input_scaling: None,
             sigma_data: None,
             conditional: true,
+            timesteps: None,
             unet: None,
             mlp: None,
         }
@@ -67,6 +75,8 @@ enum Body {
 pub struct Network {
     body: Body,
     dim: usize,
+    /// Where sigma is told as a timestep.
+    timesteps: Option<Arc<Timesteps>>,
     device: Device,
 }
 
@@ -120,9 +130,18 @@ impl Network {
                 return Err(Error::setting("network", value, reason));
             }
         };
+        let timesteps = match (&body, config.timesteps) {
+            (Body::Mlp(_), Some(table)) => {
+                let reason = "is for U-Nets; an MLP sees sigma itself";
+                let value = format!("{:?}", table.schedule);
+                return Err(Error::setting("network.timesteps", value, reason));
+            }
+            (_, table) => table.map(|table| table.table().map(Arc::new)).transpose()?,
+        };
         Ok(Self {
             body,
             dim,
+            timesteps,
             device: device.clone(),
         })
     }
@@ -162,9 +181,13 @@ impl Network {
     }
 
     fn call_unet(&self, unet: &UNet2d, x: Tensor<4>, sigma: &[f64]) -> Tensor<2> {
-        // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the frequencies of a
-        // positional embedding are made for.
-        let time: Vec<f64> = sigma.iter().map(|s| 250.0 * s.ln()).collect();
+        let time = |&sigma: &f64| match &self.timesteps {
+            Some(table) => table.timestep(sigma),
+            // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the frequencies of
+            // a positional embedding are made for.
+            None => 250.0 * sigma.ln(),
+        };
+        let time: Vec<f64> = sigma.iter().map(time).collect();
         unet.forward(x, &time).reshape([sigma.len(), self.dim])
     }
 
@@ -231,6 +254,7 @@ impl Network {
         Ok(Self {
             body,
             dim: self.dim,
+            timesteps: self.timesteps.clone(),
             device: self.device.clone(),
         })
     }
@@ -275,6 +299,7 @@ impl Network {
         Ok(Self {
             body,
             dim: self.dim,
+            timesteps: self.timesteps.clone(),
             device,
         })
     }
@@ -288,6 +313,7 @@ impl Network {
         Self {
             body,
             dim: self.dim,
+            timesteps: self.timesteps.clone(),
             device: self.device.clone().inner(),
         }
     }

@@ -20,5 +20,5 @@ pub use process::Process;
 pub use techniques::{
     InitialNoise, LevelCount, StepChoice, stationarity, technique_1, technique_2, technique_4,
 };
-pub use timesteps::{Spacing, Timesteps};
+pub use timesteps::{Spacing, TimestepSchedule, TimestepTable, Timesteps};
 pub use training::TrainingNoise;

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::sample_config::{SampleConfig, Schedule};
+use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::unet::UNetConfig;
 use crate::nn::{MlpConfig, NetworkConfig};
-use crate::noise::{Levels, Process, Timesteps, TrainingNoise, technique_2};
+use crate::noise::{Levels, Process, TimestepSchedule, Timesteps, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
 use crate::train::{LossConfig, TrainConfig};
 
@@ -71,14 +71,14 @@ impl NoiseKind {
     /// The table of `count` timesteps, for the kinds that have one.
     fn timesteps(self, count: usize) -> Result<Option<Timesteps>> {
         let schedule = match self {
-            Self::Ddpm => Schedule::Ddpm,
-            Self::Cosine => Schedule::Cosine,
-            Self::PlainCosine => Schedule::PlainCosine,
-            Self::Jsd => Schedule::Jsd,
-            Self::Sigmoid => Schedule::Sigmoid,
+            Self::Ddpm => TimestepSchedule::Ddpm,
+            Self::Cosine => TimestepSchedule::Cosine,
+            Self::PlainCosine => TimestepSchedule::PlainCosine,
+            Self::Jsd => TimestepSchedule::Jsd,
+            Self::Sigmoid => TimestepSchedule::Sigmoid,
             _ => return Ok(None),
         };
-        schedule.timesteps(count)
+        schedule.table(count).map(Some)
     }
 
     /// The process, for the kinds that draw its time; with the paper's beta.

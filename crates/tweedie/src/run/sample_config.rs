@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::config::{one_line, set};
 use crate::error::{Error, Result};
 use crate::nn::Precision;
-use crate::noise::{Levels, Timesteps};
+use crate::noise::{Levels, TimestepSchedule};
 use crate::sample::{Sampler, SamplerKind};
 use crate::score::guidance::Threshold;
 
@@ -48,19 +48,16 @@ impl Schedule {
         }
     }
 
-    /// The table of timesteps it follows, `count` of them; none for those given in sigma.
-    ///
-    /// # Errors
-    /// For a number of timesteps that makes no table.
-    pub fn timesteps(self, count: usize) -> Result<Option<Timesteps>> {
-        Ok(Some(match self {
-            Self::Geometric | Self::Karras | Self::Linear => return Ok(None),
-            Self::Ddpm => Timesteps::linear(1e-4, 0.02, count)?,
-            Self::Cosine => Timesteps::cosine(count, 0.008, 0.999)?,
-            Self::PlainCosine => Timesteps::cosine(count, 0.0, 0.999)?,
-            Self::Jsd => Timesteps::jsd(count)?,
-            Self::Sigmoid => Timesteps::sigmoid(count, -3.0, 3.0, 1.0)?,
-        }))
+    /// The timesteps it follows; none for those given in sigma.
+    pub fn timesteps(self) -> Option<TimestepSchedule> {
+        match self {
+            Self::Geometric | Self::Karras | Self::Linear => None,
+            Self::Ddpm => Some(TimestepSchedule::Ddpm),
+            Self::Cosine => Some(TimestepSchedule::Cosine),
+            Self::PlainCosine => Some(TimestepSchedule::PlainCosine),
+            Self::Jsd => Some(TimestepSchedule::Jsd),
+            Self::Sigmoid => Some(TimestepSchedule::Sigmoid),
+        }
     }
 }
 
@@ -210,7 +207,8 @@ impl SampleConfig {
             1 => return Levels::new(vec![sigma_max]),
             _ => {}
         }
-        if let Some(table) = self.schedule.timesteps(TIMESTEPS)? {
+        if let Some(schedule) = self.schedule.timesteps() {
+            let table = schedule.table(TIMESTEPS)?;
             let (top, bottom) = (table.timestep(sigma_max), table.timestep(sigma_min));
             let last = (steps - 1) as f64;
             let time = |i: usize| top + (bottom - top) * i as f64 / last;
