@@ -10,7 +10,7 @@ use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::unet::UNetConfig;
 use crate::nn::{MlpConfig, NetworkConfig};
-use crate::noise::{Levels, Process, TimestepSchedule, Timesteps, TrainingNoise, technique_2};
+use crate::noise::{Levels, Process, TimestepSchedule, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
 use crate::train::{LossConfig, TrainConfig};
 
@@ -68,32 +68,31 @@ pub enum NoiseKind {
 }
 
 impl NoiseKind {
-    /// The table of `count` timesteps, for the kinds that have one.
-    fn timesteps(self, count: usize) -> Result<Option<Timesteps>> {
+    /// The law of the kinds that bring their own range of noise: tables of `timesteps`, and
+    /// processes, with the paper's beta.
+    fn law(self, timesteps: usize) -> Result<Option<TrainingNoise>> {
+        let (beta_min, beta_max) = (0.1, 20.0);
         let schedule = match self {
+            Self::Geometric | Self::LogUniform | Self::LogNormal => return Ok(None),
+            Self::Vp => return Ok(Some(continuous(Process::Vp { beta_min, beta_max }))),
+            Self::SubVp => return Ok(Some(continuous(Process::SubVp { beta_min, beta_max }))),
             Self::Ddpm => TimestepSchedule::Ddpm,
             Self::Cosine => TimestepSchedule::Cosine,
             Self::PlainCosine => TimestepSchedule::PlainCosine,
             Self::Jsd => TimestepSchedule::Jsd,
             Self::Sigmoid => TimestepSchedule::Sigmoid,
-            _ => return Ok(None),
         };
-        schedule.table(count).map(Some)
-    }
-
-    /// The process, for the kinds that draw its time; with the paper's beta.
-    fn process(self) -> Option<Process> {
-        let (beta_min, beta_max) = (0.1, 20.0);
-        match self {
-            Self::Vp => Some(Process::Vp { beta_min, beta_max }),
-            Self::SubVp => Some(Process::SubVp { beta_min, beta_max }),
-            _ => None,
-        }
+        Ok(Some(TrainingNoise::Timesteps(schedule.table(timesteps)?)))
     }
 }
 
-/// The first time that training draws, of score_sde's VP and sub-VP models.
-const FIRST_TIME: f64 = 1e-3;
+/// Uniform in the time of `process`, from score_sde's first time on.
+fn continuous(process: Process) -> TrainingNoise {
+    TrainingNoise::Continuous {
+        process,
+        t_min: 1e-3,
+    }
+}
 
 /// The `[noise]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,17 +167,10 @@ impl Config {
     /// # Errors
     /// When a value is out of its range.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
-        let kind = self.noise.distribution;
-        // Sampling keeps to the noise that such a network is trained on.
-        let trained = match (kind.timesteps(self.noise.timesteps)?, kind.process()) {
-            (Some(table), _) => Some((table.table().first(), table.table().last())),
-            (None, Some(process)) => Some((
-                process.level(1.0).relative(),
-                process.level(FIRST_TIME).relative(),
-            )),
-            (None, None) => None,
-        };
-        if let Some((largest, smallest)) = trained {
+        let law = self.noise.distribution.law(self.noise.timesteps)?;
+        if let Some(law) = law {
+            // Sampling keeps to the noise that the network is trained on.
+            let (smallest, largest) = (law.sigma(0.0), law.sigma(1.0));
             let noise = &mut self.noise;
             noise.sigma_max = Some(noise.sigma_max.map_or(largest, |max| max.min(largest)));
             noise.sigma_min = noise.sigma_min.max(smallest);
@@ -238,6 +230,9 @@ impl Config {
     /// When a value is out of its range.
     pub fn training_noise(&self) -> Result<TrainingNoise> {
         let (max, min) = self.sigma_range()?;
+        if let Some(law) = self.noise.distribution.law(self.noise.timesteps)? {
+            return Ok(law);
+        }
         match self.noise.distribution {
             NoiseKind::Geometric => {
                 let levels = self.noise.levels.unwrap_or(0);
@@ -253,20 +248,13 @@ impl Config {
                 sigma_min: min,
                 sigma_max: max,
             }),
-            NoiseKind::LogNormal => {
+            // LogNormal: the others have a law of their own.
+            _ => {
                 let (mean, std) = (self.noise.mean, self.noise.std);
                 let noise = TrainingNoise::LogNormal { mean, std };
                 noise.validate()?;
                 Ok(noise)
             }
-            kind => match (kind.timesteps(self.noise.timesteps)?, kind.process()) {
-                (Some(table), _) => Ok(TrainingNoise::Timesteps(table)),
-                (None, Some(process)) => Ok(TrainingNoise::Continuous {
-                    process,
-                    t_min: FIRST_TIME,
-                }),
-                (None, None) => Err(Error::setting("noise.distribution", "?", "is not known")),
-            },
         }
     }
 
