@@ -78,6 +78,37 @@ fn settings_belong_to_their_sampler() {
         &["schedule=cos", "`plain-cosine`"],
     );
     fail(&with(&["--set", "sampler=cas"]), &["--sampler"]);
+    fail(&with(&["--set", "s_churn=abc"]), &["s_churn", "abc"]);
+    // A slip in a key of the table itself is answered with those as well.
+    fail(
+        &with(&["--set", "schedul=karras"]),
+        &["schedul", "schedule"],
+    );
+    let of = |sampler: &'static str, set: &'static str| {
+        vec!["sample", &run, "--sampler", sampler, "--set", set]
+    };
+    fail(
+        &of("reverse-sde", "schedule=karras"),
+        &["sample.schedule", "leave"],
+    );
+    let euler = [of("ode", "method=euler"), vec!["--set", "rtol=1"]].concat();
+    fail(&euler, &["rtol = 1", "dormand-prince"]);
+    let cas = [of("pc", "corrector=cas"), vec!["--set", "snr=0.2"]].concat();
+    fail(&cas, &["snr = 0.2", "corrector_eta"]);
+    let many = [
+        "sample",
+        &run,
+        "--steps",
+        "1000000000000000000",
+        "--set",
+        "schedule=ddpm",
+    ];
+    fail(&many, &["sample.steps", "at most"]);
+    let bad = of("dpmpp-2m", "clip=dynamic");
+    fail(
+        &[bad, vec!["--set", "quantile=1.5"]].concat(),
+        &["quantile = 1.5"],
+    );
     fail(&with(&["--set", "quantile"]), &["key.path=value"]);
     let learned = [
         "sample",
@@ -162,7 +193,42 @@ fn likelihoods_are_written_with_their_errors() {
     fail(&judge("/nowhere"), &["/nowhere"]);
     fail(&["likelihood", &run, "--probes", "0"], &["probes = 0"]);
     fail(&["likelihood", &run, "--count", "0"], &["count = 0"]);
+    fail(&["likelihood", &run, "--batch", "0"], &["batch = 0"]);
     fail(&["likelihood", &run, "--tolerance", "0"], &["rtol = 0"]);
+}
+
+/// Vectors held out are seen as the run's own were, and images of fractions are not quantised.
+#[test]
+fn likelihoods_are_in_the_models_units() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = |name: &str, rows: std::ops::Range<u32>| {
+        let line = |i: u32| format!("{}\n", f64::from(i * 7919 % 1000) * 0.01 + 20.0);
+        let path = dir.path().join(name);
+        fs::write(&path, rows.map(line).collect::<String>()).unwrap();
+        text(&path).to_owned()
+    };
+    let (own, part) = (csv("own.csv", 0..900), csv("part.csv", 0..30));
+    let config = dir.path().join("v.toml");
+    let content = format!(
+        "[data]\nsource = \"{own}\"\nstandardise = true\nlimit = 800\n\
+         [network.mlp]\nhidden = [16]\n[train]\nsteps = 30\nsamples_every = 0\n"
+    );
+    fs::write(&config, content).unwrap();
+    let run = dir.path().join("run");
+    succeed(&["train", text(&config), "--out", text(&run)]);
+    let rows = |more: &[&str]| {
+        let out = dir.path().join("l.csv");
+        let mut args = vec!["likelihood", text(&run), "--exact", "--count", "30"];
+        args.extend(["--out", text(&out)]);
+        args.extend(more);
+        succeed(&args);
+        fs::read_to_string(out).unwrap()
+    };
+    // The first 30 items, whose own mean and deviation are others.
+    let expected = rows(&[]);
+    assert_eq!(rows(&["--data", &part]), expected);
+    assert_eq!(rows(&["--set", "limit=30"]), expected);
+    assert!(expected.lines().nth(1).unwrap().ends_with(','));
 }
 
 #[test]

@@ -47,8 +47,8 @@ pub enum Error {
         /// The shape it has.
         found: Vec<usize>,
     },
-    /// A denoiser's output was NaN or infinite.
-    #[error("the denoised sample is not finite at step {step}, sigma = {sigma}: {hint}")]
+    /// A denoiser's output, or the samples themselves, were NaN or infinite.
+    #[error("values are not finite at step {step}, sigma = {sigma}: {hint}")]
     NotFinite {
         /// The sampler's step, from 0.
         step: usize,

@@ -156,7 +156,13 @@ impl DormandPrince {
         let mut rows: Vec<Row> = steps
             .iter()
             .enumerate()
-            .map(|(row, &step)| Row { row, t: from, step })
+            .map(|(row, &step)| Row {
+                row,
+                t: from,
+                // A memory may come from the other direction.
+                step: step.copysign(to - from),
+                lost: 0,
+            })
             .collect();
         for _ in 0..self.most {
             rows.retain(|row| row.t != to);
@@ -172,9 +178,10 @@ impl DormandPrince {
         match rows.first() {
             None => Ok(()),
             Some(row) => {
+                let share = 100.0 * (row.t - from) / (to - from);
                 let reason = format!(
-                    "not met in {} steps (at {} of the way from {from} to {to}); take a larger one",
-                    self.most, row.t
+                    "not met in {} steps, after {share:.1} % of the way; take a larger one",
+                    self.most
                 );
                 Err(Error::setting("rtol", self.rtol, reason))
             }
@@ -279,6 +286,7 @@ impl DormandPrince {
             let norm = self.norm(&error, &y[start.clone()], &ahead[end.clone()], alone);
             let factor = (0.9 * norm.powf(-0.2)).clamp(0.2, 10.0);
             if norm <= 1.0 {
+                row.lost = 0;
                 row.t = if h[i] == to - row.t { to } else { row.t + h[i] };
                 y[start.clone()].copy_from_slice(&ahead[end.clone()]);
                 first[start].copy_from_slice(&k[6][end]);
@@ -289,13 +297,19 @@ impl DormandPrince {
                     h[i] * factor
                 };
             } else {
-                // NaN comes here as well: norm.powf gives NaN, clamp keeps it.
-                row.step = h[i]
-                    * if factor.is_nan() {
-                        0.2
-                    } else {
-                        factor.min(1.0)
-                    };
+                // NaN comes here as well: it may be that of a step too long, but not for ever.
+                row.lost = if norm.is_nan() { row.lost + 1 } else { 0 };
+                if row.lost > LOST {
+                    let reason = format!(
+                        "not finite at t = {} (ln sigma, in a probability flow), however short \
+                         the step; check the checkpoint, and that this noise level is among those \
+                         it was trained on",
+                        row.t
+                    );
+                    return Err(Error::setting("slope", "NaN", reason));
+                }
+                let shorter = if norm.is_nan() { 0.2 } else { factor.min(1.0) };
+                row.step = h[i] * shorter;
             }
         }
         Ok(())
@@ -322,7 +336,12 @@ struct Row {
     row: usize,
     t: f64,
     step: f64,
+    /// Attempts in a row that gave NaN.
+    lost: u32,
 }
+
+/// Attempts with NaN after which a step is not to blame: it has shrunk by 0.2 to this power.
+const LOST: u32 = 12;
 
 impl Row {
     /// The step to try: its own, but not beyond `to`, nor leaving a sliver before it.
@@ -419,6 +438,15 @@ mod tests {
         };
         let error = solver
             .solve(&mut nan, &mut [1.0], 0, &mut Memory::new(1), 0.0, 1.0)
+            .unwrap_err();
+        assert!(error.to_string().starts_with("slope = NaN"), "{error}");
+        // Faster and faster, so that no step is short enough in the end.
+        let mut wild = |_: &[usize], t: &[f64], _: &[f64], out: &mut [f64]| {
+            out[0] = (1e6 * t[0]).sin() * 1e9;
+            Ok(())
+        };
+        let error = solver
+            .solve(&mut wild, &mut [1.0], 0, &mut Memory::new(1), 0.0, 1.0)
             .unwrap_err();
         assert!(error.to_string().starts_with("rtol"), "{error}");
         for (rtol, atol) in [

@@ -283,8 +283,10 @@ fn settings(kind: SamplerKind, unit: &[f64], choice: usize, count: usize, flag: 
                 }
                 .into(),
             );
-            set("snr", (0.01 + 0.69 * unit[0]).into());
-            set("corrector_eta", unit[1].into());
+            match choice / 2 {
+                2 => set("corrector_eta", unit[1].into()),
+                _ => set("snr", (0.01 + 0.69 * unit[0]).into()),
+            };
             set("corrections", (count as i64).into());
             set("coordinates", coordinates.into());
         }
@@ -317,8 +319,10 @@ fn settings(kind: SamplerKind, unit: &[f64], choice: usize, count: usize, flag: 
                 "method",
                 ["dormand-prince", "euler", "heun"][choice % 3].into(),
             );
-            set("rtol", 10f64.powf(-1.0 - 6.0 * unit[0]).into());
-            set("atol", 10f64.powf(-1.0 - 6.0 * unit[1]).into());
+            if choice % 3 == 0 {
+                set("rtol", 10f64.powf(-1.0 - 6.0 * unit[0]).into());
+                set("atol", 10f64.powf(-1.0 - 6.0 * unit[1]).into());
+            }
         }
         SamplerKind::Dpmpp2m => {}
         SamplerKind::Dpmpp2mSde => {

@@ -13,20 +13,26 @@ use crate::progress::Progress;
 pub fn run(args: &Likelihood) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    let model = Model::load(
-        &run,
-        args.checkpoint,
-        &SampleConfig::for_likelihood(!args.raw),
-    )?;
+    let ema = config.sample.ema && !args.raw;
+    let model = Model::load(&run, args.checkpoint, &SampleConfig::for_likelihood(ema))?;
     let changes: Vec<String> = args
         .data
         .iter()
         .map(|source| format!("data.source={source}"))
         .chain(args.set.iter().map(|change| format!("data.{change}")))
         .collect();
-    let config = Config::parse(&config.to_toml(), &changes)
+    let mut own = config;
+    if args.data.is_some() {
+        // How many of the run's own items there are says nothing of others.
+        (own.data.count, own.data.limit, own.data.seed) = (None, None, 0);
+    }
+    let config = Config::parse(&own.to_toml(), &changes)
         .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
-    let data = tweedie::data::open(&config.data)?;
+    let mut data = tweedie::data::open(&config.data)?;
+    if !data.is_image() {
+        // The network knows vectors as the run's own data were mapped, not by these statistics.
+        data = data.remapped(model.data().map.clone())?;
+    }
     let probes = args.probes;
     let job = LikelihoodJob {
         count: args.count,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tweedie::Result;
 use tweedie::nn;
-use tweedie::run::{Draw, Model, RunDir, SampleConfig, Schedule, export};
+use tweedie::run::{Clip, Draw, Model, RunDir, SampleConfig, Schedule, export};
 
 use crate::args::{Precision, Sample};
 use crate::progress::{Progress, duration};
@@ -92,6 +92,14 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
     let mut name = format!("{}-{}", sample.sampler.name(), sample.steps);
     if sample.schedule != Schedule::default() {
         name += &format!("-{}", sample.schedule.name());
+    }
+    if sample.schedule == Schedule::Karras && sample.rho != 7.0 {
+        name += &format!("-rho{}", sample.rho);
+    }
+    match sample.clip {
+        Clip::None => {}
+        Clip::Range => name += "-clip",
+        Clip::Dynamic => name += &format!("-dynamic{}", sample.quantile),
     }
     for (key, value) in &sample.settings {
         match (key.as_str(), value.to_string().trim_matches('"')) {

@@ -100,8 +100,17 @@ impl Dataset {
         self
     }
 
-    /// The same values under another map.
-    pub(crate) fn remapped(self, map: ValueMap) -> Result<Self> {
+    /// Whether stored values are whole-numbered levels, as bytes of images are.
+    pub fn has_levels(&self) -> bool {
+        matches!(self.values, Values::U8(_))
+    }
+
+    /// The same values under another map: a set held out from one whose values were mapped by
+    /// their own statistics.
+    ///
+    /// # Errors
+    /// Where the map does not fit the values.
+    pub fn remapped(self, map: ValueMap) -> Result<Self> {
         Ok(Self::from_values(self.name, self.shape, self.values, map)?.with_notes(self.notes))
     }
 

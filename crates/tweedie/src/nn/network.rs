@@ -136,6 +136,10 @@ impl Network {
                 let value = format!("{:?}", table.schedule);
                 return Err(Error::setting("network.timesteps", value, reason));
             }
+            (_, Some(_)) if !config.conditional => {
+                let reason = "is for conditional networks; this one is told nothing of sigma";
+                return Err(Error::setting("network.timesteps", "given", reason));
+            }
             (_, table) => table.map(|table| table.table().map(Arc::new)).transpose()?,
         };
         Ok(Self {

@@ -169,6 +169,10 @@ impl Config {
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
         let law = self.noise.distribution.law(self.noise.timesteps)?;
         if let Some(law) = law {
+            // What was given is checked before it is cut to size.
+            if self.noise.sigma_max.is_some() {
+                self.sigma_range()?;
+            }
             // Sampling keeps to the noise that the network is trained on.
             let (smallest, largest) = (law.sigma(0.0), law.sigma(1.0));
             let noise = &mut self.noise;
@@ -194,6 +198,7 @@ impl Config {
         self.train.validate()?;
         self.training_noise()?;
         self.sample.sampler(max, min)?;
+        self.sample.threshold(data.map().model_range())?;
         Ok(self)
     }
 
@@ -299,7 +304,7 @@ fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, Strin
 pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
     let (path, value) = change
         .split_once('=')
-        .ok_or_else(|| format!("--set {change}: write it as key.path=value"))?;
+        .ok_or_else(|| format!("{change}: write it as key.path=value"))?;
     let value = toml::from_str::<Table>(&format!("v = {value}"))
         .ok()
         .and_then(|mut parsed| parsed.remove("v"))
@@ -313,7 +318,7 @@ pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
             .or_insert_with(|| Value::Table(Table::new()));
         table = entry
             .as_table_mut()
-            .ok_or_else(|| format!("--set {change}: {key} is a value, not a table"))?;
+            .ok_or_else(|| format!("{change}: {key} is a value, not a table"))?;
     }
     table.insert(last.to_owned(), value);
     Ok(())

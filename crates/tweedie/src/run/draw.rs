@@ -63,7 +63,7 @@ pub struct Drawn {
     pub values: Vec<f64>,
     /// Values in one sample.
     pub dim: usize,
-    /// Network calls for each sample.
+    /// Network calls for each sample; of an adaptive solver, the most that any needed.
     pub calls: usize,
     /// How long it took.
     pub time: Duration,
@@ -248,7 +248,7 @@ impl Model {
             };
             let samples = self.run(&draw.sample, start..end, &mut watch)?;
             before += n * steps;
-            drawn.calls = samples.calls;
+            drawn.calls = drawn.calls.max(samples.calls);
             let chosen = if draw.sample.denoise {
                 samples.denoised
             } else {

@@ -50,7 +50,9 @@ pub struct ItemLikelihood {
 
 /// The likelihood of each of the first items of `data` under `model`.
 ///
-/// Images of whole-numbered levels are dequantised: each value is spread evenly over its level.
+/// `data` must be in the model's units: vectors under the map of the run's own data
+/// ([`Dataset::remapped`]), images on the same range. Images of whole-numbered levels are
+/// dequantised: each value is spread evenly over its level.
 /// The latents' law is N(0, (sigma_max^2 + sigma_data^2) I). `on` is told how many items are done.
 ///
 /// # Errors
@@ -69,12 +71,10 @@ pub fn likelihoods(
             found: data.shape().to_vec(),
         });
     }
-    if job.count == 0 || job.batch == 0 {
-        return Err(Error::setting(
-            "count",
-            job.count,
-            "must be 1 or more, as --batch",
-        ));
+    for (name, value) in [("count", job.count), ("batch", job.batch)] {
+        if value == 0 {
+            return Err(Error::setting(name, value, "must be 1 or more"));
+        }
     }
     let denoiser = model.differentiable()?;
     let (sigma_max, sigma_min) = model.config().sigma_range()?;
@@ -90,10 +90,8 @@ pub fn likelihoods(
         ..LikelihoodOptions::new(sigma_min, sigma_max)
     };
     let source = NoiseSource::new(job.seed, Stream::Evaluation);
-    let (map, dim) = (&model.data().map, data.dim());
-    let width = map.scale().abs();
-    // Whole numbers, such as bytes: a range of 1 is that of fractions.
-    let quantised = data.is_image() && map.raw_range().is_some_and(|[low, high]| high - low > 1.0);
+    let (width, dim) = (data.map().scale().abs(), data.dim());
+    let quantised = data.is_image() && data.has_levels();
     let mut found = Vec::new();
     let rows: Vec<usize> = (0..job.count.min(data.len())).collect();
     for rows in rows.chunks(job.batch) {

@@ -141,9 +141,13 @@ impl SampleConfig {
             return Ok(self);
         }
         let refuse = |reason| Error::setting("--set", changes.join(" "), reason);
-        // A configuration that was read always has a TOML form.
-        let mut table = Table::try_from(&self).unwrap_or_default();
+        let mut table = Table::try_from(&self).map_err(|error| refuse(error.to_string()))?;
         for change in changes {
+            let key = change.split('=').next().unwrap_or_default().trim();
+            if STEP_SIZES.contains(&key) {
+                // Three ways to say the same: the one given now counts.
+                table.retain(|key, _| !STEP_SIZES.contains(&key));
+            }
             set(&mut table, change).map_err(refuse)?;
         }
         let changed = Self::deserialize(Value::Table(table));
@@ -157,9 +161,26 @@ impl SampleConfig {
     /// Checks that the sampler has the settings given.
     ///
     /// # Errors
-    /// Names the key that it does not have, and those it has.
+    /// Names the key that it does not have, and those there are.
     pub fn check(&self) -> Result<()> {
-        self.sampler.check(&self.settings)
+        if self.settings.get("variance").and_then(Value::as_str) == Some("learned") {
+            let reason = "networks trained here learn no variances; take fixed-small or \
+                          fixed-large";
+            return Err(Error::setting("variance", "learned", reason));
+        }
+        let theirs = self.sampler.check(&self.settings);
+        theirs.map_err(|error| match error {
+            Error::Setting {
+                name,
+                value,
+                reason,
+            } => {
+                let keys = KEYS.join(", ");
+                let reason = format!("{reason} (for every sampler there are {keys})");
+                Error::setting(name, value, reason)
+            }
+            other => other,
+        })
     }
 
     /// The threshold on H for data whose model values lie in `range`.
@@ -176,14 +197,16 @@ impl SampleConfig {
                 return Err(Error::setting("sample.clip", "range or dynamic", reason));
             }
         };
-        Ok(Some(match self.clip {
+        let threshold = match self.clip {
             Clip::Dynamic => Threshold::Dynamic {
                 low,
                 high,
                 quantile,
             },
             _ => Threshold::Clip { low, high },
-        }))
+        };
+        threshold.check()?;
+        Ok(Some(threshold))
     }
 
     /// The sampler on levels from `sigma_max` down to `sigma_min`.
@@ -191,6 +214,14 @@ impl SampleConfig {
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
+        if self.sampler == SamplerKind::ReverseSde && self.schedule != Schedule::Geometric {
+            let reason = "reverse-sde steps evenly in the time of its process; leave schedule out";
+            return Err(Error::setting(
+                "sample.schedule",
+                self.schedule.name(),
+                reason,
+            ));
+        }
         let levels = self.levels(sigma_max, sigma_min)?;
         self.sampler.sampler(&self.settings, &levels)
     }
@@ -203,6 +234,10 @@ impl SampleConfig {
         let steps = self.steps;
         match steps {
             0 => return Err(Error::setting("sample.steps", 0, "must be 1 or more")),
+            _ if steps > MOST_STEPS => {
+                let reason = format!("at most {MOST_STEPS} are possible");
+                return Err(Error::setting("sample.steps", steps, reason));
+            }
             // One call from the highest level: the crudest sampler, but a legal one.
             1 => return Levels::new(vec![sigma_max]),
             _ => {}
@@ -221,6 +256,25 @@ impl SampleConfig {
         }
     }
 }
+
+/// The keys of the table that every sampler has.
+const KEYS: [&str; 9] = [
+    "sampler",
+    "steps",
+    "schedule",
+    "rho",
+    "clip",
+    "quantile",
+    "denoise",
+    "ema",
+    "precision",
+];
+
+/// The settings that are the step size.
+const STEP_SIZES: [&str; 3] = ["eta", "eps_b", "eps_c"];
+
+/// More steps than any sampler is given; it keeps a slip from exhausting the memory.
+const MOST_STEPS: usize = 10_000_000;
 
 /// Timesteps of the tables that sampling follows.
 const TIMESTEPS: usize = 1000;
@@ -242,6 +296,9 @@ mod tests {
             Schedule::Sigmoid,
         ] {
             for &sampler in SamplerKind::ALL {
+                if sampler == SamplerKind::ReverseSde && schedule != Schedule::Geometric {
+                    continue;
+                }
                 for steps in [1, 2, 9] {
                     let config = SampleConfig {
                         steps,

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | [`Als`] | Song and Ermon 2019 | n_sigma N | with noise; take the denoised sample |
 //! | [`Cas`] | Jolicoeur-Martineau et al. 2021, Serra et al. 2021 | N | no noise; H under eps_c |
-//! | [`PredictorCorrector`] | Song et al. 2021 | (1 + M) N | the predictor's mean |
+//! | [`PredictorCorrector`] | Song et al. 2021 | (1 + M) N, or N + M (N - 1) predictor first | the predictor's mean |
 //! | [`ancestral`], [`LearnedAncestral`] | Ho et al. 2020 | N | the mean, H |
 //! | [`ddim`] | Song, Meng and Ermon 2021 | N | H |
 //! | [`reverse_sde`] | Song et al. 2021 | N | the mean |

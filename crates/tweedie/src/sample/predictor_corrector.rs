@@ -165,7 +165,6 @@ fn langevin(x: &mut [f64], h: &[f64], z: &[f64], level: Level, size: impl Fn(f64
     let noise: f64 = z.iter().map(|z| z * z).sum();
     // A sample that is H itself has no direction to go: the most there is.
     let e = size(v * (noise / square).sqrt()).min(v);
-    let e = if e.is_nan() { v } else { e };
     for ((x, h), z) in x.iter_mut().zip(h).zip(z) {
         *x += e * (alpha * h - *x) / v + (2.0 * e).sqrt() * z;
     }
@@ -209,10 +208,12 @@ impl Sampler for PredictorCorrector {
 pub(super) struct PcSettings {
     predictor: Predictor,
     corrector: CorrectorName,
-    /// For `langevin` and `ald`.
-    snr: f64,
-    /// For `cas`.
-    corrector_eta: f64,
+    /// For `langevin` and `ald`; 0.16 when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snr: Option<f64>,
+    /// For `cas`; 0.05 when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrector_eta: Option<f64>,
     /// M, corrections at each level.
     corrections: usize,
     order: Order,
@@ -233,8 +234,8 @@ impl Default for PcSettings {
         Self {
             predictor: Predictor::default(),
             corrector: CorrectorName::Langevin,
-            snr: 0.16,
-            corrector_eta: 0.05,
+            snr: None,
+            corrector_eta: None,
             corrections: 1,
             order: Order::default(),
             coordinates: Coordinates::default(),
@@ -245,10 +246,19 @@ impl Default for PcSettings {
 impl Settings for PcSettings {
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         let corrector = match self.corrector {
-            CorrectorName::Langevin => Corrector::Langevin(self.snr),
-            CorrectorName::Ald => Corrector::Ald(self.snr),
-            CorrectorName::Cas => Corrector::Cas(self.corrector_eta),
+            CorrectorName::Langevin => Corrector::Langevin(self.snr.unwrap_or(0.16)),
+            CorrectorName::Ald => Corrector::Ald(self.snr.unwrap_or(0.16)),
+            CorrectorName::Cas => Corrector::Cas(self.corrector_eta.unwrap_or(0.05)),
         };
+        let cas = self.corrector == CorrectorName::Cas;
+        if let (Some(snr), true) = (self.snr, cas) {
+            let reason = "is for the correctors langevin and ald; cas has corrector_eta";
+            return Err(Error::setting("snr", snr, reason));
+        }
+        if let (Some(eta), false) = (self.corrector_eta, cas) {
+            let reason = "is for the corrector cas; langevin and ald have snr";
+            return Err(Error::setting("corrector_eta", eta, reason));
+        }
         let path = Path::new(levels, self.coordinates);
         let (predictor, corrections, order) = (self.predictor, self.corrections, self.order);
         let sampler = PredictorCorrector::new(&path, predictor, corrector, corrections, order)?;

@@ -14,7 +14,7 @@ use super::ddim::ddim;
 use super::heun::{Churn, Heun};
 use super::sampler::{Sampler, State};
 use super::scheme::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Level, Levels, Path};
 use crate::ode::{DormandPrince, Memory};
 
@@ -96,8 +96,11 @@ const STRETCHES: usize = 8;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OdeSettings {
     method: Method,
-    rtol: f64,
-    atol: f64,
+    /// For `dormand-prince`, as `atol`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtol: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    atol: Option<f64>,
 }
 
 /// Who solves the equation.
@@ -111,23 +114,31 @@ enum Method {
 
 impl Default for OdeSettings {
     fn default() -> Self {
-        let DormandPrince { rtol, atol, .. } = DormandPrince::default();
         Self {
             method: Method::DormandPrince,
-            rtol,
-            atol,
+            rtol: None,
+            atol: None,
         }
     }
 }
 
 impl Settings for OdeSettings {
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
+        for (name, given) in [("rtol", self.rtol), ("atol", self.atol)] {
+            if let Some(value) = given
+                && self.method != Method::DormandPrince
+            {
+                let reason = "is for the method dormand-prince; others make the steps given";
+                return Err(Error::setting(name, value, reason));
+            }
+        }
         Ok(match self.method {
             Method::DormandPrince => {
+                let usual = DormandPrince::default();
                 let solver = DormandPrince {
-                    rtol: self.rtol,
-                    atol: self.atol,
-                    ..DormandPrince::default()
+                    rtol: self.rtol.unwrap_or(usual.rtol),
+                    atol: self.atol.unwrap_or(usual.atol),
+                    ..usual
                 };
                 // The solver chooses its own steps, and every stop cuts one short.
                 let sigmas = levels.as_slice();

@@ -23,8 +23,8 @@ use crate::noise::{Coordinates, Levels, Process};
 /// ln(sigma_max/sigma_min).
 ///
 /// # Errors
-/// [`Error::Setting`] for a process that is not valid, times that are not 1 >= start > end >= 0, a
-/// level without noise at `end`, or no steps.
+/// [`Error::Setting`] for a process that is not valid, times that are not 1 >= start > end >= 0, or
+/// no steps.
 pub fn reverse_sde(process: &Process, start: f64, end: f64, steps: usize) -> Result<Linear> {
     process.validate()?;
     if !(0.0..1.0).contains(&end) {

@@ -23,7 +23,9 @@ pub trait Settings: Serialize + DeserializeOwned + Default {
 /// Reads `table` as the settings `S` of the sampler called `name`.
 fn read<S: Settings>(name: &str, table: &Table) -> Result<S> {
     S::deserialize(table.clone()).map_err(|error| {
-        let reason = error.message().trim().replace('\n', ", ");
+        // With the key, which stands in a line of its own.
+        let text = error.to_string();
+        let reason = text.split_whitespace().collect::<Vec<_>>().join(" ");
         Error::setting("sample.sampler", name, reason)
     })
 }
@@ -89,11 +91,13 @@ macro_rules! samplers {
 }
 
 samplers! {
-    /// Consistent annealed sampling: keeps exactly the noise that is scheduled.
+    /// Consistent annealed sampling: keeps exactly the noise that is scheduled; one of eps_c (2),
+    /// eta and eps_b.
     Cas "cas" "CAS" super::cas::CasSettings;
-    /// Annealed Langevin sampling, n_sigma steps at each level.
+    /// Annealed Langevin sampling, n_sigma steps at each level; eta (Technique 4) or eps_b.
     Als "als" "ALS" super::als::AlsSettings;
-    /// Predictor-corrector sampling of score_sde.
+    /// Predictor-corrector sampling of score_sde; correctors langevin and ald by snr (0.16), cas by
+    /// corrector_eta (0.05).
     Pc "pc" "PC" super::predictor_corrector::PcSettings;
     /// The ancestral sampler of DDPM.
     Ancestral "ancestral" "ancestral" super::ancestral::AncestralSettings;
@@ -103,7 +107,8 @@ samplers! {
     ReverseSde "reverse-sde" "reverse SDE" super::reverse_sde::ReverseSdeSettings;
     /// Heun's method of EDM, with churn if asked for; 2N - 1 calls.
     Heun "heun" "Heun" super::heun::Churn;
-    /// The probability-flow equation: by an adaptive solver, Euler's or Heun's method.
+    /// The probability-flow equation: by an adaptive solver with rtol and atol (1e-5), Euler's or
+    /// Heun's method.
     Ode "ode" "ODE" super::probability_flow::OdeSettings;
     /// DPM-Solver++ of second order, deterministic.
     Dpmpp2m "dpmpp-2m" "DPM-Solver++ 2M" super::dpm_solver::Dpmpp2mSettings;

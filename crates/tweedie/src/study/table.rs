@@ -98,8 +98,9 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells beyond the header's length are not shown.
+    /// Adds a row, a cell a column.
     pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        debug_assert_eq!(N, self.header.len(), "{:?}", self.header);
         self.rows.push(cells.to_vec());
     }
 

@@ -127,6 +127,17 @@ impl<D: Denoiser, L: LogLikelihood> Denoiser for ClassifierGuided<D, L> {
         self.push(x, sigma, self.weight * sigma * sigma, out)
     }
 
+    fn denoise_with_range(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        out: &mut [f64],
+        range: &mut [f64],
+    ) -> Result<()> {
+        self.denoiser.denoise_with_range(x, sigma, out, range)?;
+        self.push(x, sigma, self.weight * sigma * sigma, out)
+    }
+
     fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
         self.denoiser.denoise_each(x, sigmas, out)?;
         by_level(self.dim(), x, sigmas, out, |x, sigma, out| {

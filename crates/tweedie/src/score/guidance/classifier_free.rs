@@ -82,6 +82,23 @@ impl<U: Denoiser, C: Denoiser> Denoiser for ClassifierFree<U, C> {
         )
     }
 
+    /// Both models' fractions are combined as their H are, and kept in [0, 1].
+    fn denoise_with_range(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        out: &mut [f64],
+        range: &mut [f64],
+    ) -> Result<()> {
+        self.combine(
+            [out, &mut *range],
+            |[out, range]| self.unconditional.denoise_with_range(x, sigma, out, range),
+            |[out, range]| self.conditional.denoise_with_range(x, sigma, out, range),
+        )?;
+        range.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        Ok(())
+    }
+
     fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
         self.combine(
             [out],

@@ -36,8 +36,8 @@ impl<F: Fn(&[f64], f64, &mut [f64]) -> Result<()>> Consistency for F {
 
 /// Some values of the samples are known, the same in every sample.
 ///
-/// H has them exactly. So have the samples of a sampler that ends at noise 0, as CAS does, and
-/// the denoised samples of every other.
+/// H has them exactly. So have the samples of a sampler whose last step returns H, as CAS under
+/// eps_c does, and the denoised samples of every other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
     mask: Vec<bool>,
@@ -110,6 +110,17 @@ impl<D: Denoiser, C: Consistency> Denoiser for Consistent<D, C> {
 
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
         self.denoiser.denoise(x, sigma, out)?;
+        self.consistency.apply(x, sigma, out)
+    }
+
+    fn denoise_with_range(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        out: &mut [f64],
+        range: &mut [f64],
+    ) -> Result<()> {
+        self.denoiser.denoise_with_range(x, sigma, out, range)?;
         self.consistency.apply(x, sigma, out)
     }
 

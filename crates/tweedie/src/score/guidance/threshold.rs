@@ -35,7 +35,7 @@ pub enum Threshold {
 }
 
 impl Threshold {
-    fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         let (Self::Clip { low, high } | Self::Dynamic { low, high, .. }) = self;
         if !(low < high && (high - low).is_finite()) {
             let (value, reason) = (format!("[{low}, {high}]"), "must be finite and increasing");

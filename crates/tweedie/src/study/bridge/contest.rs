@@ -334,6 +334,7 @@ fn sweep(
     let mut best = Table::new([
         "N",
         "best eps_c",
+        "its eta",
         "W1",
         "W1 at eps_c = 2",
         "W1 at eps_c = 1",
