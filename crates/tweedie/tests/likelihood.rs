@@ -39,8 +39,8 @@ fn points(law: &dyn Law, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
 /// ln p of N(0, s^2 + sigma^2) itself, when the latents' law is exact too.
 #[test]
 fn property_14_likelihood_is_exact_on_gaussians() {
-    let (s, dim) = (0.7f64, 3);
-    let law = GaussianMixture::gaussian(vec![0.0; dim], s * s).unwrap();
+    let (m, s, dim) = (1.5, 0.7f64, 3);
+    let law = GaussianMixture::gaussian(vec![m; dim], s * s).unwrap();
     let (low, high) = (0.05, 20.0);
     let (x, samples) = points(&law, low, 20);
     let mut right = vec![0.0; samples.len()];
@@ -48,6 +48,7 @@ fn property_14_likelihood_is_exact_on_gaussians() {
     // A diagonal Jacobian: Rademacher vectors are exact, even one.
     for divergence in [Divergence::Exact, hutchinson(1, Probe::Rademacher)] {
         let options = LikelihoodOptions {
+            prior_mean: m,
             prior_std: Some(s.hypot(high)),
             divergence,
             solver: tight(1e-9),
@@ -60,7 +61,7 @@ fn property_14_likelihood_is_exact_on_gaussians() {
         // The latents are the samples, scaled.
         let scale = s.hypot(high) / s.hypot(low);
         for (latent, x) in found.latents.iter().zip(&x) {
-            assert!((latent - scale * x).abs() < 1e-6);
+            assert!((latent - m - scale * (x - m)).abs() < 1e-6);
         }
     }
     // Change of the log density alone: D/2 ln((s^2 + sigma_T^2)/(s^2 + sigma_0^2)).
@@ -175,6 +176,11 @@ fn wrong_options_are_named() {
     assert!(refusal(probes).starts_with("probes = 0"));
     assert!(refusal(LikelihoodOptions::new(0.0, 1.0)).starts_with("sigma_min = 0"));
     assert!(refusal(LikelihoodOptions::new(2.0, 1.0)).starts_with("sigma_min = 2"));
+    let mean = LikelihoodOptions {
+        prior_mean: f64::NAN,
+        ..fine
+    };
+    assert!(refusal(mean).starts_with("prior_mean"));
     let prior = LikelihoodOptions {
         prior_std: Some(-1.0),
         ..fine

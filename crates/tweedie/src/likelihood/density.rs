@@ -51,8 +51,9 @@ pub struct LikelihoodOptions {
     pub sigma_min: f64,
     /// The noise of the latents.
     pub sigma_max: f64,
-    /// The standard deviation of the latents' law N(0, std^2 I); `sigma_max` when missing. It
-    /// should be sqrt(sigma_max^2 + the data's variance), which a large sigma_max makes the same;
+    /// The mean of the latents' law N(mean, std^2 I), the same in every direction: the data's.
+    pub prior_mean: f64,
+    /// Its standard deviation; `sigma_max` when missing. It should be sqrt(sigma_max^2 + the data's variance), which a large sigma_max makes the same;
     /// VP models have sqrt(sigma_max^2 + 1).
     pub prior_std: Option<f64>,
     /// How the trace is found.
@@ -67,6 +68,7 @@ impl LikelihoodOptions {
         Self {
             sigma_min,
             sigma_max,
+            prior_mean: 0.0,
             prior_std: None,
             divergence: Divergence::Exact,
             solver: DormandPrince::default(),
@@ -112,7 +114,10 @@ pub fn log_likelihood(
     }
     let (low, high) = (options.sigma_min, options.sigma_max);
     check_range(low, high)?;
-    let std = options.prior_std.unwrap_or(high);
+    let (mean, std) = (options.prior_mean, options.prior_std.unwrap_or(high));
+    if !mean.is_finite() {
+        return Err(Error::setting("prior_mean", mean, "must be finite"));
+    }
     if !(std > 0.0 && std.is_finite()) {
         return Err(Error::setting("prior_std", std, "must be positive"));
     }
@@ -171,11 +176,13 @@ pub fn log_likelihood(
     };
     for y in y.chunks_exact(width) {
         let (latent, integrals) = y.split_at(dim);
-        let square: f64 = latent.iter().map(|x| x * x).sum();
+        let square: f64 = latent.iter().map(|x| (x - mean).powi(2)).sum();
         let volume = (high / low).ln() - 0.5 * (std::f64::consts::TAU * std * std).ln();
-        let (mean, error) = mean_error(integrals, options.divergence);
+        let (integral, error) = mean_error(integrals, options.divergence);
         let prior = -0.5 * square / (std * std);
-        found.log_density.push(prior + dim as f64 * volume - mean);
+        found
+            .log_density
+            .push(prior + dim as f64 * volume - integral);
         found.standard_error.push(error);
         found.latents.extend(latent);
     }

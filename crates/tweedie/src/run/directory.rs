@@ -52,6 +52,9 @@ pub struct DataCard {
     pub shape: Vec<usize>,
     /// From model values back to the data's own.
     pub map: ValueMap,
+    /// Mean and standard deviation of all model values; older runs did not keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moments: Option<(f64, f64)>,
 }
 
 impl DataCard {
@@ -62,6 +65,7 @@ impl DataCard {
             count: data.len(),
             shape: data.shape().to_vec(),
             map: data.map().clone(),
+            moments: Some(data.mean_std()),
         }
     }
 }

@@ -53,7 +53,8 @@ pub struct ItemLikelihood {
 /// `data` must be in the model's units: vectors under the map of the run's own data
 /// ([`Dataset::remapped`]), images on the same range. Images of whole-numbered levels are
 /// dequantised: each value is spread evenly over its level.
-/// The latents' law is N(0, (sigma_max^2 + sigma_data^2) I). `on` is told how many items are done.
+/// The latents' law is N(mean, (sigma_max^2 + std^2) I) with the mean and the standard deviation of
+/// the run's data. `on` is told how many items are done.
 ///
 /// # Errors
 /// When the data's shape is not the model's, a setting is out of range, or the network's output is
@@ -79,8 +80,10 @@ pub fn likelihoods(
     let denoiser = model.differentiable()?;
     let (sigma_max, sigma_min) = model.config().sigma_range()?;
     let sigma_data = model.config().network.sigma_data.unwrap_or(0.0);
+    let (mean, std) = model.data().moments.unwrap_or((0.0, sigma_data));
     let options = LikelihoodOptions {
-        prior_std: Some(sigma_max.hypot(sigma_data)),
+        prior_mean: mean,
+        prior_std: Some(sigma_max.hypot(std)),
         divergence: job.divergence,
         solver: DormandPrince {
             rtol: job.tolerance,
