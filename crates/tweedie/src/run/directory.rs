@@ -58,6 +58,16 @@ pub struct DataCard {
 }
 
 impl DataCard {
+    /// Whether both are of the same data, as far as a card tells. Moments are left out: they are
+    /// rounded in text, and older runs have none.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let bare = |card: &Self| Self {
+            moments: None,
+            ..card.clone()
+        };
+        bare(self) == bare(other)
+    }
+
     /// The card of a data set.
     pub fn new(data: &Dataset) -> Self {
         Self {

@@ -77,7 +77,7 @@ impl Session {
         let run = RunDir::open(folder)?;
         let stored = run.config()?;
         let data = crate::data::open(&config.data)?;
-        if DataCard::new(&data) != run.data()? {
+        if !DataCard::new(&data).is_like(&run.data()?) {
             let reason = "is not the data that the run began with (number, shape or range \
                           differ); restore it, or start another run with --out";
             return Err(Error::content(data.name(), reason));

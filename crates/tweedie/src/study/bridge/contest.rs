@@ -27,7 +27,7 @@ const STARTS: &str = "A start N(0, sigma_1^2) is not the noised data: it lacks t
     to the line as well.";
 
 const SWEEP: &str = "Figure 1B of Serra et al., with this error in place of speech quality. No \
-    eps_c breaks at any number of steps, as theirs. The best one moves, from 1 at few steps, where \
+    eps_c breaks at any number of steps, as in theirs. The best one moves, from 1 at few steps, where \
     the error of the step itself counts, to between 1.5 and 2 at many, where the wrong start does; \
     the best step size eta, which is their eps_b in units of sigma_N^2, moves by far more.";
 

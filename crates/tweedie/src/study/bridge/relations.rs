@@ -89,9 +89,9 @@ const TRAJECTORIES: &str = "One start, one noise: the expected denoised sample a
     eps_c = 1 the start alone decides; above, all share the noise of their steps, and differ in \
     how much of it is fresh.";
 
-const ETAS: &str = "Any eps_c is DDIM with eta = beta/sqrt(1 - gamma^2). In numbers of steps N the \
-    same eps_c means another eta, which is why eps_c and not eta keeps its best value when N \
-    changes.";
+const ETAS: &str = "Any eps_c is DDIM with eta = beta/sqrt(1 - gamma^2): below 2 between \
+    deterministic and ancestral, above 2 beyond what DDIM's authors use. The same eps_c is \
+    another eta for another number of steps N.";
 
 /// EDM's Algorithm 1 with Euler steps: x + (sigma' - sigma) (x - H)/sigma.
 fn euler(levels: &Levels) -> Linear {
