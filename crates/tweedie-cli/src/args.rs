@@ -216,7 +216,7 @@ pub struct Likelihood {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Items computed at a time.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 16)]
     pub batch: usize,
     /// Use the raw weights, not their moving average.
     #[arg(long)]
@@ -224,7 +224,8 @@ pub struct Likelihood {
     /// Use the checkpoint of this step, not the latest.
     #[arg(long)]
     pub checkpoint: Option<u64>,
-    /// Where to write item, log density, standard error, bits [default: RUN/likelihood.csv].
+    /// Where to write item, log density, standard error, bits [default:
+    /// RUN/likelihood.csv, or RUN/likelihood-NAME.csv for --data NAME].
     #[arg(long)]
     pub out: Option<PathBuf>,
 }
@@ -273,6 +274,10 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last && last < u64::MAX => Ok(first..last + 1),
+        (Some(first), Some(last)) if first > last => {
+            Err("the first number is larger than the last".into())
+        }
+        (Some(_), Some(_)) => Err("the last number is too large".into()),
         _ => Err("write the first and the last number, like 0-63".into()),
     }
 }

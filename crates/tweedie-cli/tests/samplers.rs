@@ -89,7 +89,7 @@ fn settings_belong_to_their_sampler() {
     };
     fail(
         &of("reverse-sde", "schedule=karras"),
-        &["sample.schedule", "leave"],
+        &["sample.schedule", "schedule=geometric"],
     );
     let euler = [of("ode", "method=euler"), vec!["--set", "rtol=1"]].concat();
     fail(&euler, &["rtol = 1", "dormand-prince"]);
@@ -137,6 +137,20 @@ fn settings_belong_to_their_sampler() {
         &["eps_c", "dpmpp-2m"],
     );
     assert!(!dir.path().join("none").exists());
+    fs::write(
+        &wrong,
+        config.replace("log-uniform\"", "cosine\"\nsigma_max = 5"),
+    )
+    .unwrap();
+    fail(
+        &[
+            "train",
+            text(&wrong),
+            "--out",
+            text(&dir.path().join("none")),
+        ],
+        &["noise.sigma_max = 5", "leave sigma_max out"],
+    );
     // What a run was configured with is what sampling does.
     let fine = dir.path().join("fine.toml");
     let more = "\nsampler = \"heun\"\ns_churn = 2.0\nschedule = \"karras\"\n";
@@ -188,13 +202,28 @@ fn likelihoods_are_written_with_their_errors() {
     let one = fs::read_to_string(&out).unwrap();
     assert_eq!(one.lines().nth(1), table.lines().nth(1));
 
+    succeed(&[
+        "likelihood",
+        &run,
+        "--count",
+        "1",
+        "--tolerance",
+        "0.1",
+        "--data",
+        "digits",
+    ]);
+    assert!(Path::new(&run).join("likelihood-digits.csv").is_file());
+    assert_eq!(fs::read_to_string(&file).unwrap(), table);
     let judge = |data: &'static str| vec!["likelihood", &run, "--data", data];
     fail(&judge("swiss-roll"), &["swiss-roll", "another shape"]);
     fail(&judge("/nowhere"), &["/nowhere"]);
     fail(&["likelihood", &run, "--probes", "0"], &["probes = 0"]);
     fail(&["likelihood", &run, "--count", "0"], &["count = 0"]);
     fail(&["likelihood", &run, "--batch", "0"], &["batch = 0"]);
-    fail(&["likelihood", &run, "--tolerance", "0"], &["rtol = 0"]);
+    fail(
+        &["likelihood", &run, "--tolerance", "0"],
+        &["tolerance = 0"],
+    );
 }
 
 /// Vectors held out are seen as the run's own were, and images of fractions are not quantised.

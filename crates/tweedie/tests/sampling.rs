@@ -305,8 +305,10 @@ fn settings(kind: SamplerKind, unit: &[f64], choice: usize, count: usize, flag: 
         }
         SamplerKind::ReverseSde => {
             set("process", coordinates.into());
-            set("beta_min", (0.01 + unit[0]).into());
-            set("beta_max", (2.0 + 30.0 * unit[1]).into());
+            if coordinates != "ve" {
+                set("beta_min", (0.01 + unit[0]).into());
+                set("beta_max", (2.0 + 30.0 * unit[1]).into());
+            }
         }
         SamplerKind::Heun => {
             set("s_churn", (100.0 * unit[0]).into());
@@ -319,7 +321,7 @@ fn settings(kind: SamplerKind, unit: &[f64], choice: usize, count: usize, flag: 
                 "method",
                 ["dormand-prince", "euler", "heun"][choice % 3].into(),
             );
-            if choice % 3 == 0 {
+            if choice.is_multiple_of(3) {
                 set("rtol", 10f64.powf(-1.0 - 6.0 * unit[0]).into());
                 set("atol", 10f64.powf(-1.0 - 6.0 * unit[1]).into());
             }

@@ -1,6 +1,7 @@
 //! `tweedie likelihood`.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use tweedie::likelihood::{Divergence, Probe};
 use tweedie::measure::Estimate;
@@ -47,6 +48,12 @@ pub fn run(args: &Likelihood) -> Result<()> {
         seed: args.seed,
         batch: args.batch,
     };
+    if args.exact && data.dim() > 32 {
+        note!(
+            "exact divergence: {} passes where --probes 1 makes one",
+            data.dim()
+        );
+    }
     let total = job.count.min(data.len()) as u64;
     let mut progress = Progress::new("likelihoods", total, 0);
     let found = likelihoods(&model, &data, &job, &mut |done| {
@@ -66,10 +73,18 @@ pub fn run(args: &Likelihood) -> Result<()> {
             bits.unwrap_or_default()
         );
     }
-    let path = args
-        .out
-        .clone()
-        .unwrap_or_else(|| run.path().join("likelihood.csv"));
+    let path = args.out.clone().unwrap_or_else(|| {
+        // Numbers of other data do not replace those of the run's own.
+        let other = args
+            .data
+            .as_deref()
+            .map(Path::new)
+            .and_then(Path::file_stem);
+        let name = other.map_or("likelihood.csv".into(), |stem| {
+            format!("likelihood-{}.csv", stem.to_string_lossy())
+        });
+        run.path().join(name)
+    });
     write_atomic(&path, csv.as_bytes())?;
     let logs: Vec<f64> = found.iter().map(|found| found.log_density).collect();
     let Estimate {

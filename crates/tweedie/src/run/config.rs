@@ -169,15 +169,20 @@ impl Config {
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
         let law = self.noise.distribution.law(self.noise.timesteps)?;
         if let Some(law) = law {
-            // What was given is checked before it is cut to size.
-            if self.noise.sigma_max.is_some() {
-                self.sigma_range()?;
-            }
-            // Sampling keeps to the noise that the network is trained on.
+            // Sampling starts where training does.
             let (smallest, largest) = (law.sigma(0.0), law.sigma(1.0));
-            let noise = &mut self.noise;
-            noise.sigma_max = Some(noise.sigma_max.map_or(largest, |max| max.min(largest)));
-            noise.sigma_min = noise.sigma_min.max(smallest);
+            match self.noise.sigma_max {
+                Some(max) if (max / largest - 1.0).abs() > 1e-6 || max.is_nan() => {
+                    let reason = format!(
+                        "this distribution goes up to {largest} by itself; leave sigma_max out"
+                    );
+                    return Err(Error::setting("noise.sigma_max", max, reason));
+                }
+                _ => self.noise.sigma_max = Some(largest),
+            }
+            if self.noise.sigma_min < smallest && self.noise.sigma_min > 0.0 {
+                self.noise.sigma_min = smallest;
+            }
         }
         if self.noise.sigma_max.is_none() {
             self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));

@@ -77,6 +77,10 @@ pub fn likelihoods(
             return Err(Error::setting(name, value, "must be 1 or more"));
         }
     }
+    if !(1e-13..1.0).contains(&job.tolerance) {
+        let reason = "must be 1e-13 or more, and below 1";
+        return Err(Error::setting("tolerance", job.tolerance, reason));
+    }
     let denoiser = model.differentiable()?;
     let (sigma_max, sigma_min) = model.config().sigma_range()?;
     let sigma_data = model.config().network.sigma_data.unwrap_or(0.0);

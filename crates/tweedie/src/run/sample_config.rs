@@ -215,7 +215,7 @@ impl SampleConfig {
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
         if self.sampler == SamplerKind::ReverseSde && self.schedule != Schedule::Geometric {
-            let reason = "reverse-sde steps evenly in the time of its process; leave schedule out";
+            let reason = "reverse-sde steps evenly in the time of its process; set schedule=geometric, the default";
             return Err(Error::setting(
                 "sample.schedule",
                 self.schedule.name(),

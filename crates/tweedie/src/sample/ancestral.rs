@@ -144,7 +144,7 @@ pub(super) struct AncestralSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected fixed-small, fixed-large, learned or a number in [0, 1]"
+    expecting = "expected fixed-small, fixed-large or a number in [0, 1]"
 )]
 enum VarianceSetting {
     Named(VarianceName),

@@ -60,18 +60,20 @@ pub fn reverse_sde(process: &Process, start: f64, end: f64, steps: usize) -> Res
 pub(super) struct ReverseSdeSettings {
     /// `ve`, `vp` or `sub-vp`.
     process: Coordinates,
-    /// beta(0), for `vp` and `sub-vp`.
-    beta_min: f64,
-    /// beta(1), for `vp` and `sub-vp`.
-    beta_max: f64,
+    /// beta(0), for `vp` and `sub-vp`; 0.1 when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta_min: Option<f64>,
+    /// beta(1), for `vp` and `sub-vp`; 20 when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta_max: Option<f64>,
 }
 
 impl Default for ReverseSdeSettings {
     fn default() -> Self {
         Self {
             process: Coordinates::Ve,
-            beta_min: 0.1,
-            beta_max: 20.0,
+            beta_min: None,
+            beta_max: None,
         }
     }
 }
@@ -79,7 +81,14 @@ impl Default for ReverseSdeSettings {
 impl Settings for ReverseSdeSettings {
     /// As many steps as there are levels, even in time, between the first level and the last.
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
-        let (beta_min, beta_max) = (self.beta_min, self.beta_max);
+        for (name, given) in [("beta_min", self.beta_min), ("beta_max", self.beta_max)] {
+            if let (Some(value), Coordinates::Ve) = (given, self.process) {
+                let reason = "is for the processes vp and sub-vp";
+                return Err(Error::setting(name, value, reason));
+            }
+        }
+        let beta_min = self.beta_min.unwrap_or(0.1);
+        let beta_max = self.beta_max.unwrap_or(20.0);
         let process = match self.process {
             Coordinates::Ve if levels.len() == 1 => {
                 let reason = "a differential equation goes from one noise level to another; take \

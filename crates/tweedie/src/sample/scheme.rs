@@ -103,7 +103,8 @@ samplers! {
     Ancestral "ancestral" "ancestral" super::ancestral::AncestralSettings;
     /// Denoising diffusion implicit models; deterministic at ddim_eta = 0.
     Ddim "ddim" "DDIM" super::ddim::DdimSettings;
-    /// Euler-Maruyama on the reverse-time stochastic differential equation.
+    /// Euler-Maruyama on the reverse-time stochastic differential equation; beta_min (0.1) and
+    /// beta_max (20) for vp and sub-vp.
     ReverseSde "reverse-sde" "reverse SDE" super::reverse_sde::ReverseSdeSettings;
     /// Heun's method of EDM, with churn if asked for; 2N - 1 calls.
     Heun "heun" "Heun" super::heun::Churn;

@@ -94,7 +94,10 @@ impl Study {
     ) -> Result<PathBuf> {
         let mut folder = StudyFolder::create(out, self.title)?;
         if options.quick {
-            folder.paragraph("A quick run: few samples and updates, so the numbers are rough.");
+            folder.paragraph(
+                "A quick run: few samples and updates. The numbers are rough, and the text, which \
+                 tells of a full run, need not fit them.",
+            );
         }
         (self.work)(&mut folder, options, on)?;
         folder.save()

@@ -42,7 +42,10 @@ impl TimestepSchedule {
 
 /// A table by the name of its schedule and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { schedule = \"ddpm\", count = 1000 }"
+)]
 pub struct TimestepTable {
     /// The schedule.
     pub schedule: TimestepSchedule,

@@ -16,7 +16,7 @@ const SAMPLES: u64 = 32;
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     let mut chart = Chart::new("Noise along the way")
-        .x(Axis::linear("step"))
+        .x(Axis::linear("noise level"))
         .y(Axis::log("noise, standard deviation"));
     let many = report.options.steps[1];
     for (label, sample) in report.schemes() {
@@ -30,8 +30,10 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
             let scheduled = steps().map(|level| (level.step as f64, level.scheduled));
             chart = chart.series(Series::dashed("scheduled", scheduled));
         }
+        // Langevin steps hold the level they start from, consistent ones end at the next.
+        let ahead = usize::from(sample.sampler != SamplerKind::Als);
         let measured = steps().filter(|level| level.scheduled > 0.0);
-        let measured = measured.map(|level| (level.step as f64, level.measured));
+        let measured = measured.map(|level| ((level.step + ahead) as f64, level.measured));
         chart = chart.series(Series::line(label, measured));
     }
     let picture = chart.png(CHART.0, CHART.1)?;

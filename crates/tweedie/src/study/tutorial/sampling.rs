@@ -31,7 +31,8 @@ const BETWEEN_FRAMES: usize = 25;
 
 /// The law of the samples that the tutorial's sampler gives on `denoiser`: 16 levels from 2 to
 /// 0.5, `repeats` steps each (the tutorial has 50) from N(0, 1), with the tutorial's fixed step, or
-/// with the step that follows the noise variance where `scaled`. Nothing is drawn: the density is moved on a grid.
+/// with the step that follows the noise variance where `scaled`. Nothing is drawn: the density is
+/// moved on a grid.
 ///
 /// # Errors
 /// Those of the denoiser, which must be of dimension 1.
@@ -199,7 +200,7 @@ fn trajectories(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitt
     folder.chart(
         "trajectories",
         &chart,
-        &format!("{PATHS} of the 256 samples; red ones end below 0."),
+        &format!("{PATHS} of the 256 samples; orange ones end below 0."),
     )
 }
 
