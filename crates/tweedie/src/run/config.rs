@@ -47,12 +47,18 @@ pub enum NoiseKind {
     /// Uniform among L geometric levels (NCSN, ASM).
     #[default]
     Geometric,
+    /// Uniform among L levels even in sigma^(1/7) (EDM's sampling levels).
+    Karras,
+    /// Uniform among L levels even in sigma.
+    Linear,
     /// The continuum: ln(sigma) uniform between the ends.
     LogUniform,
     /// ln(sigma) Gaussian (EDM).
     LogNormal,
     /// Uniform among the timesteps of DDPM's linear beta.
     Ddpm,
+    /// Uniform among the timesteps of Stable Diffusion's beta, linear in its root.
+    ScaledLinear,
     /// Uniform among the timesteps of the cosine schedule, with its offset and clip.
     Cosine,
     /// The same without offset.
@@ -73,10 +79,12 @@ impl NoiseKind {
     fn law(self, timesteps: usize) -> Result<Option<TrainingNoise>> {
         let (beta_min, beta_max) = (0.1, 20.0);
         let schedule = match self {
-            Self::Geometric | Self::LogUniform | Self::LogNormal => return Ok(None),
+            Self::Geometric | Self::Karras | Self::Linear => return Ok(None),
+            Self::LogUniform | Self::LogNormal => return Ok(None),
             Self::Vp => return Ok(Some(continuous(Process::Vp { beta_min, beta_max }))),
             Self::SubVp => return Ok(Some(continuous(Process::SubVp { beta_min, beta_max }))),
             Self::Ddpm => TimestepSchedule::Ddpm,
+            Self::ScaledLinear => TimestepSchedule::ScaledLinear,
             Self::Cosine => TimestepSchedule::Cosine,
             Self::PlainCosine => TimestepSchedule::PlainCosine,
             Self::Jsd => TimestepSchedule::Jsd,
@@ -105,10 +113,10 @@ pub struct NoiseConfig {
     pub sigma_max: Option<f64>,
     /// sigma_L, where sampling ends.
     pub sigma_min: f64,
-    /// L, for `geometric`; Technique 2 when missing.
+    /// L, for `geometric`, `karras` and `linear`; Technique 2 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<usize>,
-    /// T, for `ddpm`, `cosine`, `plain-cosine`, `jsd` and `sigmoid`.
+    /// T, for `ddpm`, `scaled-linear`, `cosine`, `plain-cosine`, `jsd` and `sigmoid`.
     pub timesteps: usize,
     /// Mean of ln(sigma), for `log-normal`.
     pub mean: f64,
@@ -188,7 +196,11 @@ impl Config {
             self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));
         }
         let (max, min) = self.sigma_range()?;
-        if self.noise.levels.is_none() && self.noise.distribution == NoiseKind::Geometric {
+        let by_levels = matches!(
+            self.noise.distribution,
+            NoiseKind::Geometric | NoiseKind::Karras | NoiseKind::Linear
+        );
+        if self.noise.levels.is_none() && by_levels {
             self.noise.levels = Some(level_count(max, min, data.dim())?);
         }
         if self.network.sigma_data.is_none() {
@@ -244,15 +256,18 @@ impl Config {
             return Ok(law);
         }
         match self.noise.distribution {
-            NoiseKind::Geometric => {
+            kind @ (NoiseKind::Geometric | NoiseKind::Karras | NoiseKind::Linear) => {
                 let levels = self.noise.levels.unwrap_or(0);
                 if levels < 2 {
-                    let reason = "geometric noise needs 2 levels or more";
+                    let reason = "this distribution needs 2 levels or more";
                     return Err(Error::setting("noise.levels", levels, reason));
                 }
-                Ok(TrainingNoise::Discrete(Levels::geometric(
-                    max, min, levels,
-                )?))
+                let levels = match kind {
+                    NoiseKind::Karras => Levels::karras(max, min, levels, 7.0),
+                    NoiseKind::Linear => Levels::linear(max, min, levels),
+                    _ => Levels::geometric(max, min, levels),
+                };
+                Ok(TrainingNoise::Discrete(levels?))
             }
             NoiseKind::LogUniform => Ok(TrainingNoise::LogUniform {
                 sigma_min: min,
@@ -430,6 +445,40 @@ mod tests {
             (key.as_str(), new.as_str(), old.as_str()),
             ("network.conditional", "false", "true")
         );
+    }
+
+    #[test]
+    fn every_distribution_resolves_to_a_law_whose_range_is_that_of_sampling() {
+        let data = crate::data::open(&DataSpec::new("digits")).unwrap();
+        for (name, own_range) in [
+            ("geometric", false),
+            ("karras", false),
+            ("linear", false),
+            ("log-uniform", false),
+            ("ddpm", true),
+            ("scaled-linear", true),
+            ("cosine", true),
+            ("plain-cosine", true),
+            ("jsd", true),
+            ("sigmoid", true),
+            ("vp", true),
+            ("sub-vp", true),
+        ] {
+            let change = vec![format!("noise.distribution={name}")];
+            let config = Config::parse(SMALL, &change).unwrap();
+            let resolved = config.resolve(&data).unwrap();
+            let (max, min) = resolved.sigma_range().unwrap();
+            let law = resolved.training_noise().unwrap();
+            law.validate().unwrap();
+            assert!((law.sigma(1.0) / max - 1.0).abs() < 1e-12, "{name}");
+            assert!(law.sigma(0.0) <= min * (1.0 + 1e-12), "{name}");
+            // Read back, as when a run goes on, it is the same.
+            let again = Config::parse(&resolved.to_toml(), &[]).unwrap();
+            assert_eq!(again.resolve(&data).unwrap(), resolved, "{name}");
+            let mut given = Config::parse(SMALL, &change).unwrap();
+            given.noise.sigma_max = Some(5.0);
+            assert_eq!(given.resolve(&data).is_err(), own_range, "{name}");
+        }
     }
 
     #[test]

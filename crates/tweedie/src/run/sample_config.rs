@@ -23,6 +23,8 @@ pub enum Schedule {
     Linear,
     /// Evenly in time of DDPM's linear beta.
     Ddpm,
+    /// Evenly in time of Stable Diffusion's beta, linear in its root.
+    ScaledLinear,
     /// Evenly in time of the cosine schedule, with its offset and clip.
     Cosine,
     /// The same without offset.
@@ -41,6 +43,7 @@ impl Schedule {
             Self::Karras => "karras",
             Self::Linear => "linear",
             Self::Ddpm => "ddpm",
+            Self::ScaledLinear => "scaled-linear",
             Self::Cosine => "cosine",
             Self::PlainCosine => "plain-cosine",
             Self::Jsd => "jsd",
@@ -53,6 +56,7 @@ impl Schedule {
         match self {
             Self::Geometric | Self::Karras | Self::Linear => None,
             Self::Ddpm => Some(TimestepSchedule::Ddpm),
+            Self::ScaledLinear => Some(TimestepSchedule::ScaledLinear),
             Self::Cosine => Some(TimestepSchedule::Cosine),
             Self::PlainCosine => Some(TimestepSchedule::PlainCosine),
             Self::Jsd => Some(TimestepSchedule::Jsd),
@@ -290,6 +294,7 @@ mod tests {
             Schedule::Karras,
             Schedule::Linear,
             Schedule::Ddpm,
+            Schedule::ScaledLinear,
             Schedule::Cosine,
             Schedule::PlainCosine,
             Schedule::Jsd,
