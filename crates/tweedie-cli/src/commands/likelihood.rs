@@ -14,8 +14,12 @@ use crate::progress::Progress;
 pub fn run(args: &Likelihood) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    let ema = config.sample.ema && !args.raw;
-    let model = Model::load(&run, args.checkpoint, &SampleConfig::for_likelihood(ema))?;
+    // In single precision, whatever the run samples in.
+    let weights = SampleConfig {
+        ema: config.sample.ema && !args.raw,
+        ..SampleConfig::default()
+    };
+    let model = Model::load(&run, args.checkpoint, &weights)?;
     let changes: Vec<String> = args
         .data
         .iter()

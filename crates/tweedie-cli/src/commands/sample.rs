@@ -54,25 +54,20 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
         ("eta", args.eta),
         ("eps_b", args.eps_b),
     ];
-    match args.sampler {
+    if let Some(sampler) = args.sampler
+        && sampler.0 != sample.sampler
+    {
         // Settings made for one scheme mean little to another.
-        Some(sampler) if sampler.0 != sample.sampler => sample = sample.by(sampler.0),
-        _ if step_sizes.iter().any(|(_, value)| value.is_some()) => {
-            step_sizes.iter().for_each(|(key, _)| {
-                sample.settings.remove(*key);
-            });
-        }
-        _ => {}
+        sample = sample.by(sampler.0);
     }
     for (key, value) in step_sizes {
         if let Some(value) = value {
-            sample.settings.insert(key.into(), value.into());
+            sample = sample.with(key, value);
         }
     }
     if let Some(n_sigma) = args.n_sigma {
         // More steps than 2^63 are refused as too many all the same.
-        let n_sigma = i64::try_from(n_sigma).unwrap_or(i64::MAX);
-        sample.settings.insert("n_sigma".into(), n_sigma.into());
+        sample = sample.with("n_sigma", i64::try_from(n_sigma).unwrap_or(i64::MAX));
     }
     sample.steps = args.steps.unwrap_or(sample.steps);
     let mut sample = sample.changed(&args.set)?;

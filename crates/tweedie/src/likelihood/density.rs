@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::check_range;
 use crate::error::{Error, Result};
+use crate::measure::Estimate;
 use crate::ode::{DormandPrince, Memory};
 use crate::random::NoiseSource;
 use crate::score::{Differentiable, check_rows};
@@ -178,11 +179,15 @@ pub fn log_likelihood(
         let (latent, integrals) = y.split_at(dim);
         let square: f64 = latent.iter().map(|x| (x - mean).powi(2)).sum();
         let volume = (high / low).ln() - 0.5 * (std::f64::consts::TAU * std * std).ln();
-        let (integral, error) = mean_error(integrals, options.divergence);
+        let integral = Estimate::mean(integrals);
+        let error = match options.divergence {
+            Divergence::Exact => 0.0,
+            Divergence::Hutchinson { .. } => integral.standard_error,
+        };
         let prior = -0.5 * square / (std * std);
         found
             .log_density
-            .push(prior + dim as f64 * volume - integral);
+            .push(prior + dim as f64 * volume - integral.value);
         found.standard_error.push(error);
         found.latents.extend(latent);
     }
@@ -216,16 +221,3 @@ fn probes(
 
 /// More probes than help.
 const MOST_PROBES: usize = 10_000;
-
-/// The mean of the estimates and its standard error.
-fn mean_error(estimates: &[f64], divergence: Divergence) -> (f64, f64) {
-    let n = estimates.len() as f64;
-    let mean = estimates.iter().sum::<f64>() / n;
-    let spread: f64 = estimates.iter().map(|e| (e - mean).powi(2)).sum();
-    let error = match divergence {
-        Divergence::Exact => 0.0,
-        // One probe: 0/0.
-        Divergence::Hutchinson { .. } => (spread / (n * (n - 1.0))).sqrt(),
-    };
-    (mean, error)
-}

@@ -2,7 +2,7 @@
 
 use super::{Coefficients, Network, Parameterisation, params};
 use crate::error::Result;
-use crate::score::{Denoiser, Differentiable, check, check_each};
+use crate::score::{Denoiser, Differentiable, check, check_each, check_vjp};
 
 /// H(x, sigma) = c_skip x + c_out F(c_in x, sigma).
 ///
@@ -37,12 +37,10 @@ impl Denoiser for NetworkDenoiser {
         let sigmas = vec![sigma; self.batch.min(x.len() / dim)];
         let values = self.batch * dim;
         for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
-            let input: Vec<f32> = x.iter().map(|&x| (c.c_in * x) as f32).collect();
-            let raw = self.network.forward(input, &sigmas[..x.len() / dim]);
-            let raw = params::to_vec(raw);
-            for ((out, &x), &raw) in out.iter_mut().zip(x).zip(&raw) {
-                *out = c.c_skip * x + c.c_out * f64::from(raw);
-            }
+            let sigmas = &sigmas[..x.len() / dim];
+            let each = || sigmas.iter().map(|_| c);
+            let raw = params::to_vec(self.network.forward(scaled(x, each(), dim), sigmas));
+            recombine(x, &raw, each(), out, dim);
         }
         Ok(())
     }
@@ -53,9 +51,9 @@ impl Denoiser for NetworkDenoiser {
         let values = self.batch * dim;
         let batches = x.chunks(values).zip(sigmas.chunks(self.batch));
         for ((x, sigmas), out) in batches.zip(out.chunks_mut(values)) {
-            let c = self.coefficients(sigmas);
-            let raw = params::to_vec(self.network.forward(scaled(x, &c, dim), sigmas));
-            recombine(x, &raw, &c, out);
+            let each = || self.coefficients(sigmas);
+            let raw = params::to_vec(self.network.forward(scaled(x, each(), dim), sigmas));
+            recombine(x, &raw, each(), out, dim);
         }
         Ok(())
     }
@@ -63,9 +61,9 @@ impl Denoiser for NetworkDenoiser {
 
 impl NetworkDenoiser {
     /// The factors of each row.
-    fn coefficients(&self, sigmas: &[f64]) -> Vec<Coefficients> {
+    fn coefficients(&self, sigmas: &[f64]) -> impl Iterator<Item = Coefficients> {
         let factors = |&sigma: &f64| self.parameterisation.coefficients(sigma);
-        sigmas.iter().map(factors).collect()
+        sigmas.iter().map(factors)
     }
 
     /// The same denoiser with its derivative, v^T dH/dx, by going back through the network.
@@ -81,17 +79,24 @@ impl NetworkDenoiser {
 }
 
 /// c_in x, row by row.
-fn scaled(x: &[f64], c: &[Coefficients], dim: usize) -> Vec<f32> {
-    let rows = x.chunks_exact(dim).zip(c);
-    rows.flat_map(|(x, c)| x.iter().map(|x| (c.c_in * x) as f32))
-        .collect()
+fn scaled(x: &[f64], each: impl Iterator<Item = Coefficients>, dim: usize) -> Vec<f32> {
+    let mut scaled = Vec::with_capacity(x.len());
+    for (x, c) in x.chunks_exact(dim).zip(each) {
+        scaled.extend(x.iter().map(|x| (c.c_in * x) as f32));
+    }
+    scaled
 }
 
 /// c_skip x + c_out F, row by row.
-fn recombine(x: &[f64], raw: &[f32], c: &[Coefficients], out: &mut [f64]) {
-    let dim = x.len() / c.len().max(1);
+fn recombine(
+    x: &[f64],
+    raw: &[f32],
+    each: impl Iterator<Item = Coefficients>,
+    out: &mut [f64],
+    dim: usize,
+) {
     let rows = out.chunks_exact_mut(dim).zip(x.chunks_exact(dim));
-    for (((out, x), raw), c) in rows.zip(raw.chunks_exact(dim)).zip(c) {
+    for (((out, x), raw), c) in rows.zip(raw.chunks_exact(dim)).zip(each) {
         for ((out, &x), &raw) in out.iter_mut().zip(x).zip(raw) {
             *out = c.c_skip * x + c.c_out * f64::from(raw);
         }
@@ -129,22 +134,21 @@ impl Differentiable for DifferentiableNetwork<'_> {
         product: &mut [f64],
     ) -> Result<()> {
         let (dim, batch) = (self.dim(), self.denoiser.batch);
-        check_each(dim, x, sigmas, out)?;
-        check(dim, v, 1.0, product)?;
-        check(dim, x, 1.0, product)?;
+        check_vjp(dim, x, sigmas, [v, out, product])?;
         let values = batch * dim;
         let batches = x.chunks(values).zip(v.chunks(values));
         let results = out.chunks_mut(values).zip(product.chunks_mut(values));
         for (((x, v), sigmas), (out, product)) in batches.zip(sigmas.chunks(batch)).zip(results) {
-            let c = self.denoiser.coefficients(sigmas);
+            let each = || self.denoiser.coefficients(sigmas);
             let to: Vec<f32> = v.iter().map(|&v| v as f32).collect();
-            let (raw, back) = self.network.forward_vjp(scaled(x, &c, dim), sigmas, to);
-            recombine(x, &raw, &c, out);
-            let through = c.iter().map(|c| Coefficients {
+            let input = scaled(x, each(), dim);
+            let (raw, back) = self.network.forward_vjp(input, sigmas, to);
+            recombine(x, &raw, each(), out, dim);
+            let through = each().map(|c| Coefficients {
                 c_out: c.c_out * c.c_in,
-                ..*c
+                ..c
             });
-            recombine(v, &back, &through.collect::<Vec<_>>(), product);
+            recombine(v, &back, through, product, dim);
         }
         Ok(())
     }

@@ -216,11 +216,11 @@ impl Network {
                 Body::Mlp(mlp) => {
                     let x = mlp.input(x, sigma, &self.device).require_grad();
                     let out = mlp.forward(x.clone());
-                    let mut gradient = back(out.clone(), v, &x);
+                    let [_, width] = x.dims();
+                    let gradient = back(out.clone(), v, &x);
                     // Without the column that tells sigma.
-                    let width = gradient.len() / n.max(1);
-                    let mut column = 0..;
-                    gradient.retain(|_| column.next().is_some_and(|i| i % width < self.dim));
+                    let rows = gradient.chunks_exact(width.max(1));
+                    let gradient = rows.flat_map(|row| &row[..self.dim]).copied().collect();
                     (params::to_vec(out.inner()), gradient)
                 }
             }

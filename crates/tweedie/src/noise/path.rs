@@ -52,6 +52,14 @@ impl Step {
         self.to.relative() / self.from.relative()
     }
 
+    /// The factors of x and x0 in the mean of x' given both: a sigma'^2/sigma^2 and
+    /// alpha' g^2/sigma^2.
+    pub fn posterior_mean(&self) -> (f64, f64) {
+        let Self { from, to } = *self;
+        let of_x = self.a() * (to.sigma / from.sigma).powi(2);
+        (of_x, to.alpha * self.g2() / from.sigma.powi(2))
+    }
+
     /// The variance of x' given x and x0, g^2 sigma'^2/sigma^2.
     pub fn posterior_variance(&self) -> f64 {
         self.g2() * (self.to.sigma / self.from.sigma).powi(2)

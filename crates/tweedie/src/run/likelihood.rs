@@ -1,6 +1,6 @@
 //! The job `likelihood`: how likely a run's model finds data.
 
-use super::{Model, SampleConfig};
+use super::Model;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::likelihood::{
@@ -119,15 +119,4 @@ pub fn likelihoods(
         on(found.len());
     }
     Ok(found)
-}
-
-impl SampleConfig {
-    /// The settings that loading a model for likelihoods needs: single precision, with the moving
-    /// average or not.
-    pub fn for_likelihood(ema: bool) -> Self {
-        Self {
-            ema,
-            ..Self::default()
-        }
-    }
 }

@@ -123,8 +123,10 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
-    /// The same with one of the sampler's settings changed.
+    /// The same with one of the sampler's settings changed. The three step sizes are one setting:
+    /// the one given now counts.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        make_way(&mut self.settings, key);
         self.settings.insert(key.into(), value.into());
         self
     }
@@ -148,10 +150,7 @@ impl SampleConfig {
         let mut table = Table::try_from(&self).map_err(|error| refuse(error.to_string()))?;
         for change in changes {
             let key = change.split('=').next().unwrap_or_default().trim();
-            if STEP_SIZES.contains(&key) {
-                // Three ways to say the same: the one given now counts.
-                table.retain(|key, _| !STEP_SIZES.contains(&key));
-            }
+            make_way(&mut table, key);
             set(&mut table, change).map_err(refuse)?;
         }
         let changed = Self::deserialize(Value::Table(table));
@@ -274,8 +273,15 @@ const KEYS: [&str; 9] = [
     "precision",
 ];
 
-/// The settings that are the step size.
+/// The settings that are the step size: three ways to say the same.
 const STEP_SIZES: [&str; 3] = ["eta", "eps_b", "eps_c"];
+
+/// Removes the settings that a new value of `key` takes the place of.
+fn make_way(settings: &mut Table, key: &str) {
+    if STEP_SIZES.contains(&key) {
+        settings.retain(|key, _| !STEP_SIZES.contains(&key));
+    }
+}
 
 /// More steps than any sampler is given; it keeps a slip from exhausting the memory.
 const MOST_STEPS: usize = 10_000_000;

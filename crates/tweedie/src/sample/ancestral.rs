@@ -48,13 +48,6 @@ fn between(step: &Step, v: f64) -> f64 {
     step.g2() * (step.to.sigma / step.from.sigma).powf(2.0 * (1.0 - v))
 }
 
-/// The factors of x and H in the posterior's mean.
-fn mean(step: &Step) -> (f64, f64) {
-    let Step { from, to } = *step;
-    let a = step.a() * (to.sigma / from.sigma).powi(2);
-    (a, to.alpha * step.g2() / from.sigma.powi(2))
-}
-
 /// The ancestral sampler along `path`.
 ///
 /// # Errors
@@ -67,7 +60,7 @@ pub fn ancestral(path: &Path, variance: Variance) -> Result<Linear> {
         return Err(Error::setting("variance", v, reason));
     }
     let update = |step: Step| {
-        let (a, b) = mean(&step);
+        let (a, b) = step.posterior_mean();
         let last = step.to == Level::DATA;
         Update {
             from: step.from,
@@ -109,7 +102,7 @@ impl Sampler for LearnedAncestral {
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
         let step = self.steps[i];
-        let (a, b) = mean(&step);
+        let (a, b) = step.posterior_mean();
         state.denoise_with_range(step.from, &mut self.range)?;
         if step.to == Level::DATA {
             state.update(a, b, 0.0);

@@ -21,7 +21,7 @@ use super::sampler::{Sampler, State};
 use super::scheme::Settings;
 use super::step_size::StepSize;
 use crate::error::Result;
-use crate::noise::{Level, Levels};
+use crate::noise::{Coordinates, Level, Levels, Path};
 
 /// Relative excess of (1 - eta)/gamma over 1 that is taken for rounding: the lower end of the
 /// feasible interval is itself a rounded number.
@@ -72,12 +72,9 @@ impl Cas {
 }
 
 /// Pairs (sigma_i, sigma_{i+1}) with sigma_{L+1} = 0.
-fn gaps(levels: &Levels) -> impl Iterator<Item = (f64, f64)> {
-    let sigmas = levels.as_slice();
-    sigmas
-        .iter()
-        .copied()
-        .zip(sigmas.iter().skip(1).copied().chain([0.0]))
+fn gaps(levels: &Levels) -> Vec<(f64, f64)> {
+    let steps = Path::new(levels, Coordinates::Ve);
+    steps.steps().map(|s| (s.from.sigma, s.to.sigma)).collect()
 }
 
 /// The same eta at every level.
@@ -100,7 +97,7 @@ fn constant_steps(levels: &Levels, step_size: StepSize, eta: f64) -> Result<Vec<
     }
     let eta = eta.min(1.0);
     let mut steps = Vec::with_capacity(levels.len());
-    for (i, (sigma, sigma_next)) in gaps(levels).enumerate() {
+    for (i, (sigma, sigma_next)) in gaps(levels).into_iter().enumerate() {
         if sigma_next == 0.0 {
             steps.push(CasStep {
                 sigma,
@@ -164,7 +161,7 @@ fn adaptive_steps(levels: &Levels, step_size: StepSize) -> Result<Vec<CasStep>> 
             beta,
         }
     };
-    Ok(gaps(levels).map(step).collect())
+    Ok(gaps(levels).into_iter().map(step).collect())
 }
 
 impl Sampler for Cas {

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::sampler::{Sampler, State};
 use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::{Level, Levels};
+use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
 /// DPM-Solver++ 2M, deterministic or stochastic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DpmSolver {
-    levels: Levels,
+    steps: Vec<Step>,
     eta: f64,
     /// H of the step before, `[n, dim]`.
     before: Vec<f64>,
@@ -31,7 +31,7 @@ impl DpmSolver {
     /// DPM-Solver++ 2M down `levels` and on to 0.
     pub fn new(levels: Levels) -> Self {
         Self {
-            levels,
+            steps: Path::new(&levels, Coordinates::Ve).steps().collect(),
             eta: 0.0,
             before: Vec::new(),
         }
@@ -55,13 +55,11 @@ impl DpmSolver {
 
 impl Sampler for DpmSolver {
     fn steps(&self) -> usize {
-        self.levels.len()
+        self.steps.len()
     }
 
     fn noise(&self, i: usize) -> (Level, Level) {
-        let sigmas = self.levels.as_slice();
-        let next = sigmas.get(i + 1).copied().unwrap_or(0.0);
-        (Level::ve(sigmas[i]), Level::ve(next))
+        (self.steps[i].from, self.steps[i].to)
     }
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
@@ -78,7 +76,7 @@ impl Sampler for DpmSolver {
         // x' = kept x + toward (H + (H - H_before)/(2r)) + noise z
         let mut share = 0.0;
         if i > 0 {
-            let last = (self.levels.as_slice()[i - 1] / from.sigma).ln();
+            let last = (self.steps[i - 1].from.sigma / from.sigma).ln();
             share = 0.5 * h / last;
         }
         state.update(kept, toward * (1.0 + share), noise);
@@ -94,7 +92,7 @@ impl Sampler for DpmSolver {
     }
 
     fn calls(&self) -> Option<usize> {
-        Some(self.levels.len())
+        Some(self.steps.len())
     }
 }
 

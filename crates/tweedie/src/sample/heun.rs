@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::sampler::{Sampler, State};
 use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::{Level, Levels};
+use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
 /// How much noise is added back before a step; none by default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Default for Churn {
 /// Heun's method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heun {
-    levels: Levels,
+    steps: Vec<Step>,
     churn: Churn,
     /// x^ and d of the step, `[n, dim]`.
     before: Vec<f64>,
@@ -78,7 +78,7 @@ impl Heun {
             }
         }
         Ok(Self {
-            levels,
+            steps: Path::new(&levels, Coordinates::Ve).steps().collect(),
             churn,
             before: Vec::new(),
             slope: Vec::new(),
@@ -91,20 +91,18 @@ impl Heun {
         if sigma < churn.s_min || sigma > churn.s_max {
             return sigma;
         }
-        let gamma = (churn.s_churn / self.levels.len() as f64).min(2f64.sqrt() - 1.0);
+        let gamma = (churn.s_churn / self.steps.len() as f64).min(2f64.sqrt() - 1.0);
         sigma + gamma * sigma
     }
 }
 
 impl Sampler for Heun {
     fn steps(&self) -> usize {
-        self.levels.len()
+        self.steps.len()
     }
 
     fn noise(&self, i: usize) -> (Level, Level) {
-        let sigmas = self.levels.as_slice();
-        let next = sigmas.get(i + 1).copied().unwrap_or(0.0);
-        (Level::ve(sigmas[i]), Level::ve(next))
+        (self.steps[i].from, self.steps[i].to)
     }
 
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
@@ -137,7 +135,7 @@ impl Sampler for Heun {
     }
 
     fn calls(&self) -> Option<usize> {
-        Some(2 * self.levels.len() - 1)
+        Some(2 * self.steps.len() - 1)
     }
 }
 

@@ -119,17 +119,18 @@ impl PredictorCorrector {
 
     /// The predictor's step; the state's H is that at `from`.
     fn predict(&self, step: Step, state: &mut State<'_>) {
-        let Step { from, to } = step;
-        let (g2, last) = (step.g2(), to == Level::DATA);
-        let toward = g2 / from.sigma.powi(2);
         let (a, b, variance) = match self.predictor {
-            Predictor::ReverseDiffusion => (2.0 - step.a() - toward, toward * from.alpha, g2),
-            Predictor::Ancestral => (
-                step.a() * (to.sigma / from.sigma).powi(2),
-                toward * to.alpha,
-                step.posterior_variance(),
-            ),
+            Predictor::ReverseDiffusion => {
+                let toward = step.g2() / step.from.sigma.powi(2);
+                let a = 2.0 - step.a() - toward;
+                (a, toward * step.from.alpha, step.g2())
+            }
+            Predictor::Ancestral => {
+                let (a, b) = step.posterior_mean();
+                (a, b, step.posterior_variance())
+            }
         };
+        let last = step.to == Level::DATA;
         state.update(a, b, if last { 0.0 } else { variance.sqrt() });
     }
 

@@ -116,13 +116,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// Those of the denoiser, and [`Error::NotFinite`] where a value is NaN or infinite.
     pub fn denoise(&mut self, level: Level) -> Result<()> {
-        let x = if level.alpha == 1.0 {
-            &self.x
-        } else {
-            self.scaled.clear();
-            self.scaled.extend(self.x.iter().map(|x| x / level.alpha));
-            &self.scaled
-        };
+        let x = in_ve(&self.x, level, &mut self.scaled);
         let sigma = level.relative();
         self.denoiser.denoise(x, sigma, &mut self.denoised)?;
         self.calls += 1;
@@ -135,12 +129,11 @@ impl<'a> State<'a> {
     /// # Errors
     /// As for [`State::denoise`], and where the model has learned no variances.
     pub fn denoise_with_range(&mut self, level: Level, range: &mut Vec<f64>) -> Result<()> {
-        self.scaled.clear();
-        self.scaled.extend(self.x.iter().map(|x| x / level.alpha));
-        range.resize(self.x.len(), 0.0);
+        let x = in_ve(&self.x, level, &mut self.scaled);
+        range.resize(x.len(), 0.0);
         let sigma = level.relative();
         self.denoiser
-            .denoise_with_range(&self.scaled, sigma, &mut self.denoised, range)?;
+            .denoise_with_range(x, sigma, &mut self.denoised, range)?;
         self.calls += 1;
         self.check(sigma)
     }
@@ -245,6 +238,16 @@ impl<'a> State<'a> {
         }
         (self.x, self.denoised)
     }
+}
+
+/// x/alpha: `x` itself where it is in VE coordinates already, else written to `memory`.
+fn in_ve<'b>(x: &'b [f64], level: Level, memory: &'b mut Vec<f64>) -> &'b [f64] {
+    if level.alpha == 1.0 {
+        return x;
+    }
+    memory.clear();
+    memory.extend(x.iter().map(|x| x / level.alpha));
+    memory
 }
 
 fn all_finite(values: &[f64]) -> bool {

@@ -16,7 +16,7 @@ mod rows;
 mod tests;
 mod unconditional;
 
-pub(crate) use check::{check, check_each, check_rows};
+pub(crate) use check::{check, check_each, check_rows, check_vjp};
 pub use denoiser::{Denoiser, Differentiable, Law};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;

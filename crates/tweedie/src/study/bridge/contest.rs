@@ -1,7 +1,5 @@
 //! Who wins at how many network calls.
 
-use std::fmt::Display;
-
 use super::{SIGMA, TARGET, target, target_cdf};
 use crate::error::Result;
 use crate::measure::{Estimate, wasserstein_1_to_cdf};
@@ -373,7 +371,7 @@ fn sweep(
             ]);
         }
         let points = row.iter().map(|&(eps_c, w)| (eps_c, w.value));
-        chart = chart.series(Series::line_points(label("N", n), points));
+        chart = chart.series(Series::line_points(format!("N = {n}"), points));
     }
     let line = [(1.0, floor.value), (16.0, floor.value)];
     chart = chart.series(Series::dashed("exact samples", line).color([120, 120, 120]));
@@ -384,8 +382,4 @@ fn sweep(
     )?;
     folder.table("best-eps-c", &best)?;
     folder.data("eps-c", &numbers)
-}
-
-fn label(name: &str, value: impl Display) -> String {
-    format!("{name} = {value}")
 }

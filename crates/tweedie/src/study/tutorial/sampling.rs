@@ -11,9 +11,9 @@ use crate::measure::Estimate;
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
 use crate::report::{Axis, Chart, Series, density};
-use crate::sample::{StepView, Trajectory, run};
+use crate::sample::{Linear, StepView, Trajectory, Update, run_from};
 use crate::score::{Denoiser, GaussianMixture};
-use crate::study::langevin::Langevin;
+use crate::study::langevin::langevin;
 use crate::study::{Cell, GridDensity, StudyFolder, StudyProgress, Table};
 
 /// Steps a level, and the tutorial's step, 10/16/50.
@@ -44,8 +44,8 @@ pub fn tutorial_chain(
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, super::LEVELS)?;
     let mut density = start()?;
     let sampler = sampler(&levels, repeats, scaled);
-    for (sigma, factors) in sampler.updates() {
-        density.advance(denoiser, sigma, factors, sampler.repeats())?;
+    for updates in sampler.updates().chunks(repeats) {
+        advance(&mut density, denoiser, &updates[0], updates.len())?;
     }
     Ok(density)
 }
@@ -56,12 +56,30 @@ fn start() -> Result<GridDensity> {
     GridDensity::new(-REACH, REACH, POINTS, normal)
 }
 
-fn sampler(levels: &Levels, repeats: usize, scaled: bool) -> Langevin {
+/// Moves `density` by `count` of these steps.
+fn advance(
+    density: &mut GridDensity,
+    denoiser: &dyn Denoiser,
+    update: &Update,
+    count: usize,
+) -> Result<()> {
+    let Update { from, a, b, c, .. } = *update;
+    density.advance(denoiser, from.sigma, [a, b, c], count)
+}
+
+fn sampler(levels: &Levels, repeats: usize, scaled: bool) -> Linear {
     let last = levels.last();
-    Langevin::new(levels, repeats, 1.0, |sigma| match scaled {
+    langevin(levels, repeats, |sigma| match scaled {
         true => STEP * (sigma / last).powi(2),
         false => STEP,
     })
+}
+
+/// Draws from N(0, 1), where the tutorial starts whatever sigma_1 is.
+fn starts(source: &NoiseSource, seeds: &[u64]) -> Vec<f64> {
+    let mut x = vec![0.0; seeds.len()];
+    source.fill_batch(seeds, 0, &mut x);
+    x
 }
 
 pub fn section(
@@ -157,7 +175,8 @@ fn samples(
             total: view.steps as u64,
         });
     };
-    Ok(run(
+    Ok(run_from(
+        starts(&source, &seeds),
         score,
         &mut sampler(levels, REPEATS, scaled),
         &source,
@@ -185,7 +204,15 @@ fn trajectories(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitt
     let seeds: Vec<u64> = (0..256).collect();
     let mut kept = Trajectory::new((0..PATHS).collect());
     let mut sampler = sampler(&tutorial.levels, REPEATS, false);
-    run(&fitted.network, &mut sampler, &source, &seeds, &mut kept)?;
+    let start = starts(&source, &seeds);
+    run_from(
+        start,
+        &fitted.network,
+        &mut sampler,
+        &source,
+        &seeds,
+        &mut kept,
+    )?;
     let times = kept.noise().len();
     let mut chart = Chart::new("Trajectories of the tutorial's sampler, learned score")
         .x(Axis::linear("step, 50 at each level"))
@@ -234,7 +261,10 @@ fn histogram(folder: &mut StudyFolder, law: &GaussianMixture, drawn: &[Drawn]) -
 fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_>) -> Result<()> {
     let law = &tutorial.law;
     let samplers = [false, true].map(|scaled| sampler(&tutorial.levels, REPEATS, scaled));
-    let updates: Vec<Vec<_>> = samplers.iter().map(|s| s.updates().collect()).collect();
+    // One of each level's.
+    let updates = samplers
+        .each_ref()
+        .map(|s| s.updates().iter().step_by(REPEATS).collect::<Vec<_>>());
     let mut densities = [start()?, start()?];
     let every = if tutorial.options.quick {
         REPEATS
@@ -244,7 +274,7 @@ fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_>) -> Result<()> {
     let mut frames = Vec::new();
     for i in 0..updates[0].len() {
         for done in (0..REPEATS).step_by(every) {
-            let sigma = updates[0][i].0;
+            let sigma = updates[0][i].from.sigma;
             let title = format!(
                 "level {} of 16, sigma = {sigma:.2}, step {done} of 50",
                 i + 1
@@ -252,8 +282,7 @@ fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_>) -> Result<()> {
             frames.push(frame(&title, law, sigma, &densities)?);
             let count = every.min(REPEATS - done);
             for (density, updates) in densities.iter_mut().zip(&updates) {
-                let (sigma, factors) = updates[i];
-                density.advance(law, sigma, factors, count)?;
+                advance(density, law, updates[i], count)?;
             }
         }
     }
