@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use tweedie::sample::SamplerKind;
-use tweedie::study::STUDIES;
+use tweedie_study::STUDIES;
 
 /// Score-based generative modelling: train a score network on your data, sample it, see the
 /// result.
@@ -264,7 +264,7 @@ pub struct Study {
 
 /// The studies there are, with what each repeats.
 fn studies() -> PossibleValuesParser {
-    let value = |study: &tweedie::study::Study| PossibleValue::new(study.name).help(study.about);
+    let value = |study: &tweedie_study::Study| PossibleValue::new(study.name).help(study.about);
     PossibleValuesParser::new(STUDIES.iter().map(value))
 }
 

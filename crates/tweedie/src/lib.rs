@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: noise levels -> denoiser -> sampler -> samples -> measures -> report.
 //! Samplers know nothing of networks, networks nothing of samplers; `run` ties them together for
-//! the program, and `study` repeats the papers' figures.
+//! the program.
 //!
 //! ```
 //! use tweedie::noise::Levels;
@@ -37,7 +37,6 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod score;
-pub mod study;
 pub mod train;
 
 pub use error::{Error, Result};

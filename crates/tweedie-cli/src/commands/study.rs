@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tweedie::Result;
-use tweedie::study::{Study, StudyOptions};
+use tweedie_study::{Study, StudyOptions};
 
 use crate::args;
 use crate::progress::{Progress, duration};

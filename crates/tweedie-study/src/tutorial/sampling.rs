@@ -6,15 +6,15 @@
 
 use super::fitting::Fitted;
 use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, curve, films, recovery};
-use crate::error::Result;
-use crate::measure::Estimate;
-use crate::noise::Levels;
-use crate::random::{NoiseSource, Stream};
-use crate::report::{Axis, Chart, Series, density};
-use crate::sample::{Linear, StepView, Trajectory, Update, run_from};
-use crate::score::{Denoiser, GaussianMixture};
-use crate::study::langevin::langevin;
-use crate::study::{Cell, GridDensity, StudyFolder, StudyProgress, Table};
+use crate::langevin::langevin;
+use crate::{Cell, GridDensity, StudyFolder, StudyProgress, Table};
+use tweedie::Result;
+use tweedie::measure::Estimate;
+use tweedie::noise::Levels;
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::report::{Axis, Chart, Series, density};
+use tweedie::sample::{Linear, StepView, Trajectory, Update, run_from};
+use tweedie::score::{Denoiser, GaussianMixture};
 
 /// Steps a level, and the tutorial's step, 10/16/50.
 const REPEATS: usize = 50;
@@ -161,7 +161,7 @@ fn samples(
     levels: &Levels,
     scaled: bool,
     score: &dyn Denoiser,
-    options: &crate::study::StudyOptions,
+    options: &crate::StudyOptions,
     what: &'static str,
     on: &mut dyn FnMut(StudyProgress),
 ) -> Result<Vec<f64>> {
@@ -305,7 +305,7 @@ fn frame(
     law: &GaussianMixture,
     sigma: f64,
     [fixed, scaled]: &[GridDensity; 2],
-) -> Result<crate::report::Picture> {
+) -> Result<tweedie::report::Picture> {
     Chart::new(title)
         .x(Axis::linear("x").range(-7.0, 7.0))
         .y(Axis::linear("density").range(0.0, 0.45))
@@ -318,7 +318,7 @@ fn frame(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::law;
+    use crate::law;
 
     #[test]
     fn property_19_the_tutorials_sampler_and_the_right_step_on_the_exact_score() {
@@ -347,7 +347,7 @@ mod tests {
     fn samples_agree_with_the_density_on_the_grid() {
         let law = law("tutorial").unwrap();
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
-        let options = crate::study::StudyOptions {
+        let options = crate::StudyOptions {
             seed: 5,
             quick: true,
         };

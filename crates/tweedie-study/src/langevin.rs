@@ -3,8 +3,8 @@
 //! x <- x + tau_i s(x, sigma_i) + sqrt(2 tau_i) z, n times a level. Annealed Langevin sampling has
 //! tau_i = eps sigma_i^2/sigma_L^2; the one-dimensional tutorial keeps tau the same at all levels.
 
-use crate::noise::{Level, Levels};
-use crate::sample::{Linear, Update};
+use tweedie::noise::{Level, Levels};
+use tweedie::sample::{Linear, Update};
 
 /// `repeats` steps of size `step`(sigma) at each of `levels`.
 pub(super) fn langevin(levels: &Levels, repeats: usize, step: impl Fn(f64) -> f64) -> Linear {
@@ -27,9 +27,9 @@ pub(super) fn langevin(levels: &Levels, repeats: usize, step: impl Fn(f64) -> f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{NoiseSource, Stream};
-    use crate::sample::{Als, StepSize, run};
-    use crate::score::GaussianMixture;
+    use tweedie::random::{NoiseSource, Stream};
+    use tweedie::sample::{Als, StepSize, run};
+    use tweedie::score::GaussianMixture;
 
     #[test]
     fn steps_that_scale_with_the_variance_are_annealed_langevin_sampling() {

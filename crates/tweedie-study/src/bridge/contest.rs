@@ -1,17 +1,17 @@
 //! Who wins at how many network calls.
 
 use super::{SIGMA, TARGET, target, target_cdf};
-use crate::error::Result;
-use crate::measure::{Estimate, wasserstein_1_to_cdf};
-use crate::noise::{Coordinates, Levels, Path, technique_4};
-use crate::ode::DormandPrince;
-use crate::random::{NoiseSource, Stream};
-use crate::report::{Axis, Chart, Color, Series};
-use crate::sample::{
+use crate::{Cell, StudyFolder, StudyOptions, StudyProgress, Table};
+use tweedie::Result;
+use tweedie::measure::{Estimate, wasserstein_1_to_cdf};
+use tweedie::noise::{Coordinates, Levels, Path, technique_4};
+use tweedie::ode::DormandPrince;
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::report::{Axis, Chart, Color, Series};
+use tweedie::sample::{
     Als, Cas, Churn, Corrector, DpmSolver, Heun, Order, Predictor, PredictorCorrector,
     ProbabilityFlow, Sampler, StepSize, run, run_from,
 };
-use crate::study::{Cell, StudyFolder, StudyOptions, StudyProgress, Table};
 
 const TEXT: &str = "The Wasserstein-1 distance between samples and the target, at budgets of 4 to \
     1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7); each sampler \

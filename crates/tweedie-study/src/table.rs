@@ -1,6 +1,6 @@
 //! Tables of a study: rounded on its page, in full in its CSV file.
 
-use crate::measure::Estimate;
+use tweedie::measure::Estimate;
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,18 +7,18 @@
 
 use std::f64::consts::PI;
 
-use super::fit::Fit;
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table, law};
-use crate::data::{self, DataSpec, Dataset};
-use crate::error::Result;
-use crate::measure::{NearestNeighbours, nearest_neighbours};
-use crate::nn::{MlpConfig, NetworkConfig};
-use crate::noise::Levels;
-use crate::random::{NoiseSource, Stream};
-use crate::report::{Cloud, PALETTE, Scatter};
-use crate::sample::{Als, Cas, Sampler, StepSize, StepView, run};
-use crate::score::{Denoiser, GaussianMixture};
-use crate::train::{Schedule, TrainConfig};
+use crate::fit::Fit;
+use tweedie::Result;
+use tweedie::data::{self, DataSpec, Dataset};
+use tweedie::measure::{NearestNeighbours, nearest_neighbours};
+use tweedie::nn::{MlpConfig, NetworkConfig};
+use tweedie::noise::Levels;
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::report::{Cloud, PALETTE, Scatter};
+use tweedie::sample::{Als, Cas, Sampler, StepSize, StepView, run};
+use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::train::{Schedule, TrainConfig};
 
 pub(super) const STUDY: Study = Study {
     name: "toy",

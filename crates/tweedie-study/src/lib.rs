@@ -5,6 +5,8 @@
 //!
 //! To add one: a file with a `STUDY`, and its line in [`STUDIES`].
 
+#![deny(missing_docs)]
+
 mod bridge;
 mod density;
 mod fit;
@@ -17,9 +19,8 @@ mod tutorial;
 
 use std::path::{Path, PathBuf};
 
-use crate::data;
-use crate::error::{Error, Result};
-use crate::score::GaussianMixture;
+use tweedie::score::GaussianMixture;
+use tweedie::{Error, Result, data};
 
 pub use density::GridDensity;
 pub use folder::StudyFolder;

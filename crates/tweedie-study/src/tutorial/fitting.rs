@@ -2,14 +2,14 @@
 
 use super::loss::{ExactLoss, held_out};
 use super::{BLUE, GREEN, INK, PALE, POINTS, RED, Tutorial};
-use crate::error::Result;
-use crate::nn::layers::Activation;
-use crate::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
-use crate::report::{Axis, Chart, Series};
-use crate::score::Denoiser;
-use crate::study::fit::Fit;
-use crate::study::{StudyFolder, StudyProgress, Table};
-use crate::train::{Schedule, TrainConfig};
+use crate::fit::Fit;
+use crate::{StudyFolder, StudyProgress, Table};
+use tweedie::Result;
+use tweedie::nn::layers::Activation;
+use tweedie::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
+use tweedie::report::{Axis, Chart, Series};
+use tweedie::score::Denoiser;
+use tweedie::train::{Schedule, TrainConfig};
 
 /// A way to train.
 struct Recipe {
@@ -234,7 +234,7 @@ fn score(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, network: &dyn Denois
     let line = |denoiser: &dyn Denoiser, sigma: f64| {
         let mut score = vec![0.0; grid.len()];
         denoiser.score(&grid, sigma, &mut score)?;
-        Ok::<_, crate::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
+        Ok::<_, tweedie::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
     };
     let mut chart = Chart::new("The score, true and learned")
         .x(Axis::linear("x"))

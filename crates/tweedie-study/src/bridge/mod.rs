@@ -10,9 +10,9 @@ mod contest;
 mod relations;
 
 use super::{Study, StudyFolder, StudyOptions, StudyProgress};
-use crate::error::Result;
-use crate::noise::normal_cdf;
-use crate::score::GaussianMixture;
+use tweedie::Result;
+use tweedie::noise::normal_cdf;
+use tweedie::score::GaussianMixture;
 
 pub(super) const STUDY: Study = Study {
     name: "bridge",

@@ -1,15 +1,15 @@
 //! The relations, sample by sample on the same noise.
 
 use super::{SIGMA, target};
-use crate::error::Result;
-use crate::noise::{Coordinates, Levels, Path, Step};
-use crate::random::{NoiseSource, Stream};
-use crate::report::{Axis, Chart, Series};
-use crate::sample::{
+use crate::{StudyFolder, StudyOptions, Table};
+use tweedie::Result;
+use tweedie::noise::{Coordinates, Levels, Path, Step};
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::report::{Axis, Chart, Series};
+use tweedie::sample::{
     Cas, Churn, Heun, Linear, Sampler, StepSize, StepView, Trajectory, Update, Variance, ancestral,
     ddim, run,
 };
-use crate::study::{StudyFolder, StudyOptions, Table};
 
 const TEXT: &str = "Serra et al. show on paper that eps_c = 2 is, for many steps, the predictor of \
     score_sde, and what the two ends are. Run with the same noise, two samplers that are the same \

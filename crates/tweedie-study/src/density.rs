@@ -10,8 +10,8 @@
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
-use crate::score::Denoiser;
+use tweedie::score::Denoiser;
+use tweedie::{Error, Result};
 
 /// A kernel is cut off so many standard deviations from its middle, where it is 1e-18 of its peak.
 const REACH: f64 = 9.0;
@@ -194,8 +194,8 @@ impl GridDensity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::normal_cdf;
-    use crate::score::GaussianMixture;
+    use tweedie::noise::normal_cdf;
+    use tweedie::score::GaussianMixture;
 
     fn normal(mean: f64, std: f64) -> impl Fn(f64) -> f64 {
         move |x| (-0.5 * ((x - mean) / std).powi(2)).exp() / (std * std::f64::consts::TAU.sqrt())

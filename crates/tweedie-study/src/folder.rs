@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Table;
-use crate::error::{Error, Result};
-use crate::files::write_atomic;
-use crate::report::{Animation, Chart, Page, Picture, Scatter};
+use tweedie::report::{Animation, Chart, Page, Picture, Scatter};
+use tweedie::write_atomic;
+use tweedie::{Error, Result};
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 560);
@@ -144,7 +144,7 @@ impl StudyFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Cloud, Series};
+    use tweedie::report::{Cloud, Series};
 
     #[test]
     fn everything_is_on_the_page_and_beside_it() {

@@ -6,11 +6,11 @@
 //!
 //! s the score of the noised law. On the line both are integrals, done on a grid.
 
-use crate::error::Result;
-use crate::measure::Estimate;
-use crate::noise::Levels;
-use crate::random::{NoiseSource, Stream};
-use crate::score::{Denoiser, GaussianMixture};
+use tweedie::Result;
+use tweedie::measure::Estimate;
+use tweedie::noise::Levels;
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::score::{Denoiser, GaussianMixture};
 
 /// The grid: beyond it the noised law has less than 1e-9.
 const REACH: f64 = 16.0;
@@ -106,7 +106,7 @@ pub fn held_out(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::law;
+    use crate::law;
 
     #[test]
     fn property_4_the_least_loss_of_the_tutorial() {

@@ -9,13 +9,13 @@
 //! sampling it is sigma_i^2 (Proposition 2).
 
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table};
-use crate::error::Result;
-use crate::measure::Estimate;
-use crate::noise::Levels;
-use crate::random::{NoiseSource, Stream};
-use crate::report::{Axis, Chart, Series};
-use crate::sample::{Als, Cas, Sampler, StepSize, StepView, run};
-use crate::score::GaussianMixture;
+use tweedie::Result;
+use tweedie::measure::Estimate;
+use tweedie::noise::Levels;
+use tweedie::random::{NoiseSource, Stream};
+use tweedie::report::{Axis, Chart, Series};
+use tweedie::sample::{Als, Cas, Sampler, StepSize, StepView, run};
+use tweedie::score::GaussianMixture;
 
 pub(super) const STUDY: Study = Study {
     name: "noise",
@@ -97,7 +97,7 @@ fn work(
                 total,
             });
         })?;
-        Ok::<_, crate::Error>(found)
+        Ok::<_, tweedie::Error>(found)
     };
 
     let mut curves = Vec::new();
@@ -249,7 +249,7 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
             .color([31, 41, 55]),
         );
     for (k, curve) in curves.iter().enumerate() {
-        let color = crate::report::PALETTE[k % crate::report::PALETTE.len()];
+        let color = tweedie::report::PALETTE[k % tweedie::report::PALETTE.len()];
         let line = curve.predicted.iter().enumerate();
         let line = line.map(|(i, &v)| (progress(curve, i), v));
         // Dots far enough apart to be told from one another, and from those of other curves.

@@ -2,10 +2,10 @@
 
 use super::fitting::Fitted;
 use super::{BLUE, INK, RED, Tutorial, curve};
-use crate::error::Result;
-use crate::report::{Axis, Chart, Series};
-use crate::score::{Denoiser, GaussianMixture};
-use crate::study::{GridDensity, StudyFolder, Table};
+use crate::{GridDensity, StudyFolder, Table};
+use tweedie::Result;
+use tweedie::report::{Axis, Chart, Series};
+use tweedie::score::{Denoiser, GaussianMixture};
 
 /// The interval on which densities are recovered, and the points on it.
 const RANGE: (f64, f64) = (-8.0, 8.0);
@@ -117,7 +117,7 @@ pub fn section(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::law;
+    use crate::law;
 
     #[test]
     fn the_exact_score_gives_the_noised_law_back() {

@@ -2,10 +2,10 @@
 
 use super::fitting::Fitted;
 use super::{BLUE, INK, RED, Tutorial, curve, recovery};
-use crate::error::Result;
-use crate::report::{Animation, Axis, Chart, Picture, Series};
-use crate::score::Denoiser;
-use crate::study::StudyFolder;
+use crate::StudyFolder;
+use tweedie::Result;
+use tweedie::report::{Animation, Axis, Chart, Picture, Series};
+use tweedie::score::Denoiser;
 
 /// Size of one chart of a frame, in pixels, and how long a frame is shown, in milliseconds.
 const SIZE: (usize, usize) = (470, 420);
@@ -23,7 +23,7 @@ pub fn training(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitt
     let score = |denoiser: &dyn Denoiser| {
         let mut score = vec![0.0; grid.len()];
         denoiser.score(&grid, sigma, &mut score)?;
-        Ok::<_, crate::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
+        Ok::<_, tweedie::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
     };
     let true_score = score(&tutorial.law)?;
     let true_density = curve(&tutorial.law, sigma)?;

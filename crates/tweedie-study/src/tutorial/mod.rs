@@ -12,11 +12,11 @@ mod recovery;
 mod sampling;
 
 use super::{Study, StudyFolder, StudyOptions, StudyProgress, law};
-use crate::data::{self, DataSpec, Dataset};
-use crate::error::Result;
-use crate::noise::Levels;
-use crate::report::{Axis, Chart, Series, density};
-use crate::score::GaussianMixture;
+use tweedie::Result;
+use tweedie::data::{self, DataSpec, Dataset};
+use tweedie::noise::Levels;
+use tweedie::report::{Axis, Chart, Series, density};
+use tweedie::score::GaussianMixture;
 
 pub use recovery::recovered_density;
 pub use sampling::tutorial_chain;
@@ -36,9 +36,9 @@ const POINTS: usize = 1024;
 
 /// Colors of what is exact and of what is learned or drawn.
 const INK: [u8; 3] = [31, 41, 55];
-const BLUE: [u8; 3] = crate::report::PALETTE[0];
-const RED: [u8; 3] = crate::report::PALETTE[1];
-const GREEN: [u8; 3] = crate::report::PALETTE[2];
+const BLUE: [u8; 3] = tweedie::report::PALETTE[0];
+const RED: [u8; 3] = tweedie::report::PALETTE[1];
+const GREEN: [u8; 3] = tweedie::report::PALETTE[2];
 const PALE: [u8; 3] = [190, 205, 220];
 
 /// What all parts of the study share.

@@ -1,11 +1,11 @@
 //! Training the small networks of the studies.
 
-use crate::data::Dataset;
-use crate::engine::Engine;
-use crate::error::Result;
-use crate::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
-use crate::noise::{Levels, TrainingNoise};
-use crate::train::{Checkpoint, LossConfig, Objective, TrainConfig, Trainer};
+use tweedie::Result;
+use tweedie::data::Dataset;
+use tweedie::engine::Engine;
+use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
+use tweedie::noise::{Levels, TrainingNoise};
+use tweedie::train::{Checkpoint, LossConfig, Objective, TrainConfig, Trainer};
 
 /// A network in training, with what it takes to look at it on the way.
 pub(super) struct Fit<'a> {
