@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Progress of one job.
 pub struct Progress {
-    what: &'static str,
+    what: String,
     total: u64,
     first: u64,
     bar: Option<ProgressBar>,
@@ -20,7 +20,7 @@ pub struct Progress {
 
 impl Progress {
     /// A job of `total` units, of which `first` are already done.
-    pub fn new(what: &'static str, total: u64, first: u64) -> Self {
+    pub fn new(what: &str, total: u64, first: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
             // The template is a constant; a wrong one would only lose the colours.
@@ -29,13 +29,13 @@ impl Progress {
             ) {
                 bar.set_style(style);
             }
-            bar.set_prefix(what);
+            bar.set_prefix(what.to_owned());
             bar.set_position(first);
             bar.reset_eta();
             bar
         });
         Self {
-            what,
+            what: what.to_owned(),
             total,
             first,
             bar,
@@ -89,5 +89,38 @@ pub fn duration(time: Duration) -> String {
             (s / 3600.0).floor(),
             (s % 3600.0) / 60.0
         ),
+    }
+}
+
+/// The progress of a job of several parts: each has a bar of its own, and a part may come again.
+#[derive(Default)]
+pub struct Bars {
+    now: Option<(String, u64, Progress)>,
+}
+
+impl Bars {
+    /// Shows how far the job is.
+    pub fn see(&mut self, progress: &tweedie::job::Progress<'_>) {
+        let goes_on = |(what, done, _): &(String, u64, Progress)| {
+            what == progress.what && *done <= progress.done
+        };
+        if !self.now.as_ref().is_some_and(goes_on) {
+            self.finish();
+            // What was done before this job, such as updates of a run that goes on.
+            let first = progress.done.saturating_sub(1);
+            let bar = Progress::new(progress.what, progress.total, first);
+            self.now = Some((progress.what.to_owned(), first, bar));
+        }
+        if let Some((_, done, bar)) = &mut self.now {
+            *done = progress.done;
+            bar.at(progress.done, || progress.note.to_string());
+        }
+    }
+
+    /// The job is over; the bar goes away.
+    pub fn finish(&mut self) {
+        if let Some((.., bar)) = self.now.take() {
+            bar.finish();
+        }
     }
 }

@@ -36,11 +36,11 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// Updates to the end; `on` is told the number of updates made and the loss of the last.
-    pub fn finish(&mut self, steps: u64, on: &mut dyn FnMut(u64, f64)) -> Result<()> {
+    /// Updates to the end; `on` sees the number of updates made and the loss of the last.
+    pub fn finish(&mut self, steps: u64, on: &mut dyn FnMut(u64, f64) -> Result<()>) -> Result<()> {
         while self.trainer.step() < steps {
             let report = self.trainer.update()?;
-            on(self.trainer.step(), report.loss);
+            on(self.trainer.step(), report.loss)?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod tutorial;
 
 use std::path::{Path, PathBuf};
 
+use tweedie::job::Monitor;
 use tweedie::score::GaussianMixture;
 use tweedie::{Error, Result, data};
 
@@ -44,7 +45,7 @@ pub struct Study {
 }
 
 /// What a study does: fills the folder, and tells how far it is.
-type Work = fn(&mut StudyFolder, &StudyOptions, &mut dyn FnMut(StudyProgress)) -> Result<()>;
+type Work = fn(&mut StudyFolder, &StudyOptions, &mut Monitor<'_>) -> Result<()>;
 
 /// What a study may be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,17 +54,6 @@ pub struct StudyOptions {
     pub seed: u64,
     /// Far fewer samples and updates: for a look within seconds. The numbers are then rough.
     pub quick: bool,
-}
-
-/// How far a study is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StudyProgress {
-    /// What is being computed.
-    pub what: &'static str,
-    /// Units of it that are done.
-    pub done: u64,
-    /// Units there are.
-    pub total: u64,
 }
 
 impl Study {
@@ -86,12 +76,12 @@ impl Study {
     /// there are replaced.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system refuses.
+    /// [`Error::Io`] where the system refuses, [`Error::Stopped`] where `monitor` says so.
     pub fn run(
         &self,
         out: &Path,
         options: &StudyOptions,
-        on: &mut dyn FnMut(StudyProgress),
+        monitor: &mut Monitor<'_>,
     ) -> Result<PathBuf> {
         let mut folder = StudyFolder::create(out, self.title)?;
         if options.quick {
@@ -100,7 +90,8 @@ impl Study {
                  tells of a full run, need not fit them.",
             );
         }
-        (self.work)(&mut folder, options, on)?;
+        (self.work)(&mut folder, options, monitor)?;
+        monitor.go_on()?;
         folder.save()
     }
 }

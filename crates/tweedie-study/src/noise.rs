@@ -8,8 +8,9 @@
 //! with the fixed point sigma_i^2/(1 - eta/2) (their Proposition 1); under consistent annealed
 //! sampling it is sigma_i^2 (Proposition 2).
 
-use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table};
+use super::{Study, StudyFolder, StudyOptions, Table};
 use tweedie::Result;
+use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
 use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
@@ -71,11 +72,7 @@ struct Curve {
     scheduled: Vec<f64>,
 }
 
-fn work(
-    folder: &mut StudyFolder,
-    options: &StudyOptions,
-    on: &mut dyn FnMut(StudyProgress),
-) -> Result<()> {
+fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?;
     let samples = if options.quick { 16 } else { 256 };
     let point = GaussianMixture::gaussian(vec![0.0; DIM], 0.0)?;
@@ -91,11 +88,7 @@ fn work(
                 found.push(deviation(view.x));
             }
             done += 1;
-            on(StudyProgress {
-                what: "simulating",
-                done,
-                total,
-            });
+            monitor.at("simulating", done, total, "steps");
         })?;
         Ok::<_, tweedie::Error>(found)
     };
@@ -303,7 +296,9 @@ mod tests {
             seed: 1,
             quick: true,
         };
-        let page = STUDY.run(dir.path(), &options, &mut |_| ()).unwrap();
+        let page = STUDY
+            .run(dir.path(), &options, &mut Monitor::silent())
+            .unwrap();
         assert!(page.is_file());
         let mut table = csv::Reader::from_path(dir.path().join("final.csv")).unwrap();
         let rows: Vec<Vec<String>> = table

@@ -7,10 +7,11 @@
 
 use std::f64::consts::PI;
 
-use super::{Study, StudyFolder, StudyOptions, StudyProgress, Table, law};
+use super::{Study, StudyFolder, StudyOptions, Table, law};
 use crate::fit::Fit;
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
+use tweedie::job::Monitor;
 use tweedie::measure::{NearestNeighbours, nearest_neighbours};
 use tweedie::nn::{MlpConfig, NetworkConfig};
 use tweedie::noise::Levels;
@@ -65,11 +66,7 @@ struct Found {
     distance: NearestNeighbours,
 }
 
-fn work(
-    folder: &mut StudyFolder,
-    options: &StudyOptions,
-    on: &mut dyn FnMut(StudyProgress),
-) -> Result<()> {
+fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let size = match options.quick {
         false => Size {
             steps: 2000,
@@ -107,7 +104,7 @@ fn work(
     let mut table = Table::new(header);
     let mut pictures = Vec::new();
     for set in &sets {
-        let (found, real, floor) = compare(set, &size, options.seed, on)?;
+        let (found, real, floor) = compare(set, &size, options.seed, monitor)?;
         let data = "data, another draw";
         add(&mut table, [set.title, data, "", ""], &floor);
         for f in &found {
@@ -201,7 +198,7 @@ fn compare(
     set: &Set,
     size: &Size,
     seed: u64,
-    on: &mut dyn FnMut(StudyProgress),
+    monitor: &mut Monitor<'_>,
 ) -> Result<(Vec<Found>, Vec<[f64; 2]>, NearestNeighbours)> {
     let spec = DataSpec {
         count: Some(size.data + 2 * size.samples),
@@ -232,11 +229,7 @@ fn compare(
         };
         let mut fit = Fit::new(&train, &levels, &network, &config, seed)?;
         fit.finish(size.steps, &mut |done, _| {
-            on(StudyProgress {
-                what: "training",
-                done,
-                total: size.steps,
-            });
+            monitor.step("training", done, size.steps, "updates")
         })?;
         networks.push(fit.denoiser()?);
     }
@@ -256,11 +249,7 @@ fn compare(
             let source = NoiseSource::new(seed, Stream::Sampling);
             let seeds: Vec<u64> = (0..size.samples as u64).collect();
             let mut watch = |view: &StepView| {
-                on(StudyProgress {
-                    what: "sampling",
-                    done: view.step as u64 + 1,
-                    total: view.steps as u64,
-                });
+                monitor.at("sampling", view.step as u64 + 1, view.steps as u64, "steps");
             };
             let samples = run(denoiser, sampler.as_mut(), &source, &seeds, &mut watch)?;
             for (result, values) in [(FINAL, samples.x), (EDS, samples.denoised)] {
@@ -385,7 +374,9 @@ mod tests {
         };
         let make = || {
             let dir = tempfile::tempdir().unwrap();
-            let page = STUDY.run(dir.path(), &options, &mut |_| ()).unwrap();
+            let page = STUDY
+                .run(dir.path(), &options, &mut Monitor::silent())
+                .unwrap();
             for name in ["swiss-roll.png", "swiss-roll-exact.svg", "gaussians-25.png"] {
                 assert!(dir.path().join(name).is_file(), "{name}");
             }

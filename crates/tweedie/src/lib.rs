@@ -26,6 +26,7 @@ pub mod data;
 pub mod engine;
 mod error;
 mod files;
+pub mod job;
 pub mod likelihood;
 pub mod measure;
 pub mod memory;

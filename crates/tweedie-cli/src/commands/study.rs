@@ -1,13 +1,15 @@
 //! `tweedie study`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use tweedie::Result;
+use tweedie::job::{Monitor, Progress};
 use tweedie_study::{Study, StudyOptions};
 
 use crate::args;
-use crate::progress::{Progress, duration};
+use crate::progress::{Bars, duration};
 
 pub fn run(args: &args::Study) -> Result<()> {
     let began = Instant::now();
@@ -20,24 +22,13 @@ pub fn run(args: &args::Study) -> Result<()> {
         seed: args.seed,
         quick: args.quick,
     };
-    let mut progress: Option<(Progress, &'static str, u64)> = None;
-    let page = study.run(&out, &options, &mut |state| {
-        // Each part of the work has a bar of its own, and a part may come again.
-        let goes_on =
-            matches!(&progress, Some((_, what, done)) if *what == state.what && *done <= state.done);
-        if !goes_on && let Some((over, ..)) = progress.take() {
-            over.finish();
-        }
-        let (bar, _, done) = progress.get_or_insert_with(|| {
-            let bar = Progress::new(state.what, state.total, 0);
-            (bar, state.what, 0)
-        });
-        bar.at(state.done, String::new);
-        *done = state.done;
-    })?;
-    if let Some((over, ..)) = progress {
-        over.finish();
-    }
+    let mut bars = Bars::default();
+    let mut watcher = |progress: &Progress<'_>| {
+        bars.see(progress);
+        ControlFlow::Continue(())
+    };
+    let page = study.run(&out, &options, &mut Monitor::new(&mut watcher))?;
+    bars.finish();
     say!(
         "study {}: done in {}. Look at the page:",
         study.name,

@@ -1,8 +1,9 @@
 //! Who wins at how many network calls.
 
 use super::{SIGMA, TARGET, target, target_cdf};
-use crate::{Cell, StudyFolder, StudyOptions, StudyProgress, Table};
+use crate::{Cell, StudyFolder, StudyOptions, Table};
 use tweedie::Result;
+use tweedie::job::Monitor;
 use tweedie::measure::{Estimate, wasserstein_1_to_cdf};
 use tweedie::noise::{Coordinates, Levels, Path, technique_4};
 use tweedie::ode::DormandPrince;
@@ -192,7 +193,7 @@ fn distance(x: &[f64]) -> Result<f64> {
 pub fn section(
     folder: &mut StudyFolder,
     options: &StudyOptions,
-    on: &mut dyn FnMut(StudyProgress),
+    monitor: &mut Monitor<'_>,
 ) -> Result<()> {
     let size = Size {
         samples: if options.quick { 500 } else { 12_500 },
@@ -225,11 +226,7 @@ pub fn section(
                 ]);
                 row.push((calls, w));
                 done += 1;
-                on(StudyProgress {
-                    what: "samplers",
-                    done,
-                    total,
-                });
+                monitor.at("samplers", done, total, "runs");
             }
             found.push((*name, row));
         }
@@ -243,7 +240,7 @@ pub fn section(
         folder.table(&format!("{}-winners", setting.name), &winners)?;
     }
     folder.data("wasserstein", &numbers)?;
-    sweep(folder, size, budgets, floor, on)
+    sweep(folder, size, budgets, floor, monitor)
 }
 
 /// The adaptive solver at several tolerances: (calls, W1).
@@ -316,7 +313,7 @@ fn sweep(
     size: Size,
     budgets: &[usize],
     floor: Estimate,
-    on: &mut dyn FnMut(StudyProgress),
+    monitor: &mut Monitor<'_>,
 ) -> Result<()> {
     folder.section("The best eps_c");
     folder.paragraph(SWEEP);
@@ -348,11 +345,12 @@ fn sweep(
             let (w, _) = size.error(cas(&levels, eps_c)?.as_mut(), false)?;
             numbers.row([n.into(), eps_c.into(), w.into()]);
             row.push((eps_c, w));
-            on(StudyProgress {
-                what: "step sizes",
-                done: (i * values.len() + j + 1) as u64,
+            monitor.at(
+                "step sizes",
+                (i * values.len() + j + 1) as u64,
                 total,
-            });
+                "steps",
+            );
         }
         let at = |eps_c: f64| -> Cell {
             let found = row.iter().find(|(value, _)| *value == eps_c);

@@ -17,7 +17,11 @@ pub fn film(frames: Vec<Picture>) -> Result<Animation> {
 }
 
 /// The score and the density in it, over the training.
-pub fn training(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
+pub fn training(
+    folder: &mut StudyFolder,
+    tutorial: &Tutorial<'_, '_>,
+    fitted: &Fitted,
+) -> Result<()> {
     let sigma = super::SIGMA.1;
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let score = |denoiser: &dyn Denoiser| {

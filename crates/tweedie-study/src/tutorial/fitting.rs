@@ -3,7 +3,7 @@
 use super::loss::{ExactLoss, held_out};
 use super::{BLUE, GREEN, INK, PALE, POINTS, RED, Tutorial};
 use crate::fit::Fit;
-use crate::{StudyFolder, StudyProgress, Table};
+use crate::{StudyFolder, Table};
 use tweedie::Result;
 use tweedie::nn::layers::Activation;
 use tweedie::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
@@ -83,7 +83,7 @@ struct Curves {
     law: Vec<(f64, f64)>,
 }
 
-pub fn section(folder: &mut StudyFolder, tutorial: &mut Tutorial<'_>) -> Result<Fitted> {
+pub fn section(folder: &mut StudyFolder, tutorial: &mut Tutorial<'_, '_>) -> Result<Fitted> {
     let exact = ExactLoss::new(&tutorial.law, &tutorial.levels)?;
     let quick = tutorial.options.quick;
     let (divisor, fresh) = if quick { (20, 4096) } else { (1, FRESH) };
@@ -140,7 +140,7 @@ type Trained = (NetworkDenoiser, Vec<(u64, NetworkDenoiser)>, Curves, usize);
 
 /// Trains by `recipe`; with `watch`, keeps snapshots and the loss on the law along the way.
 fn train(
-    tutorial: &mut Tutorial<'_>,
+    tutorial: &mut Tutorial<'_, '_>,
     recipe: &Recipe,
     epochs: u64,
     watch: Option<&ExactLoss>,
@@ -176,14 +176,9 @@ fn train(
         stops = vec![epochs];
     }
     for stop in stops {
-        let on = &mut *tutorial.on;
         fit.finish(stop, &mut |done, loss| {
             curves.training.push((done as f64, loss));
-            on(StudyProgress {
-                what: recipe.name,
-                done,
-                total: epochs,
-            });
+            tutorial.monitor.step(recipe.name, done, epochs, "updates")
         })?;
         if let Some(exact) = watch {
             let network = fit.denoiser()?;
@@ -229,7 +224,11 @@ fn losses(folder: &mut StudyFolder, exact: &ExactLoss, curves: &Curves) -> Resul
     folder.data("losses", &table)
 }
 
-fn score(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, network: &dyn Denoiser) -> Result<()> {
+fn score(
+    folder: &mut StudyFolder,
+    tutorial: &Tutorial<'_, '_>,
+    network: &dyn Denoiser,
+) -> Result<()> {
     let grid: Vec<f64> = (0..=320).map(|i| -8.0 + 0.05 * f64::from(i)).collect();
     let line = |denoiser: &dyn Denoiser, sigma: f64| {
         let mut score = vec![0.0; grid.len()];

@@ -11,9 +11,10 @@ mod loss;
 mod recovery;
 mod sampling;
 
-use super::{Study, StudyFolder, StudyOptions, StudyProgress, law};
+use super::{Study, StudyFolder, StudyOptions, law};
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
+use tweedie::job::Monitor;
 use tweedie::noise::Levels;
 use tweedie::report::{Axis, Chart, Series, density};
 use tweedie::score::GaussianMixture;
@@ -42,23 +43,19 @@ const GREEN: [u8; 3] = tweedie::report::PALETTE[2];
 const PALE: [u8; 3] = [190, 205, 220];
 
 /// What all parts of the study share.
-struct Tutorial<'a> {
+struct Tutorial<'a, 'b> {
     law: GaussianMixture,
     levels: Levels,
     options: &'a StudyOptions,
-    on: &'a mut dyn FnMut(StudyProgress),
+    monitor: &'a mut Monitor<'b>,
 }
 
-fn work(
-    folder: &mut StudyFolder,
-    options: &StudyOptions,
-    on: &mut dyn FnMut(StudyProgress),
-) -> Result<()> {
+fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let mut tutorial = Tutorial {
         law: law("tutorial")?,
         levels: Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?,
         options,
-        on,
+        monitor,
     };
     folder.lead(
         "\u{201c}Multiple denoising score matching with annealed Langevin dynamics\u{201d}: a \
@@ -127,7 +124,9 @@ mod tests {
             seed: 1,
             quick: true,
         };
-        STUDY.run(dir.path(), &options, &mut |_| ()).unwrap();
+        STUDY
+            .run(dir.path(), &options, &mut Monitor::silent())
+            .unwrap();
         for name in [
             "data.png",
             "score.svg",

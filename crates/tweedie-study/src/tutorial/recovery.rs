@@ -53,7 +53,11 @@ pub fn of(denoiser: &dyn Denoiser) -> Result<GridDensity> {
     recovered_density(denoiser, super::SIGMA.1, RANGE, POINTS)
 }
 
-pub fn section(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
+pub fn section(
+    folder: &mut StudyFolder,
+    tutorial: &Tutorial<'_, '_>,
+    fitted: &Fitted,
+) -> Result<()> {
     let law = &tutorial.law;
     let recovered = of(&fitted.network)?;
     let noised = true_density(law, super::SIGMA.1)?;

@@ -7,8 +7,9 @@
 use super::fitting::Fitted;
 use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, curve, films, recovery};
 use crate::langevin::langevin;
-use crate::{Cell, GridDensity, StudyFolder, StudyProgress, Table};
+use crate::{Cell, GridDensity, StudyFolder, Table};
 use tweedie::Result;
+use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
 use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
@@ -84,7 +85,7 @@ fn starts(source: &NoiseSource, seeds: &[u64]) -> Vec<f64> {
 
 pub fn section(
     folder: &mut StudyFolder,
-    tutorial: &mut Tutorial<'_>,
+    tutorial: &mut Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {
     folder.section("Sampling");
@@ -125,7 +126,7 @@ pub fn section(
                 score,
                 tutorial.options,
                 what,
-                tutorial.on,
+                tutorial.monitor,
             )?;
             let how = format!("{} samples", x.len());
             add([name, step, &how], statistics(&x).map(Cell::from));
@@ -163,17 +164,13 @@ fn samples(
     score: &dyn Denoiser,
     options: &crate::StudyOptions,
     what: &'static str,
-    on: &mut dyn FnMut(StudyProgress),
+    monitor: &mut Monitor<'_>,
 ) -> Result<Vec<f64>> {
     let count = if options.quick { 2048 } else { SAMPLES };
     let source = NoiseSource::new(options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..count).collect();
     let mut watch = |view: &StepView| {
-        on(StudyProgress {
-            what,
-            done: view.step as u64 + 1,
-            total: view.steps as u64,
-        });
+        monitor.at(what, view.step as u64 + 1, view.steps as u64, "steps");
     };
     Ok(run_from(
         starts(&source, &seeds),
@@ -199,7 +196,11 @@ fn statistics(x: &[f64]) -> [Estimate; 3] {
     [Estimate::mean(&left), middle, Estimate::mean(&squares)]
 }
 
-fn trajectories(folder: &mut StudyFolder, tutorial: &Tutorial<'_>, fitted: &Fitted) -> Result<()> {
+fn trajectories(
+    folder: &mut StudyFolder,
+    tutorial: &Tutorial<'_, '_>,
+    fitted: &Fitted,
+) -> Result<()> {
     let source = NoiseSource::new(tutorial.options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..256).collect();
     let mut kept = Trajectory::new((0..PATHS).collect());
@@ -258,7 +259,7 @@ fn histogram(folder: &mut StudyFolder, law: &GaussianMixture, drawn: &[Drawn]) -
 }
 
 /// The film of the densities on their way down the levels, exact score.
-fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_>) -> Result<()> {
+fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_, '_>) -> Result<()> {
     let law = &tutorial.law;
     let samplers = [false, true].map(|scaled| sampler(&tutorial.levels, REPEATS, scaled));
     // One of each level's.
@@ -352,7 +353,7 @@ mod tests {
             quick: true,
         };
         for scaled in [false, true] {
-            let x = samples(&levels, scaled, &law, &options, "", &mut |_| ()).unwrap();
+            let x = samples(&levels, scaled, &law, &options, "", &mut Monitor::silent()).unwrap();
             let moved = tutorial_chain(&law, REPEATS, scaled).unwrap();
             for (found, exact) in statistics(&x).into_iter().zip(moments(&moved)) {
                 assert!(
