@@ -83,6 +83,24 @@ impl Error {
         }
     }
 
+    /// The same error with the name of a setting as it is called from outside the table or
+    /// struct `outer` that holds it: `timesteps` becomes `network.timesteps`.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Setting {
+                name,
+                value,
+                reason,
+            } => Self::Setting {
+                name: format!("{outer}.{name}"),
+                value,
+                reason,
+            },
+            other => other,
+        }
+    }
+
     /// A file at `path` whose content is wrong.
     pub fn content(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Content {

@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use tweedie::engine::Engine;
 use tweedie::nn::init::Init;
-use tweedie::nn::params::{assign, collect, gradients, to_vec};
+use tweedie::nn::params::{ByName, assign, collect, gradients, to_vec};
 use tweedie::nn::unet::{UNet2d, UNetConfig};
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
 use tweedie::noise::{Coordinates, TimestepSchedule, TimestepTable};
@@ -106,17 +106,18 @@ impl Golden {
 
     /// Our network with the file's weights.
     fn network(&self, device: &Device) -> UNet2d {
-        let mut init = Init::new(1, device);
-        let network = UNet2d::new(&self.config, self.shape, true, &mut init).unwrap();
+        let init = Init::new(1, device);
+        let network = UNet2d::new(&self.config, self.shape, true, &init).unwrap();
         let parameters = collect(&network);
-        let ours: BTreeMap<_, _> = parameters.iter().map(|p| (&p.name, &p.shape)).collect();
+        let ours: BTreeMap<_, _> = parameters.iter().map(|(n, p)| (n, &p.shape)).collect();
         let theirs: BTreeMap<_, _> = self.weights.iter().map(|(n, (s, _))| (n, s)).collect();
         assert_eq!(ours, theirs);
-        let values: Vec<_> = parameters
-            .iter()
-            .map(|p| self.weights[&p.name].1.clone())
-            .collect();
-        assign(network, &values).unwrap()
+        assign(network, &self.values()).unwrap()
+    }
+
+    fn values(&self) -> ByName<Vec<f32>> {
+        let weights = self.weights.iter();
+        weights.map(|(n, (_, v))| (n.clone(), v.clone())).collect()
     }
 
     /// The images of the given numbers, and their times.
@@ -147,12 +148,7 @@ fn a_network_trained_on_timesteps_is_a_denoiser() {
         ..NetworkConfig::default()
     };
     let network = Network::blank(&config, &golden.shape, &device).unwrap();
-    let values: Vec<_> = network
-        .parameters()
-        .iter()
-        .map(|p| golden.weights[&p.name].1.clone())
-        .collect();
-    let network = network.with_values(&values).unwrap();
+    let network = network.with_values(&golden.values()).unwrap();
     let denoiser = NetworkDenoiser::new(&network, config.parameterisation());
     let dim = denoiser.dim();
     // The other image's time is negative, which is no timestep.
@@ -182,7 +178,7 @@ fn check_outputs_and_gradients(name: &str) {
     for device in [&plain, &tracked] {
         let network = golden.network(device);
         let (x, time) = golden.input(&[0, 1], device);
-        let y = network.forward(x, &time);
+        let y = network.forward_images(x, &time);
         let error = distance(&to_vec(y.clone()), &golden.y) / largest(&golden.y);
         println!("{name} {device:?}: output {error:.1e}");
         assert!(error < OUTPUT, "{error}");
@@ -192,7 +188,6 @@ fn check_outputs_and_gradients(name: &str) {
 
         let mut found = y.powi_scalar(2).mean().backward();
         let found = gradients(&network, &mut found);
-        let parameters = collect(&network);
         let floor = NEGLIGIBLE
             * golden
                 .gradients
@@ -201,15 +196,15 @@ fn check_outputs_and_gradients(name: &str) {
                 .fold(0.0, f64::max);
         let mut compared = 0;
         let mut worst = (0.0, "");
-        for (parameter, found) in parameters.iter().zip(&found) {
-            let Some(expected) = golden.gradients.get(&parameter.name) else {
+        for (name, found) in &found {
+            let Some(expected) = golden.gradients.get(name) else {
                 continue;
             };
             let error = distance(found, expected) / largest(expected).max(floor);
-            assert!(error < GRADIENT, "{}: {error}", parameter.name);
+            assert!(error < GRADIENT, "{name}: {error}");
             compared += 1;
             if error > worst.0 {
-                worst = (error, &parameter.name);
+                worst = (error, name);
             }
         }
         let (error, worst) = worst;
@@ -226,7 +221,7 @@ fn check_batch_invariance(name: &str) {
         let network = golden.network(&device);
         let run = |images: &[usize]| {
             let (x, time) = golden.input(images, &device);
-            to_vec(network.forward(x, &time))
+            to_vec(network.forward_images(x, &time))
         };
         let alone = run(&[1]);
         assert_eq!(run(&[0, 1])[alone.len()..], alone);

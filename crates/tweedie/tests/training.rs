@@ -36,7 +36,7 @@ impl Tutorial {
         };
         let device = Engine::Flex.device().unwrap().autodiff();
         let network = Network::new(&network, &[1], 0, &device).unwrap();
-        let parameters: usize = network.parameters().iter().map(|p| p.values.len()).sum();
+        let parameters: usize = network.parameters().values().map(|p| p.values.len()).sum();
         assert_eq!(parameters, 257);
         let config = TrainConfig {
             steps: 3000,

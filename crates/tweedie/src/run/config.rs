@@ -8,8 +8,7 @@ use toml::{Table, Value};
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::unet::UNetConfig;
-use crate::nn::{MlpConfig, NetworkConfig};
+use crate::nn::NetworkConfig;
 use crate::noise::{Levels, Process, TimestepSchedule, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
 use crate::train::{LossConfig, TrainConfig};
@@ -206,12 +205,7 @@ impl Config {
         if self.network.sigma_data.is_none() {
             self.network.sigma_data = Some(data.mean_std().1);
         }
-        if self.network.unet.is_none() && self.network.mlp.is_none() {
-            match data.is_image() {
-                true => self.network.unet = Some(UNetConfig::default()),
-                false => self.network.mlp = Some(MlpConfig::default()),
-            }
-        }
+        self.network = self.network.with_model_for(data.shape());
         self.train.validate()?;
         self.training_noise()?;
         self.sample.sampler(max, min)?;
@@ -378,6 +372,8 @@ pub(super) fn round_up(sigma: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::MlpConfig;
+    use crate::nn::unet::UNetConfig;
 
     const SMALL: &str = "[data]\nsource = \"digits\"\n";
 

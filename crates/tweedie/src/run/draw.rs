@@ -114,8 +114,10 @@ impl Model {
             let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
             return Err(Error::content(run.path(), reason));
         }
-        let device = config.train.engine.device()?;
-        let network = Network::blank(&config.network, &data.shape, &device)?;
+        let device = config.train.engine.device();
+        let device = device.map_err(|error| error.within("train"))?;
+        let network = Network::blank(&config.network, &data.shape, &device)
+            .map_err(|error| error.within("network"))?;
         let weights = run
             .checkpoints()
             .weights(step, &network.parameters(), sample.ema)?;
@@ -140,7 +142,8 @@ impl Model {
         step: u64,
         precision: Precision,
     ) -> Result<Self> {
-        let network = network.in_precision(precision)?;
+        let network = network.in_precision(precision);
+        let network = network.map_err(|error| error.within("sample"))?;
         Ok(Self {
             denoiser: NetworkDenoiser::new(&network, config.network.parameterisation()),
             config,
@@ -174,7 +177,8 @@ impl Model {
     /// # Errors
     /// When the network stores its images in another precision than f32.
     pub fn differentiable(&self) -> Result<DifferentiableNetwork<'_>> {
-        self.denoiser.differentiable()
+        let differentiable = self.denoiser.differentiable();
+        differentiable.map_err(|error| error.within("sample"))
     }
 
     /// The sampler that `sample` describes, on this model's range of noise.

@@ -140,7 +140,7 @@ impl Session {
         on(Event::Started {
             step: trainer.step(),
             steps: train.steps,
-            parameters: trainer.parameters().iter().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters().values().map(|p| p.values.len()).sum(),
         });
         let (max, min) = self.config.sigma_range()?;
         let mut window = Window::new(Losses::new(min, max, LOSS_BINS));
@@ -220,8 +220,10 @@ impl Session {
 
 /// A trainer at step 0 for a resolved configuration.
 fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
-    let device = config.train.engine.device()?.autodiff();
-    let network = Network::new(&config.network, data.shape(), config.seed, &device)?;
+    let device = config.train.engine.device();
+    let device = device.map_err(|error| error.within("train"))?.autodiff();
+    let network = Network::new(&config.network, data.shape(), config.seed, &device)
+        .map_err(|error| error.within("network"))?;
     let objective = Objective::new(&config.loss, config.network.parameterisation())?;
     let noise = config.training_noise()?;
     Trainer::new(&config.train, data, noise, objective, network, config.seed)
@@ -305,7 +307,7 @@ impl Plan {
         times.remove(0);
         times.sort_unstable();
         Ok(Self {
-            parameters: trainer.parameters().iter().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters().values().map(|p| p.values.len()).sum(),
             items: data.len(),
             step: times[times.len() / 2],
             peak_memory: crate::memory::peak(),

@@ -48,8 +48,8 @@ impl<'a> Fit<'a> {
     /// The network as it is now.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
         let Checkpoint { weights, .. } = self.trainer.checkpoint();
-        let values: Vec<Vec<f32>> = weights.into_iter().map(|p| p.values).collect();
-        Ok(self.with(&self.network.with_values(&values)?))
+        let values = weights.into_iter().map(|(name, p)| (name, p.values));
+        Ok(self.with(&self.network.with_values(&values.collect())?))
     }
 
     /// The network with the moving average of its weights.
@@ -61,7 +61,7 @@ impl<'a> Fit<'a> {
     pub fn parameters(&self) -> usize {
         self.trainer
             .parameters()
-            .iter()
+            .values()
             .map(|p| p.values.len())
             .sum()
     }

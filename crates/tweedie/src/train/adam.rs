@@ -129,10 +129,10 @@ impl Adam {
     /// ema <- decay ema + (1 - decay) w
     /// ```
     #[must_use]
-    pub fn update(
+    pub fn update<'a, G: Deref<Target = [f32]> + 'a>(
         &mut self,
-        weights: &mut [Vec<f32>],
-        gradients: &[impl Deref<Target = [f32]>],
+        weights: impl IntoIterator<Item = &'a mut Vec<f32>>,
+        gradients: impl IntoIterator<Item = &'a G>,
         gradient_scale: f64,
         rate: f64,
         decay: f64,
@@ -162,7 +162,7 @@ impl Adam {
             .zip(&mut self.ema);
         let mut tasks = Vec::new();
         for ((weights, gradients), ((first, second), ema)) in
-            weights.iter_mut().zip(gradients).zip(states)
+            weights.into_iter().zip(gradients).zip(states)
         {
             let weights = weights.chunks_mut(CHUNK).zip(gradients.chunks(CHUNK));
             let moments = first.chunks_mut(CHUNK).zip(second.chunks_mut(CHUNK));
@@ -257,8 +257,11 @@ fn update(
 }
 
 /// The Euclidean norm of all gradients together.
-pub(super) fn global_norm(gradients: &[impl Deref<Target = [f32]>]) -> f64 {
-    let chunks: Vec<&[f32]> = gradients.iter().flat_map(|g| g.chunks(CHUNK)).collect();
+pub(super) fn global_norm<'a, G: Deref<Target = [f32]> + 'a>(
+    gradients: impl IntoIterator<Item = &'a G>,
+) -> f64 {
+    let gradients = gradients.into_iter();
+    let chunks: Vec<&[f32]> = gradients.flat_map(|g| g.chunks(CHUNK)).collect();
     let squares: Vec<f64> = chunks
         .into_par_iter()
         .with_min_len(4)

@@ -19,7 +19,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::params::Parameter;
+use crate::nn::params::{Array, ByName};
 
 const MODEL: &str = "model.safetensors";
 const EMA: &str = "ema.safetensors";
@@ -35,7 +35,7 @@ pub struct Checkpoint {
     /// Updates made.
     pub step: u64,
     /// Names, shapes and raw values.
-    pub weights: Vec<Parameter>,
+    pub weights: ByName<Array>,
     /// Moving averages, in the order of `weights`.
     pub ema: Vec<Vec<f32>>,
     /// Adam's first moments, likewise.
@@ -124,7 +124,7 @@ impl Checkpoints {
             fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
         }
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let raw: Vec<&[f32]> = checkpoint.weights.iter().map(|p| &p.values[..]).collect();
+        let raw: Vec<&[f32]> = checkpoint.weights.values().map(|p| &p.values[..]).collect();
         let ema: Vec<&[f32]> = checkpoint.ema.iter().map(|v| &v[..]).collect();
         let moments: Vec<&[f32]> = checkpoint
             .first
@@ -156,7 +156,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When a file is missing, damaged, or of another network.
-    pub fn load(&self, step: u64, like: &[Parameter]) -> Result<Checkpoint> {
+    pub fn load(&self, step: u64, like: &ByName<Array>) -> Result<Checkpoint> {
         let folder = self.path(step);
         let state_path = folder.join(STATE);
         let state = fs::read(&state_path).map_err(Error::io("read", &state_path))?;
@@ -166,9 +166,9 @@ impl Checkpoints {
             let reason = "was not written by this version of tweedie, or was moved";
             return Err(Error::content(&state_path, reason));
         }
-        let mut weights = like.to_vec();
+        let mut weights = like.clone();
         let raw = read_tensors(&folder.join(MODEL), like, "")?;
-        for (parameter, values) in weights.iter_mut().zip(raw) {
+        for (parameter, values) in weights.values_mut().zip(raw) {
             parameter.values = values;
         }
         Ok(Checkpoint {
@@ -184,16 +184,17 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When the file is missing, damaged, or of another network.
-    pub fn weights(&self, step: u64, like: &[Parameter], ema: bool) -> Result<Vec<Vec<f32>>> {
+    pub fn weights(&self, step: u64, like: &ByName<Array>, ema: bool) -> Result<ByName<Vec<f32>>> {
         let name = if ema { EMA } else { MODEL };
-        read_tensors(&self.path(step).join(name), like, "")
+        let values = read_tensors(&self.path(step).join(name), like, "")?;
+        Ok(like.keys().cloned().zip(values).collect())
     }
 }
 
 /// Writes one tensor for each prefix and parameter, in that order, values from `values`.
 fn write_tensors(
     path: &Path,
-    parameters: &[Parameter],
+    parameters: &ByName<Array>,
     prefixes: &[&str],
     values: &[&[f32]],
 ) -> Result<()> {
@@ -204,7 +205,7 @@ fn write_tensors(
     let names = prefixes.iter().flat_map(|prefix| {
         parameters
             .iter()
-            .map(move |p| (format!("{prefix}{}", p.name), p))
+            .map(move |(name, p)| (format!("{prefix}{name}"), p))
     });
     let mut views = Vec::new();
     for ((name, parameter), bytes) in names.zip(&bytes) {
@@ -220,7 +221,7 @@ fn write_tensors(
 }
 
 /// Reads the tensors named `prefix` + the names of `like`, which must be there with its shapes.
-fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec<f32>>> {
+fn read_tensors(path: &Path, like: &ByName<Array>, prefix: &str) -> Result<Vec<Vec<f32>>> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
         Error::content(
@@ -244,8 +245,8 @@ fn read_tensors(path: &Path, like: &[Parameter], prefix: &str) -> Result<Vec<Vec
         )));
     }
     like.iter()
-        .map(|parameter| {
-            let name = format!("{prefix}{}", parameter.name);
+        .map(|(name, parameter)| {
+            let name = format!("{prefix}{name}");
             let view = file
                 .tensor(&name)
                 .map_err(|_| stranger(format!("lacks {name}")))?;
@@ -270,17 +271,18 @@ mod tests {
     use super::*;
 
     fn example(step: u64) -> Checkpoint {
-        let parameter = |name: &str, shape: &[usize]| Parameter {
-            name: name.into(),
-            shape: shape.to_vec(),
-            values: (0..shape.iter().product())
-                .map(|i: usize| i as f32 + 0.1)
-                .collect(),
+        let parameter = |name: &str, shape: &[usize]| {
+            let values = (0..shape.iter().product()).map(|i: usize| i as f32 + 0.1);
+            let array = Array {
+                shape: shape.to_vec(),
+                values: values.collect(),
+            };
+            (name.to_owned(), array)
         };
-        let weights = vec![parameter("a.weight", &[2, 3]), parameter("a.bias", &[2])];
+        let weights = ByName::from([parameter("a.weight", &[2, 3]), parameter("a.bias", &[2])]);
         let array = |offset: f32| -> Vec<Vec<f32>> {
             weights
-                .iter()
+                .values()
                 .map(|p| p.values.iter().map(|v| v + offset).collect())
                 .collect()
         };
@@ -306,7 +308,7 @@ mod tests {
         assert_eq!(checkpoints.load(30, &like).unwrap(), example(30));
         assert_eq!(
             checkpoints.weights(20, &like, true).unwrap(),
-            example(0).ema
+            like.keys().cloned().zip(example(0).ema).collect()
         );
     }
 
@@ -316,13 +318,13 @@ mod tests {
         let checkpoints = Checkpoints::new(dir.path());
         checkpoints.save(&example(5), 1).unwrap();
         let mut other = example(0).weights;
-        other[0].shape = vec![3, 2];
+        other.get_mut("a.weight").unwrap().shape = vec![3, 2];
         let error = checkpoints.load(5, &other).unwrap_err().to_string();
         assert!(
             error.contains("a.weight") && error.contains("another network"),
             "{error}"
         );
-        other.pop();
+        other.pop_first();
         let error = checkpoints.load(5, &other).unwrap_err().to_string();
         assert!(
             error.contains("holds 2 tensors where the network has 1"),

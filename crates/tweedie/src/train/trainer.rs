@@ -14,8 +14,8 @@ use super::{Adam, AdamConfig, Checkpoint, LearningRate, Objective, Schedule, ema
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::nn::params::Parameter;
-use crate::nn::{Network, ops, params};
+use crate::nn::params::{Array, ByName};
+use crate::nn::{Conditioning, Network, ops, params};
 use crate::noise::TrainingNoise;
 
 /// The `[train]` table of a configuration.
@@ -144,8 +144,8 @@ pub struct Trainer<'a> {
     config: TrainConfig,
     examples: Examples<'a>,
     network: Network,
-    parameters: Vec<Parameter>,
-    weights: Vec<Vec<f32>>,
+    parameters: ByName<Array>,
+    weights: ByName<Vec<f32>>,
     adam: Adam,
     step: u64,
 }
@@ -164,15 +164,17 @@ impl<'a> Trainer<'a> {
         seed: u64,
     ) -> Result<Self> {
         config.validate()?;
-        if data.dim() != network.dim() {
+        if data.dim() != network.inputs() {
             return Err(Error::Shape {
                 what: data.name().to_owned(),
-                expected: vec![network.dim()],
+                expected: vec![network.inputs()],
                 found: data.shape().to_vec(),
             });
         }
         let parameters = network.parameters();
-        let weights: Vec<Vec<f32>> = parameters.iter().map(|p| p.values.clone()).collect();
+        let arrays = parameters.iter();
+        let weights: ByName<_> = arrays.map(|(n, p)| (n.clone(), p.values.clone())).collect();
+        let values: Vec<_> = weights.values().cloned().collect();
         let constants = AdamConfig {
             beta1: config.betas[0],
             beta2: config.betas[1],
@@ -180,7 +182,7 @@ impl<'a> Trainer<'a> {
         };
         let (size, flip) = (config.batch, config.flip);
         Ok(Self {
-            adam: Adam::new(constants, &weights)?,
+            adam: Adam::new(constants, &values)?,
             config: config.clone(),
             examples: Examples::new(data, noise, objective, size, flip, seed),
             network,
@@ -196,7 +198,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The network's parameters at the start; names and shapes hold throughout.
-    pub fn parameters(&self) -> &[Parameter] {
+    pub fn parameters(&self) -> &ByName<Array> {
         &self.parameters
     }
 
@@ -205,13 +207,15 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Never in practice: the arrays come from the same network.
     pub fn average(&self) -> Result<Network> {
-        self.network.with_values(&self.adam.ema)
+        let names = self.weights.keys().cloned();
+        let average = names.zip(self.adam.ema.iter().cloned()).collect();
+        self.network.with_values(&average)
     }
 
     /// The state to store.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut weights = self.parameters.clone();
-        for (parameter, values) in weights.iter_mut().zip(&self.weights) {
+        for (parameter, values) in weights.values_mut().zip(self.weights.values()) {
             parameter.values.clone_from(values);
         }
         Checkpoint {
@@ -228,7 +232,8 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the state belongs to another network.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let weights: Vec<Vec<f32>> = checkpoint.weights.into_iter().map(|p| p.values).collect();
+        let weights = checkpoint.weights.into_iter();
+        let weights: ByName<_> = weights.map(|(name, p)| (name, p.values)).collect();
         self.network = self.network.with_values(&weights)?;
         self.weights = weights;
         self.adam.ema = checkpoint.ema;
@@ -253,10 +258,12 @@ impl<'a> Trainer<'a> {
         let n = batch.sigma.len();
 
         // 1/2 || gain F + offset ||^2, summed over dimensions.
-        let raw = self.network.forward(batch.input, &batch.sigma);
+        let x = self.network.input(batch.input)?;
+        let conditioning = Conditioning::on_sigmas(&batch.sigma);
+        let raw = self.network.forward(x, &conditioning)?;
         let device = raw.device();
         let gain = Tensor::<1>::from_data(TensorData::new(batch.gain, [n]), &device);
-        let offset = TensorData::new(batch.offset, [n, self.network.dim()]);
+        let offset = TensorData::new(batch.offset, [n, self.network.inputs()]);
         let offset = Tensor::<2>::from_data(offset, &device);
         let each = ops::half_squares(raw, gain, offset);
         let losses = params::to_vec(each.clone().inner());
@@ -266,7 +273,7 @@ impl<'a> Trainer<'a> {
 
         let mut gradients = each.mean().backward();
         let gradients = self.network.gradients(&mut gradients);
-        let norm = global_norm(&gradients);
+        let norm = global_norm(gradients.values());
         if !norm.is_finite() {
             return Err(self.diverged(batch.sigma[0]));
         }
@@ -278,9 +285,14 @@ impl<'a> Trainer<'a> {
         };
         let rate = self.rate();
         let decay = ema_decay(self.config.ema, self.step);
-        let finite = self
-            .adam
-            .update(&mut self.weights, &gradients, scale, rate, decay, self.step);
+        let finite = self.adam.update(
+            self.weights.values_mut(),
+            gradients.values(),
+            scale,
+            rate,
+            decay,
+            self.step,
+        );
         // Checked here, so that no checkpoint ever holds them.
         if !finite {
             return Err(self.diverged(batch.sigma[0]));
