@@ -121,12 +121,11 @@ impl Case {
             ("sigma".into(), vec![n], sigma),
             ("loss".into(), vec![n], loss),
         ]);
-        let state = trainer.checkpoint();
+        let first = trainer.checkpoint().take("adam.first")?;
         let share = 1.0 - train.betas[0];
-        for (parameter, first) in state.weights.into_iter().zip(state.first) {
-            let gradient = first.iter().map(|&m| (f64::from(m) / share) as f32);
-            let name = format!("gradient.{}", parameter.name);
-            found.push((name, parameter.shape, gradient.collect()));
+        for (name, first) in first {
+            let gradient = first.values.iter().map(|&m| (f64::from(m) / share) as f32);
+            found.push((format!("gradient.{name}"), first.shape, gradient.collect()));
         }
         tensors::write(outputs, &found)
     }

@@ -3,6 +3,7 @@
 //! The order is that of the network's definition, the same for values and gradients, so that an
 //! optimiser can keep its state in plain arrays beside them.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -24,6 +25,19 @@ pub struct Parameter {
     /// Row-major values.
     pub values: Vec<f32>,
 }
+
+/// A tensor on the host: its shape and row-major values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// The tensor's shape.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Things by the path of field names, joined by dots
+/// (`down_blocks.0.resnets.0.conv1.weight`).
+pub type ByName<T> = BTreeMap<String, T>;
 
 /// A gradient's row-major values, where the way back through the network left them.
 #[derive(Clone, Debug)]
@@ -84,6 +98,39 @@ pub fn assign<M: Module>(module: M, values: &[Vec<f32>]) -> Result<M> {
         }),
         None => Ok(module),
     }
+}
+
+/// The values of `arrays` in the order of `parameters`, whose names and shapes they must have.
+///
+/// # Errors
+/// Names the first that differs.
+pub fn in_order(parameters: &[Parameter], mut arrays: ByName<Array>) -> Result<Vec<Vec<f32>>> {
+    let another = |name: &str, reason: String| {
+        let advice = "another network; use the configuration it was trained with";
+        Err(Error::setting(
+            "parameter",
+            name,
+            format!("{reason}: {advice}"),
+        ))
+    };
+    let (found, expected) = (arrays.len(), parameters.len());
+    if found != expected {
+        let reason = format!("{found} arrays where the network has {expected}");
+        return another("number", reason);
+    }
+    let mut values = Vec::with_capacity(expected);
+    for parameter in parameters {
+        let (name, shape) = (&parameter.name, &parameter.shape);
+        match arrays.remove(name) {
+            Some(array) if array.shape == *shape => values.push(array.values),
+            Some(array) => {
+                let reason = format!("{:?} where the network has {shape:?}", array.shape);
+                return another(name, reason);
+            }
+            None => return another(name, "missing".into()),
+        }
+    }
+    Ok(values)
 }
 
 struct Collect {

@@ -291,6 +291,7 @@ impl Config {
             let t = TrainConfig::default();
             config.train.log_every = t.log_every;
             config.train.checkpoint_every = t.checkpoint_every;
+            config.train.checkpoint_minutes = t.checkpoint_minutes;
             config.train.samples_every = t.samples_every;
             config.train.keep = t.keep;
             config.train.engine = t.engine;

@@ -7,7 +7,7 @@ use super::directory::DataCard;
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nn::{DifferentiableNetwork, Network, NetworkDenoiser, Precision};
+use crate::nn::{DifferentiableNetwork, Network, NetworkDenoiser, Precision, params};
 use crate::random::{NoiseSource, Stream};
 use crate::sample::{Observer, Sampler, Samples, StepView};
 use crate::score::Denoiser;
@@ -109,16 +109,16 @@ impl Model {
         let data = run.data()?;
         let latest = run.latest()?;
         let step = step.unwrap_or(latest);
-        let steps = run.checkpoints().steps();
+        let steps = run.checkpoints().steps()?;
         if !steps.contains(&step) {
             let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
             return Err(Error::content(run.path(), reason));
         }
         let device = config.train.engine.device()?;
         let network = Network::blank(&config.network, &data.shape, &device)?;
-        let weights = run
-            .checkpoints()
-            .weights(step, &network.parameters(), sample.ema)?;
+        let section = if sample.ema { "ema" } else { "model" };
+        let weights = run.checkpoints().section(step, section)?;
+        let weights = params::in_order(&network.parameters(), weights)?;
         let network = network.with_values(&weights)?;
         Self::new(network, config, data, step, sample.precision)
     }

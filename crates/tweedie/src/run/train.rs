@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::report::Grid;
-use crate::train::{Checkpoint, Losses, Objective, StepReport, Trainer};
+use crate::train::{About, Checkpoint, Losses, Objective, StepReport, Trainer};
 
 /// What happens during a session, for progress and logs.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Session {
         }
         // Whatever cannot go on is found before the run is touched.
         let trainer = trainer(&config, &data)?;
-        let start = match run.checkpoints().steps().last() {
-            Some(&step) => Some(run.checkpoints().load(step, trainer.parameters())?),
+        let start = match run.checkpoints().steps()?.last() {
+            Some(&step) => Some(run.checkpoints().load(step)?),
             None => None,
         };
         drop(trainer);
@@ -159,9 +159,11 @@ impl Session {
                 on(Event::Logged(&line));
             }
             if save {
-                self.run
-                    .checkpoints()
-                    .save(&trainer.checkpoint(), train.keep)?;
+                self.run.checkpoints().save(
+                    &trainer.checkpoint(),
+                    &About::default(),
+                    train.keep,
+                )?;
                 on(Event::Saved(&self.run.checkpoints().path(step)));
             }
             let every = train.samples_every;
@@ -203,7 +205,7 @@ impl Session {
         else {
             return error;
         };
-        let last = match self.run.checkpoints().steps().last() {
+        let last = match self.run.checkpoints().steps().unwrap_or_default().last() {
             Some(&good) => format!(
                 "the last good checkpoint is {} (step {good})",
                 self.run.checkpoints().path(good).display()

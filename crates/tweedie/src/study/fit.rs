@@ -3,9 +3,11 @@
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
+use crate::nn::{
+    Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning, params,
+};
 use crate::noise::{Levels, TrainingNoise};
-use crate::train::{Checkpoint, LossConfig, Objective, TrainConfig, Trainer};
+use crate::train::{LossConfig, Objective, TrainConfig, Trainer};
 
 /// A network in training, with what it takes to look at it on the way.
 pub(super) struct Fit<'a> {
@@ -47,8 +49,8 @@ impl<'a> Fit<'a> {
 
     /// The network as it is now.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
-        let Checkpoint { weights, .. } = self.trainer.checkpoint();
-        let values: Vec<Vec<f32>> = weights.into_iter().map(|p| p.values).collect();
+        let weights = self.trainer.checkpoint().take("model")?;
+        let values = params::in_order(self.trainer.parameters(), weights)?;
         Ok(self.with(&self.network.with_values(&values)?))
     }
 

@@ -9,7 +9,7 @@ mod sums;
 mod trainer;
 
 pub use adam::{Adam, AdamConfig, LearningRate, Schedule, ema_decay};
-pub use checkpoint::{Checkpoint, Checkpoints};
+pub use checkpoint::{About, Checkpoint, Checkpoints, digest};
 pub use losses::{LevelLoss, Losses};
 pub use objective::{Factors, LossConfig, Objective, Weighting};
 pub use trainer::{StepReport, TrainConfig, Trainer};

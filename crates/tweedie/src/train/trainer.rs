@@ -4,6 +4,8 @@
 //! state is its weights, moments, moving average and step: a resumed run equals an uninterrupted
 //! one bit for bit.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use super::{Adam, AdamConfig, Checkpoint, LearningRate, Objective, Schedule, ema
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::nn::params::Parameter;
+use crate::nn::params::{Array, ByName, Parameter};
 use crate::nn::{Network, ops, params};
 use crate::noise::TrainingNoise;
 
@@ -46,6 +48,9 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
+    /// Minutes after which there is a checkpoint in any case, which a kill or a crash costs at
+    /// most; 0 for none.
+    pub checkpoint_minutes: f64,
     /// How many checkpoints to keep.
     pub keep: usize,
     /// Steps between two grids of samples; 0 draws none while training.
@@ -69,6 +74,7 @@ impl Default for TrainConfig {
             flip: false,
             log_every: 50,
             checkpoint_every: 500,
+            checkpoint_minutes: 5.0,
             keep: 2,
             samples_every: 1000,
             engine: Engine::Flex,
@@ -113,6 +119,11 @@ impl TrainConfig {
                 self.clip,
                 "must be 0 (off) or positive",
             ));
+        }
+        if !(self.checkpoint_minutes >= 0.0) {
+            let reason = "must be 0 (off) or positive";
+            let value = self.checkpoint_minutes;
+            return Err(Error::setting("train.checkpoint_minutes", value, reason));
         }
         if !(0.0..1.0).contains(&self.ema) {
             return Err(Error::setting("train.ema", self.ema, "must lie in [0, 1)"));
@@ -210,16 +221,23 @@ impl<'a> Trainer<'a> {
 
     /// The state to store.
     pub fn checkpoint(&self) -> Checkpoint {
-        let mut weights = self.parameters.clone();
-        for (parameter, values) in weights.iter_mut().zip(&self.weights) {
-            parameter.values.clone_from(values);
-        }
+        let section = |values: &[Vec<f32>]| -> ByName<Array> {
+            let arrays = self.parameters.iter().zip(values);
+            arrays
+                .map(|(parameter, values)| {
+                    let (shape, values) = (parameter.shape.clone(), values.clone());
+                    (parameter.name.clone(), Array { shape, values })
+                })
+                .collect()
+        };
         Checkpoint {
             step: self.step,
-            weights,
-            ema: self.adam.ema.clone(),
-            first: self.adam.first.clone(),
-            second: self.adam.second.clone(),
+            sections: BTreeMap::from([
+                ("model".into(), section(&self.weights)),
+                ("ema".into(), section(&self.adam.ema)),
+                ("adam.first".into(), section(&self.adam.first)),
+                ("adam.second".into(), section(&self.adam.second)),
+            ]),
         }
     }
 
@@ -227,13 +245,17 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When the state belongs to another network.
-    pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let weights: Vec<Vec<f32>> = checkpoint.weights.into_iter().map(|p| p.values).collect();
+    pub fn restore(&mut self, mut checkpoint: Checkpoint) -> Result<()> {
+        let mut section = |name| params::in_order(&self.parameters, checkpoint.take(name)?);
+        let weights = section("model")?;
+        let (ema, first, second) = (
+            section("ema")?,
+            section("adam.first")?,
+            section("adam.second")?,
+        );
         self.network = self.network.with_values(&weights)?;
         self.weights = weights;
-        self.adam.ema = checkpoint.ema;
-        self.adam.first = checkpoint.first;
-        self.adam.second = checkpoint.second;
+        (self.adam.ema, self.adam.first, self.adam.second) = (ema, first, second);
         self.step = checkpoint.step;
         Ok(())
     }
