@@ -8,7 +8,7 @@ use tweedie::nn::params::{self, Array, ByName};
 use tweedie::nn::{Conditioning, Network, Precision};
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::run::Config;
-use tweedie::train::{Objective, Trainer};
+use tweedie::train::{ScoreMatching, Trainer};
 
 use crate::timing::Budget;
 use crate::{Result, tensors};
@@ -119,12 +119,11 @@ impl Case {
             ("sigma".into(), vec![n], sigma),
             ("loss".into(), vec![n], loss),
         ]);
-        let state = trainer.checkpoint();
+        let first = trainer.checkpoint().take("adam.first")?;
         let share = 1.0 - train.betas[0];
-        for ((name, parameter), first) in state.weights.into_iter().zip(state.first) {
-            let gradient = first.iter().map(|&m| (f64::from(m) / share) as f32);
-            let name = format!("gradient.{name}");
-            found.push((name, parameter.shape, gradient.collect()));
+        for (name, first) in first {
+            let gradient = first.values.iter().map(|&m| (f64::from(m) / share) as f32);
+            found.push((format!("gradient.{name}"), first.shape, gradient.collect()));
         }
         tensors::write(outputs, &found)
     }
@@ -137,7 +136,7 @@ impl Case {
             seed,
             ..
         } = &self.config;
-        let objective = Objective::new(loss, network.parameterisation())?;
+        let objective = ScoreMatching::new(loss, network.parameterisation())?;
         let noise = self.config.training_noise()?;
         let network = self.network.clone();
         Ok(Trainer::new(

@@ -40,5 +40,5 @@ pub mod score;
 pub mod study;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{Divergence, Error, Result};
 pub use files::write_atomic;

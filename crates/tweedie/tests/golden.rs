@@ -15,7 +15,7 @@ use tweedie::nn::unet::{UNet2d, UNetConfig};
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
 use tweedie::noise::{Coordinates, TimestepSchedule, TimestepTable};
 use tweedie::score::Denoiser;
-use tweedie::train::{Adam, AdamConfig};
+use tweedie::train::{Adam, AdamConfig, UpdateNumbers};
 
 /// Of an output, relative to the largest.
 const OUTPUT: f64 = 1e-5;
@@ -269,15 +269,22 @@ fn adam_is_that_of_pytorch() {
             beta2: betas[1],
             epsilon: 1e-8,
         };
-        let mut weights = vec![vec![expected[0] as f32]];
-        let mut adam = Adam::new(config, &weights).unwrap();
+        let named = |value: f32| ByName::from([("w".to_owned(), vec![value])]);
+        let mut weights = named(expected[0] as f32);
+        let mut adam = Adam::new(config, &weights, false);
         let mut worst = 0.0_f64;
         for (step, &expected) in expected[1..].iter().enumerate() {
             // Of f(w) = w^2.
-            let gradients = vec![vec![2.0 * weights[0][0]]];
-            assert!(adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64));
+            let gradients = named(2.0 * weights["w"][0]);
+            let numbers = UpdateNumbers {
+                step: step as u64,
+                rate: 0.1,
+                gradient_scale: 1.0,
+                decay: 0.0,
+            };
+            assert_eq!(adam.update(&mut weights, &gradients, &numbers), None);
             // Relative to the start: the trajectory crosses zero.
-            let error = (f64::from(weights[0][0]) - expected).abs();
+            let error = (f64::from(weights["w"][0]) - expected).abs();
             assert!(error < 1e-6, "{betas:?}, step {step}: {error}");
             worst = worst.max(error);
         }

@@ -7,8 +7,8 @@ use std::fmt::Debug;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor};
 
-use super::Precision;
 use super::params::{self, Array, ByName, Gradient};
+use super::{Precision, values};
 use crate::error::Result;
 
 /// What the rows of a batch are conditioned on.
@@ -90,12 +90,31 @@ pub trait Body: Forward + Debug + Send + Sync {
     /// Names the first parameter that is missing, too many, or of another length.
     fn with_values(&self, values: &ByName<Vec<f32>>) -> Result<Box<dyn Body>>;
 
+    /// Shapes of all parameters.
+    fn shapes(&self) -> ByName<Vec<usize>>;
+
+    /// The gradients of all parameters as flat tensors, taken out of `gradients`; zeros where the
+    /// loss does not depend on one.
+    fn gradient_tensors(&self, gradients: &mut Gradients) -> ByName<Tensor<1>>;
+
+    /// The same network without its parameters, and those as flat tensors outside any graph.
+    fn take(&self) -> (Box<dyn Body>, ByName<Tensor<1>>);
+
+    /// The same network with `tensors` as its parameters.
+    ///
+    /// # Errors
+    /// When a name or a length does not fit.
+    fn put(&self, tensors: ByName<Tensor<1>>) -> Result<Box<dyn Body>>;
+
     /// The same network, whose values are stored in `precision` between the layers; none where it
     /// does not know how.
     fn in_precision(&self, precision: Precision) -> Option<Box<dyn Body>>;
 
     /// The same network outside any graph.
     fn without_gradients(&self) -> Box<dyn Body>;
+
+    /// The same network in the graph of its input, without gradients by its parameters.
+    fn frozen(&self) -> Box<dyn Body>;
 
     /// The same network on `device`, with gradients by its input and by no parameter.
     fn with_input_gradients(&self, device: &Device) -> Box<dyn Body>;
@@ -112,6 +131,27 @@ impl<M: Module + Forward + Sync + 'static> Body for M {
 
     fn with_values(&self, values: &ByName<Vec<f32>>) -> Result<Box<dyn Body>> {
         Ok(Box::new(params::assign(self.clone(), values)?))
+    }
+
+    fn shapes(&self) -> ByName<Vec<usize>> {
+        values::shapes(self)
+    }
+
+    fn gradient_tensors(&self, gradients: &mut Gradients) -> ByName<Tensor<1>> {
+        values::gradients(self, gradients)
+    }
+
+    fn take(&self) -> (Box<dyn Body>, ByName<Tensor<1>>) {
+        let (module, tensors) = values::take(self.clone());
+        (Box::new(module), tensors)
+    }
+
+    fn put(&self, tensors: ByName<Tensor<1>>) -> Result<Box<dyn Body>> {
+        Ok(Box::new(values::put(self.clone(), tensors)?))
+    }
+
+    fn frozen(&self) -> Box<dyn Body> {
+        Box::new(self.clone().no_grad())
     }
 
     fn in_precision(&self, precision: Precision) -> Option<Box<dyn Body>> {

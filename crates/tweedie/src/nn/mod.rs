@@ -14,11 +14,14 @@ pub mod ops;
 pub mod params;
 mod precision;
 mod precondition;
+mod values;
 
 pub use body::{Body, Conditioning, Forward};
 pub use config::NetworkConfig;
 pub use denoiser::{DifferentiableNetwork, NetworkDenoiser};
 pub use models::{Mlp, MlpConfig, SigmaInput, unet};
 pub use network::Network;
+pub use params::{Array, ByName};
 pub use precision::Precision;
 pub use precondition::{Coefficients, InputScaling, Parameterisation, Preconditioning};
+pub use values::Values;

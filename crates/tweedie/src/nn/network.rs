@@ -200,6 +200,39 @@ impl Network {
         ))
     }
 
+    /// Shapes of all parameters.
+    pub fn shapes(&self) -> ByName<Vec<usize>> {
+        self.body.shapes()
+    }
+
+    /// The gradients of all parameters as flat tensors on the network's device, taken out of
+    /// `gradients`; zeros where the loss does not depend on one.
+    pub fn gradient_tensors(&self, gradients: &mut Gradients) -> ByName<Tensor<1>> {
+        self.body.gradient_tensors(gradients)
+    }
+
+    /// Lets `change` change the parameters: flat tensors on the network's device, outside any
+    /// graph. They are moved, not copied, where no clone of the network shares them; a clone
+    /// keeps the old ones.
+    ///
+    /// # Errors
+    /// When `change` leaves other names or lengths behind. The network has then lost its
+    /// parameters.
+    pub fn update<T>(&mut self, change: impl FnOnce(&mut ByName<Tensor<1>>) -> T) -> Result<T> {
+        let (empty, mut tensors) = self.body.take();
+        // The last that held the parameters beside `tensors` goes here.
+        self.body = empty.into();
+        let result = change(&mut tensors);
+        self.body = self.body.put(tensors)?.into();
+        Ok(result)
+    }
+
+    /// A copy that knows its derivative by its input and not by its parameters: for an objective
+    /// of another network that goes through this one.
+    pub fn frozen(&self) -> Self {
+        Self::from_body(self.body.frozen(), &self.device)
+    }
+
     /// The same network with values stored in `precision` between its layers: for sampling, on
     /// the CPU.
     ///

@@ -95,18 +95,18 @@ fn copy<'a>((name, values): (&'a String, &Vec<f32>)) -> (&'a str, Vec<f32>) {
 
 /// Where a visitor is.
 #[derive(Default)]
-struct Path(Vec<String>);
+pub(super) struct Path(Vec<String>);
 
 impl Path {
-    fn enter(&mut self, name: &str) {
+    pub fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
 
-    fn leave(&mut self) {
+    pub fn leave(&mut self) {
         self.0.pop();
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.join(".")
     }
 }

@@ -206,7 +206,8 @@ impl Config {
             self.network.sigma_data = Some(data.mean_std().1);
         }
         self.network = self.network.with_model_for(data.shape());
-        self.train.validate()?;
+        let train = self.train.validate();
+        train.map_err(|error| error.within("train"))?;
         self.training_noise()?;
         self.sample.sampler(max, min)?;
         self.sample.threshold(data.map().model_range())?;
@@ -285,6 +286,7 @@ impl Config {
             let t = TrainConfig::default();
             config.train.log_every = t.log_every;
             config.train.checkpoint_every = t.checkpoint_every;
+            config.train.checkpoint_minutes = t.checkpoint_minutes;
             config.train.samples_every = t.samples_every;
             config.train.keep = t.keep;
             config.train.engine = t.engine;

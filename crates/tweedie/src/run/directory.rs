@@ -195,7 +195,7 @@ impl RunDir {
     /// # Errors
     /// When there is none.
     pub fn latest(&self) -> Result<u64> {
-        self.checkpoints().steps().last().copied().ok_or_else(|| {
+        self.checkpoints().steps()?.last().copied().ok_or_else(|| {
             let reason = "has no checkpoint yet; let `tweedie train` reach \
                           train.checkpoint_every steps first";
             Error::content(&self.path, reason)

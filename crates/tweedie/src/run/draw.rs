@@ -109,7 +109,7 @@ impl Model {
         let data = run.data()?;
         let latest = run.latest()?;
         let step = step.unwrap_or(latest);
-        let steps = run.checkpoints().steps();
+        let steps = run.checkpoints().steps()?;
         if !steps.contains(&step) {
             let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
             return Err(Error::content(run.path(), reason));
@@ -118,10 +118,12 @@ impl Model {
         let device = device.map_err(|error| error.within("train"))?;
         let network = Network::blank(&config.network, &data.shape, &device)
             .map_err(|error| error.within("network"))?;
-        let weights = run
-            .checkpoints()
-            .weights(step, &network.parameters(), sample.ema)?;
-        let network = network.with_values(&weights)?;
+        let section = if sample.ema { "ema" } else { "model" };
+        let weights = run.checkpoints().section(step, section)?;
+        let weights = weights
+            .into_iter()
+            .map(|(name, array)| (name, array.values));
+        let network = network.with_values(&weights.collect())?;
         Self::new(network, config, data, step, sample.precision)
     }
 

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::report::Grid;
-use crate::train::{Checkpoint, Losses, Objective, StepReport, Trainer};
+use crate::train::{About, Losses, ScoreMatching, StepReport, Trainer};
 
 /// What happens during a session, for progress and logs.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub struct Session {
     run: RunDir,
     config: Config,
     data: Dataset,
-    /// Where it goes on from; none for a start from the beginning.
-    start: Option<Checkpoint>,
+    /// The checkpoint it goes on from; none for a start from the beginning.
+    start: Option<u64>,
 }
 
 impl Session {
@@ -92,14 +92,14 @@ impl Session {
             return Err(Error::setting(key, new, reason));
         }
         // Whatever cannot go on is found before the run is touched.
-        let trainer = trainer(&config, &data)?;
-        let start = match run.checkpoints().steps().last() {
-            Some(&step) => Some(run.checkpoints().load(step, trainer.parameters())?),
-            None => None,
-        };
+        let mut trainer = trainer(&config, &data)?;
+        let start = run.checkpoints().steps()?.last().copied();
+        if let Some(step) = start {
+            trainer.restore(run.checkpoints().load(step)?)?;
+        }
         drop(trainer);
         run.replace_config(&config)?;
-        run.truncate_stats(start.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+        run.truncate_stats(start.unwrap_or(0))?;
         Ok(Self {
             run,
             config,
@@ -134,13 +134,13 @@ impl Session {
     ) -> Result<u64> {
         let train = &self.config.train;
         let mut trainer = trainer(&self.config, &self.data)?;
-        if let Some(checkpoint) = &self.start {
-            trainer.restore(checkpoint.clone())?;
+        if let Some(step) = self.start {
+            trainer.restore(self.run.checkpoints().load(step)?)?;
         }
         on(Event::Started {
             step: trainer.step(),
             steps: train.steps,
-            parameters: trainer.parameters().values().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters(),
         });
         let (max, min) = self.config.sigma_range()?;
         let mut window = Window::new(Losses::new(min, max, LOSS_BINS));
@@ -159,9 +159,11 @@ impl Session {
                 on(Event::Logged(&line));
             }
             if save {
-                self.run
-                    .checkpoints()
-                    .save(&trainer.checkpoint(), train.keep)?;
+                self.run.checkpoints().save(
+                    &trainer.checkpoint(),
+                    &About::default(),
+                    train.keep,
+                )?;
                 on(Event::Saved(&self.run.checkpoints().path(step)));
             }
             let every = train.samples_every;
@@ -195,15 +197,10 @@ impl Session {
     }
 
     fn with_last_good(&self, error: Error) -> Error {
-        let Error::Diverged {
-            step,
-            sigma,
-            checkpoint,
-        } = error
-        else {
+        let Error::Diverged { step, found, .. } = error else {
             return error;
         };
-        let last = match self.run.checkpoints().steps().last() {
+        let last = match self.run.checkpoints().steps().unwrap_or_default().last() {
             Some(&good) => format!(
                 "the last good checkpoint is {} (step {good})",
                 self.run.checkpoints().path(good).display()
@@ -212,8 +209,8 @@ impl Session {
         };
         Error::Diverged {
             step,
-            sigma,
-            checkpoint: format!("{last}; {checkpoint}"),
+            found,
+            checkpoint: format!("{last}; lower train.lr, or set train.clip = 1"),
         }
     }
 }
@@ -224,9 +221,15 @@ fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
     let device = device.map_err(|error| error.within("train"))?.autodiff();
     let network = Network::new(&config.network, data.shape(), config.seed, &device)
         .map_err(|error| error.within("network"))?;
-    let objective = Objective::new(&config.loss, config.network.parameterisation())?;
+    let objective = ScoreMatching::new(&config.loss, config.network.parameterisation());
+    let objective = objective.map_err(|error| match &error {
+        Error::Setting { name, .. } if name == "sigma_data" => error.within("network"),
+        _ => error.within("loss"),
+    })?;
     let noise = config.training_noise()?;
-    Trainer::new(&config.train, data, noise, objective, network, config.seed)
+    let trainer = Trainer::new(&config.train, data, noise, objective, network, config.seed);
+    // The table's own values have been checked: what is left is the network's.
+    trainer.map_err(|error| error.within("network"))
 }
 
 /// Means since the last line of statistics.
@@ -307,7 +310,7 @@ impl Plan {
         times.remove(0);
         times.sort_unstable();
         Ok(Self {
-            parameters: trainer.parameters().values().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters(),
             items: data.len(),
             step: times[times.len() / 2],
             peak_memory: crate::memory::peak(),
