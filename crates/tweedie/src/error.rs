@@ -67,6 +67,9 @@ pub enum Error {
         /// The last good checkpoint, or the advice where there is none.
         checkpoint: String,
     },
+    /// A job's watcher wanted it to stop.
+    #[error("stopped as asked")]
+    Stopped,
 }
 
 /// What was the first to leave the finite numbers in training.

@@ -27,6 +27,14 @@ const OWN_LETTERS: usize = 60;
 /// # Errors
 /// When the system refuses, or `path` is a folder, a disk, a socket, or a link to nothing.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_one_of_many(path, bytes)?;
+    // A stream has no place in a folder, but its folder is there.
+    sync(parent(path)).map_err(Error::io("write", path))
+}
+
+/// [`write_atomic`] for one of many files in a folder, which the caller makes lasting together
+/// by [`sync_folder`].
+pub(crate) fn write_one_of_many(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let failed = |e| Error::io("write", path)(e);
@@ -38,12 +46,28 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
             .map_err(failed);
     }
     match place(path)? {
-        Place::File(path, old) => replace(&path, old.as_ref(), bytes).map_err(failed),
+        Place::File(path, old) => {
+            replace(&path, old.as_ref(), &mut |file| file.write_all(bytes)).map_err(failed)
+        }
         Place::Stream => OpenOptions::new()
             .write(true)
             .open(path)
             .and_then(|mut stream| stream.write_all(bytes))
             .map_err(failed),
+    }
+}
+
+/// [`write_atomic`] for what is too long to hold: `write` fills the file, again where need be.
+pub(crate) fn write_with(
+    path: &Path,
+    write: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
+) -> Result<()> {
+    let failed = |e| Error::io("write", path)(e);
+    match place(path)? {
+        Place::File(path, old) => replace(&path, old.as_ref(), write)
+            .and_then(|()| sync(parent(&path)))
+            .map_err(failed),
+        Place::Stream => Err(Error::content(path, "is not a file; choose another folder")),
     }
 }
 
@@ -101,17 +125,21 @@ fn is_stdout(path: &Path) -> bool {
         .any(|name| path == Path::new(name))
 }
 
-fn replace(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(
+    path: &Path,
+    old: Option<&Metadata>,
+    write: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let mut tries = 0;
     loop {
         let mut partial = create_beside(path)?;
-        partial.write_all(bytes)?;
+        write(partial.as_file_mut())?;
         if let Some(old) = old {
             keep_mode(partial.as_file(), old)?;
         }
         partial.as_file().sync_all()?;
         match partial.persist(path) {
-            Ok(_) => return sync(parent(path)),
+            Ok(_) => return Ok(()),
             // Between its making and its lock another process may take it for one left behind.
             Err(e) if e.error.kind() == ErrorKind::NotFound && tries < 3 => tries += 1,
             Err(e) => return Err(e.error),
@@ -120,7 +148,7 @@ fn replace(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> std::io::Result
 }
 
 /// A new file beside `path`, under a name that nobody can foresee, locked while it is written.
-pub(crate) fn create_beside(path: &Path) -> std::io::Result<NamedTempFile> {
+fn create_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let own: String = name.chars().take(OWN_LETTERS).collect();
     let mut builder = tempfile::Builder::new();
@@ -188,6 +216,44 @@ fn is_partial(name: &str) -> bool {
         })
 }
 
+/// Makes `folder` the place of what `command` writes, and marks it as that: a new folder, an empty
+/// one, or that of an earlier output of the same command, which is replaced.
+///
+/// # Errors
+/// When it holds anything else, or the system refuses.
+pub fn claim_folder(folder: &Path, command: &str) -> Result<()> {
+    let marker = folder.join(format!(".tweedie-{command}"));
+    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    let mut entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    if is_entry(&marker)? || (command == "study" && is_study(folder)) {
+        return Ok(());
+    }
+    if entries.next().is_some() {
+        let reason = format!(
+            "holds files that no earlier `tweedie {command}` wrote; choose another folder with \
+             --out"
+        );
+        return Err(Error::content(folder, reason));
+    }
+    let text = format!("made by `tweedie {command}`, which replaces what it wrote here\n");
+    write_atomic(&marker, text.as_bytes())
+}
+
+/// Whether a folder without a mark is one that a study of version 0.1.0 wrote: by its page.
+fn is_study(folder: &Path) -> bool {
+    let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();
+    page.contains("Content-Security-Policy") && page.contains("Beside this page: ")
+}
+
+/// Whether something has this name, a link included.
+pub(crate) fn is_entry(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
+
 /// The bytes of the file at `path`; none where nothing has this name.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -238,25 +304,4 @@ fn parent(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replaces_whole_files_and_leaves_nothing_beside() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a/b.txt");
-        write_atomic(&path, b"one").unwrap();
-        write_atomic(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn an_unwritable_place_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let blocker = dir.path().join("file");
-        fs::write(&blocker, b"x").unwrap();
-        let error = write_atomic(&blocker.join("out.png"), b"y").unwrap_err();
-        assert!(error.to_string().contains("file"), "{error}");
-    }
-}
+mod tests;

@@ -26,6 +26,7 @@ pub mod data;
 pub mod engine;
 mod error;
 mod files;
+pub mod job;
 pub mod likelihood;
 pub mod measure;
 pub mod memory;
@@ -41,4 +42,4 @@ pub mod study;
 pub mod train;
 
 pub use error::{Divergence, Error, Result};
-pub use files::write_atomic;
+pub use files::{claim_folder, is_same_file, write_atomic};

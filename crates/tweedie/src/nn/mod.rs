@@ -14,7 +14,7 @@ pub mod ops;
 pub mod params;
 mod precision;
 mod precondition;
-mod values;
+pub(crate) mod values;
 
 pub use body::{Body, Conditioning, Forward};
 pub use config::NetworkConfig;

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use super::body::{Body, Conditioning};
 use super::init::Init;
 use super::params::{self, Array, ByName, Gradient};
-use super::{NetworkConfig, Precision, ops};
+use super::{NetworkConfig, Precision, Values, ops, values};
 use crate::error::{Error, Result};
 
 /// A network on a device. A clone shares its parameters.
@@ -209,6 +209,20 @@ impl Network {
     /// `gradients`; zeros where the loss does not depend on one.
     pub fn gradient_tensors(&self, gradients: &mut Gradients) -> ByName<Tensor<1>> {
         self.body.gradient_tensors(gradients)
+    }
+
+    /// The same network with the values of stored `arrays`, which are moved in.
+    ///
+    /// # Errors
+    /// When the names and shapes are not exactly those of [`Network::shapes`]: names the first.
+    pub fn with_arrays(&self, arrays: ByName<Array>) -> Result<Self> {
+        let values = values::checked(&self.shapes(), arrays)?.into_iter();
+        let tensor = |values| Values::from(values).into_tensor(&self.device);
+        let tensors = values.map(|(name, values)| (name, tensor(values)));
+        Ok(Self::from_body(
+            self.body.put(tensors.collect())?,
+            &self.device,
+        ))
     }
 
     /// Lets `change` change the parameters: flat tensors on the network's device, outside any

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
-use super::params::{ByName, Path};
+use super::params::{Array, ByName, Path};
 use crate::error::{Error, Result};
 
 /// A flat tensor's values in host memory. On the CPU they are the tensor's own.
@@ -97,6 +97,29 @@ pub fn put<M: Module>(module: M, tensors: ByName<Tensor<1>>) -> Result<M> {
         }
         (None, None) => Ok(module),
     }
+}
+
+/// The values of `arrays`, which must be of parameters of these names and shapes.
+///
+/// # Errors
+/// Names the first that differs.
+pub fn checked(shapes: &ByName<Vec<usize>>, arrays: ByName<Array>) -> Result<ByName<Vec<f32>>> {
+    let another = |parameter: &str, reason: String| {
+        let advice = "they belong to another network; use the configuration it was trained with";
+        Error::setting("parameter", parameter, format!("{reason}: {advice}"))
+    };
+    if let Some(missing) = shapes.keys().find(|&name| !arrays.contains_key(name)) {
+        return Err(another(missing, "is missing from the weights".into()));
+    }
+    let checked = arrays.into_iter().map(|(name, array)| {
+        let reason = match shapes.get(&name) {
+            Some(shape) if *shape == array.shape => return Ok((name, array.values)),
+            Some(shape) => format!("{:?} where the network has {shape:?}", array.shape),
+            None => "the network has no such parameter".into(),
+        };
+        Err(another(&name, reason))
+    });
+    checked.collect()
 }
 
 /// What a visitor asks of each parameter.

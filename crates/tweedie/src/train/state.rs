@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::nn::values::checked;
 use crate::nn::{Array, ByName};
 
 /// Arrays by parameter, by section.
@@ -36,25 +37,8 @@ pub(super) fn values(
                       training";
         return Err(Error::setting("section", name, reason));
     };
-    let another = |parameter: &str, reason: String| {
-        let reason = format!(
-            "{reason}: the checkpoint's section {name} belongs to another network; use the \
-             configuration it was trained with"
-        );
-        Error::setting("parameter", parameter, reason)
-    };
-    if let Some(missing) = shapes.keys().find(|&name| !section.contains_key(name)) {
-        return Err(another(missing, "is missing".into()));
-    }
-    let checked = section.into_iter().map(|(name, array)| {
-        let reason = match shapes.get(&name) {
-            Some(shape) if *shape == array.shape => return Ok((name, array.values)),
-            Some(shape) => format!("{:?} where the network has {shape:?}", array.shape),
-            None => "the network has no such parameter".into(),
-        };
-        Err(another(&name, reason))
-    });
-    checked.collect()
+    let checked = checked(shapes, section);
+    checked.map_err(|error| error.within(name))
 }
 
 /// Takes the sections of the network `name` out: those named `NAME/...`, or without a name those
@@ -97,10 +81,10 @@ mod tests {
         assert!(refused(None).starts_with("section = model"));
         let mut less = arrays();
         less.remove("b");
-        assert!(refused(Some(less)).starts_with("parameter = b: is missing"));
+        assert!(refused(Some(less)).starts_with("model.parameter = b: is missing"));
         let mut more = arrays();
         more.insert("c".into(), arrays()["a"].clone());
-        assert!(refused(Some(more)).starts_with("parameter = c: the network has no such"));
+        assert!(refused(Some(more)).starts_with("model.parameter = c: the network has no such"));
         let mut other = arrays();
         other.insert("b".into(), arrays()["a"].clone());
         let error = refused(Some(other));

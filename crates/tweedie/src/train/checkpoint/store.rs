@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::state::{FORMAT, Seal, State, place};
 use super::{About, Checkpoint, digest, tensors};
 use crate::error::{Error, Result};
-use crate::files::{read_if_there, sync_folder, write_atomic};
+use crate::files::{is_entry, read_if_there, sync_folder, write_atomic};
 use crate::nn::params::{Array, ByName};
 
 const STATE: &str = "state.json";
@@ -203,6 +203,14 @@ impl Checkpoints {
     /// # Errors
     /// See [`Checkpoints::load`].
     pub fn section(&self, step: u64, name: &str) -> Result<ByName<Array>> {
+        Ok(self.section_and_digest(step, name)?.0)
+    }
+
+    /// The section, and the [`digest`] of the file that has it: it tells one network from another.
+    ///
+    /// # Errors
+    /// See [`Checkpoints::load`].
+    pub fn section_and_digest(&self, step: u64, name: &str) -> Result<(ByName<Array>, String)> {
         self.state(step)
             .and_then(|state| self.read_section(&state, name))
             .map_err(|e| self.offer(step, e))
@@ -284,7 +292,7 @@ impl Checkpoints {
         let state = self.state(step)?;
         let names = state.sections.keys();
         let sections = names
-            .map(|name| Ok((name.clone(), self.read_section(&state, name)?)))
+            .map(|name| Ok((name.clone(), self.read_section(&state, name)?.0)))
             .collect::<Result<_>>()?;
         Ok(Checkpoint { step, sections })
     }
@@ -298,7 +306,7 @@ impl Checkpoints {
         State::parse(&bytes, step).map_err(|reason| Error::content(&path, reason))
     }
 
-    fn read_section(&self, state: &State, name: &str) -> Result<ByName<Array>> {
+    fn read_section(&self, state: &State, name: &str) -> Result<(ByName<Array>, String)> {
         let folder = self.path(state.step);
         let place = state.sections.get(name).ok_or_else(|| {
             let reason = format!("has no section {name}; another kind of training wrote it");
@@ -309,17 +317,20 @@ impl Checkpoints {
             Some(bytes) => bytes,
             None => return Err(Error::content(&path, "is missing")),
         };
+        let found = Seal {
+            sha256: digest(&bytes),
+            bytes: bytes.len() as u64,
+        };
         if state.format >= 2 {
-            let known = state.files.get(&place.file);
-            let is_whole = known.is_some_and(|seal| {
-                seal.bytes == bytes.len() as u64 && seal.sha256 == digest(&bytes)
-            });
+            let is_whole = state.files.get(&place.file) == Some(&found);
             if !is_whole {
                 let reason = "is not what was written (its length or SHA-256 differs)";
                 return Err(Error::content(&path, reason));
             }
         }
-        tensors::parse(&bytes, &place.prefix).map_err(|reason| Error::content(&path, reason))
+        let arrays = tensors::parse(&bytes, &place.prefix);
+        let arrays = arrays.map_err(|reason| Error::content(&path, reason))?;
+        Ok((arrays, found.sha256))
     }
 
     /// `error` of reading the checkpoint of `step`, with the way out.
@@ -331,8 +342,8 @@ impl Checkpoints {
         let whole = before.and_then(|before| self.last_whole(before).ok().flatten());
         let way_out = match whole {
             Some(whole) => format!(
-                "the checkpoint before it, of step {whole}, is whole: take it with \
-                 --checkpoint {whole}"
+                "the one before it, of step {whole}, is whole: take it with --checkpoint {whole}, \
+                 or remove this one's folder"
             ),
             None => "there is no whole checkpoint before it".into(),
         };
@@ -368,7 +379,9 @@ fn write(checkpoint: &Checkpoint, about: &About, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     for (file, sections) in files {
         let path = folder.join(&file);
-        let bytes = tensors::to_bytes(&sections).map_err(|reason| Error::content(&path, reason))?;
+        // Named as it would be called: the folder being written goes away.
+        let bytes = tensors::to_bytes(&sections)
+            .map_err(|reason| Error::content(folder.with_extension("").join(&file), reason))?;
         write_atomic(&path, &bytes)?;
         let seal = Seal {
             sha256: digest(&bytes),
@@ -385,15 +398,6 @@ fn to_bytes(state: &State, path: &Path) -> Result<Vec<u8>> {
     state
         .to_bytes()
         .map_err(|e| Error::content(path, e.to_string()))
-}
-
-/// Whether something has this name, a link included.
-fn is_entry(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(Error::io("read", path)(e)),
-    }
 }
 
 /// Removes a folder with all it holds, or a file or link; nothing there is as well.

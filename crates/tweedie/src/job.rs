@@ -1,0 +1,162 @@
+//! Jobs: what the program runs and other programs may. All of them tell how far they are in the
+//! same words, and all are stopped in the same way.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use tweedie::job::{Monitor, Progress};
+//!
+//! // A watcher is a closure: it sees how far a job is, and says whether it shall go on.
+//! let mut watcher = |progress: &Progress| {
+//!     println!("{} {}/{} {}", progress.what, progress.done, progress.total, progress.note);
+//!     match progress.done < 2 {
+//!         true => ControlFlow::Continue(()),
+//!         false => ControlFlow::Break(()),
+//!     }
+//! };
+//! let mut monitor = Monitor::new(&mut watcher);
+//! let counted = (1..=10).try_for_each(|item| monitor.step("counting", item, 10, "items"));
+//! assert!(matches!(counted, Err(tweedie::Error::Stopped)));
+//! ```
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use crate::error::{Error, Result};
+
+/// How far a job is.
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
+    /// What is being done: "training", "sampling". A job may have several parts, one after
+    /// another.
+    pub what: &'a str,
+    /// Units of this part that are done.
+    pub done: u64,
+    /// Units there are; 0 where nobody knows.
+    pub total: u64,
+    /// What is counted: "steps", "items".
+    pub unit: &'a str,
+    /// What else there is to say, such as the loss; written only if someone reads it.
+    pub note: &'a dyn fmt::Display,
+}
+
+impl fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            done,
+            total,
+            unit,
+            note,
+        } = self;
+        write!(f, "{what}: {done} of {total} {unit} {note}")
+    }
+}
+
+/// A watcher's type: it sees how far a job is, and says whether it shall go on.
+pub type Watcher<'a> = dyn FnMut(&Progress<'_>) -> ControlFlow<()> + 'a;
+
+/// A job's line to whoever watches it.
+///
+/// The wish to stop is remembered, so that a job may look for it where it can stop.
+#[derive(Default)]
+pub struct Monitor<'a> {
+    watcher: Option<&'a mut Watcher<'a>>,
+    stopped: bool,
+}
+
+impl<'a> Monitor<'a> {
+    /// A line to `watcher`.
+    pub fn new(watcher: &'a mut Watcher<'a>) -> Self {
+        Self {
+            watcher: Some(watcher),
+            stopped: false,
+        }
+    }
+
+    /// Nobody watches, and nobody stops the job.
+    pub fn silent() -> Self {
+        Self::default()
+    }
+
+    /// Tells how far the job is.
+    pub fn tell(&mut self, progress: &Progress<'_>) {
+        if let Some(watcher) = &mut self.watcher
+            && watcher(progress).is_break()
+        {
+            self.stopped = true;
+        }
+    }
+
+    /// Whether the watcher wants the job to stop.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Goes on, unless the watcher wants the job to stop.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn go_on(&self) -> Result<()> {
+        match self.stopped {
+            true => Err(Error::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// [`Monitor::tell`] without a note.
+    pub fn at(&mut self, what: &str, done: u64, total: u64, unit: &str) {
+        self.tell(&Progress {
+            what,
+            done,
+            total,
+            unit,
+            note: &"",
+        });
+    }
+
+    /// [`Monitor::at`], and [`Monitor::go_on`].
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn step(&mut self, what: &str, done: u64, total: u64, unit: &str) -> Result<()> {
+        self.at(what, done, total, unit);
+        self.go_on()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wish_to_stop_is_remembered() {
+        let mut seen = Vec::new();
+        let mut watcher = |progress: &Progress<'_>| {
+            seen.push((progress.done, progress.note.to_string()));
+            match progress.done {
+                2 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let mut monitor = Monitor::new(&mut watcher);
+        assert!(monitor.step("a", 1, 3, "steps").is_ok());
+        let at = |done| Progress {
+            what: "a",
+            done,
+            total: 3,
+            unit: "steps",
+            note: &0.5,
+        };
+        monitor.tell(&at(2));
+        monitor.tell(&at(3));
+        assert!(monitor.stopped());
+        assert!(matches!(monitor.go_on(), Err(Error::Stopped)));
+        let written = |text: &str| text.to_owned();
+        assert_eq!(
+            seen,
+            [(1, written("")), (2, written("0.5")), (3, written("0.5"))]
+        );
+        let mut silent = Monitor::silent();
+        assert!(silent.step("a", 1, 1, "steps").is_ok() && !silent.stopped());
+    }
+}
