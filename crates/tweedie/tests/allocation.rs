@@ -117,11 +117,8 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     };
     let mut trainer = Trainer::new(&train, &data, noise, objective, network, 0).unwrap();
     let large = steady(|| drop(trainer.update().unwrap()));
-    // The new weights are handed over as copies, and a batch is prepared in arrays of its own;
-    // images and their gradients, hundreds of them, come from the pool.
-    let parameters = trainer.network().unwrap().shapes().len();
-    assert!(
-        large < parameters,
-        "{large} in a training step, {parameters} parameters"
-    );
+    // Weights are updated where they are, images and their gradients, hundreds of them, come from
+    // the pool. A batch is prepared in arrays of its own: input, offset, x and z.
+    println!("{large} large allocations in a training step");
+    assert!(large <= 8, "{large} in a training step");
 }

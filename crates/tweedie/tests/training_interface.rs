@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use tweedie::data::{Dataset, ValueMap};
 use tweedie::engine::Engine;
 use tweedie::measure::optimal_discriminator;
@@ -365,8 +365,7 @@ impl Term for OnDenoised {
 }
 
 /// The losses and the gradient of the first update, by a hook that sees it.
-fn first_update(data: &Dataset, batch: usize, parts: usize, of: Denoising<'_>) -> [Vec<f32>; 2] {
-    let _ = data;
+fn first_update(batch: usize, parts: usize, of: Denoising<'_>) -> [Vec<f32>; 2] {
     let found = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&found);
     let group = Group::new(score_network(1), GroupConfig::new(0.01)).unwrap();
@@ -405,9 +404,9 @@ fn a_term_on_h_is_denoising_score_matching_in_every_parameterisation() {
         let new = || Denoising::score_matching("score", examples(&data, form));
         let parameterisation = Parameterisation::new(form, 1.0);
         let weighting = ScoreMatching::new(&LossConfig::default(), parameterisation).unwrap();
-        let fast = first_update(&data, 32, 1, new());
+        let fast = first_update(32, 1, new());
         // The loss once more, by H: twice of everything.
-        let both = first_update(&data, 32, 1, new().plus(1.0, OnDenoised(weighting)));
+        let both = first_update(32, 1, new().plus(1.0, OnDenoised(weighting)));
         for (fast, both) in fast.iter().zip(&both) {
             let twice: Vec<f32> = fast.iter().map(|v| 2.0 * v).collect();
             let found = difference(&twice, both);
@@ -420,9 +419,9 @@ fn a_term_on_h_is_denoising_score_matching_in_every_parameterisation() {
 fn parts_of_a_batch_add_up_to_the_gradient_of_the_whole() {
     let data = points();
     let new = || Denoising::score_matching("score", examples(&data, Preconditioning::Edm));
-    let [losses, gradient] = first_update(&data, 48, 1, new());
+    let [losses, gradient] = first_update(48, 1, new());
     for parts in [2, 3, 48] {
-        let [of_parts, sum] = first_update(&data, 48, parts, new());
+        let [of_parts, sum] = first_update(48, parts, new());
         assert_eq!(of_parts, losses, "{parts}");
         assert!(difference(&gradient, &sum) < 2e-6, "{parts}");
     }
@@ -520,6 +519,97 @@ fn two_machines_with_half_the_batch_make_the_step_of_one() {
     let norm = squares.map(|m| f64::from(*m).powi(2)).sum::<f64>().sqrt();
     assert!((norm / 0.01 - 1.0).abs() < 1e-5, "{norm}");
     assert!(expected.gradient_norm > 0.1);
+}
+
+/// H of each class, and of none: a row of a table, whatever x is.
+#[derive(Module, Debug)]
+struct Table {
+    rows: Param<Tensor<2>>,
+}
+
+impl Forward for Table {
+    fn inputs(&self) -> usize {
+        DIM
+    }
+
+    fn outputs(&self) -> usize {
+        DIM
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(3)
+    }
+
+    fn forward(&self, x: Tensor<2>, conditioning: &Conditioning<'_>) -> Tensor<2> {
+        let classes = conditioning.classes.unwrap().iter();
+        let rows: Vec<i64> = classes.map(|class| class.map_or(3, i64::from)).collect();
+        let data = TensorData::new(rows, [conditioning.classes.unwrap().len()]);
+        let rows = Tensor::<1, Int>::from_data(data, &x.device());
+        self.rows.val().select(0, rows)
+    }
+}
+
+#[test]
+fn labels_reach_a_network_with_classes_and_some_are_withheld() {
+    let items = [
+        [2.0, 0.0],
+        [2.2, 0.0],
+        [-1.0, 1.0],
+        [-1.0, 1.4],
+        [0.0, -3.0],
+        [0.2, -2.8],
+    ];
+    let labels = [0, 0, 1, 1, 2, 2];
+    let data = items.concat();
+    let data = Dataset::from_f32("items", vec![DIM], data, ValueMap::identity()).unwrap();
+    // With F = H and sigma^4 on the score's error, the loss is ||H - x||^2: least at the mean of
+    // the items of a class, and of all items for none.
+    let form = Parameterisation::new(Preconditioning::X0, 1.0);
+    let loss = LossConfig {
+        weighting: Weighting::Sigma,
+        power: 4.0,
+    };
+    let objective = ScoreMatching::new(&loss, form).unwrap();
+    let noise = TrainingNoise::Discrete(Levels::geometric(2.0, 0.1, 8).unwrap());
+    let examples = || Examples::new(&data, noise.clone(), objective.clone(), 9);
+    let network = || {
+        let rows = Init::new(0, &device()).uniform("rows", [4, DIM], 1.0);
+        Network::from_body(Box::new(Table { rows }), &device())
+    };
+    let config = TrainConfig {
+        steps: 600,
+        batch: 60,
+        lr: 0.05,
+        schedule: tweedie::train::Schedule::Cosine,
+        label_dropout: 0.2,
+        ..TrainConfig::default()
+    };
+    let labelled = examples().labelled(&labels, config.label_dropout).unwrap();
+    let mut trainer = Trainer::on(&config, labelled, network()).unwrap();
+    for _ in 0..600 {
+        trainer.update().unwrap();
+    }
+    let found = &trainer.network().unwrap().parameters()["rows"].values;
+    let expected = [2.1, 0.0, -1.0, 1.2, 0.1, -2.9, 0.4, -0.566_667];
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        // Items within a class differ by 0.1 from their mean, those of all by up to 2; the last
+        // steps are small and average over hundreds of examples.
+        let tolerance = if place < 6 { 0.02 } else { 0.15 };
+        assert!(
+            (found - expected).abs() < tolerance,
+            "{place}: {found} {expected}"
+        );
+    }
+
+    let refused = |examples, network| {
+        let trainer = Trainer::on(&config, examples, network);
+        trainer.err().expect("was taken").to_string()
+    };
+    assert!(refused(examples(), network()).contains("no labels"));
+    let four = examples().labelled(&[0, 1, 2, 3, 0, 1], 0.1).unwrap();
+    assert!(refused(four, network()).contains("labels up to 3"));
+    let labelled = examples().labelled(&labels, 0.1).unwrap();
+    assert!(refused(labelled, score_network(0)).contains("no classes"));
 }
 
 /// The output of a network, times a number for each example.

@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(noise.place(0.5), None);
             assert!(noise.levels().is_empty());
         }
-        // Of VE, log-uniform noise is the same law.
+        // Of VE, log-uniform noise is the same distribution.
         let process = Process::Ve {
             sigma_min,
             sigma_max,
@@ -246,7 +246,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_law_decreases(u in 0.0..1.0f64, v in 0.0..1.0f64) {
+        fn no_quantile_function_decreases(u in 0.0..1.0f64, v in 0.0..1.0f64) {
             let (low, high) = (u.min(v), u.max(v));
             let table = Timesteps::cosine(100, 0.008, 0.999).unwrap();
             let (beta_min, beta_max, t_min) = (0.1, 20.0, 1e-3);

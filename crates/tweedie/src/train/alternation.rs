@@ -204,7 +204,7 @@ impl<'a> Alternation<'a> {
         };
 
         let mut gradient: Option<NetworkGradient> = None;
-        let (mut losses, mut sigmas) = (Vec::with_capacity(phase.batch), Vec::new());
+        let (mut losses, mut sigmas) = (Vec::new(), Vec::new());
         let part = phase.batch / phase.accumulate;
         for places in (0..phase.batch).step_by(part).map(|from| from..from + part) {
             let networks = Networks {
@@ -232,8 +232,8 @@ impl<'a> Alternation<'a> {
                 Some(gradient) => gradient.add(of_part),
                 None => gradient = Some(of_part),
             }
-            losses.extend(values);
-            sigmas.extend(found.sigmas);
+            join(&mut losses, values);
+            join(&mut sigmas, found.sigmas);
         }
         let Some(mut gradient) = gradient else {
             return Err(Error::setting("batch", 0, "must be 1 or more"));
@@ -300,6 +300,14 @@ impl<'a> Alternation<'a> {
         }
         self.step = step;
         Ok(())
+    }
+}
+
+/// Adds the values of a further part; those of the first are taken as they are.
+fn join<T>(all: &mut Vec<T>, mut part: Vec<T>) {
+    match all.is_empty() {
+        true => *all = part,
+        false => all.append(&mut part),
     }
 }
 

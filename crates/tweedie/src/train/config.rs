@@ -131,7 +131,7 @@ impl TrainConfig {
             let reason = "must lie in [0, 1]";
             return Err(Error::setting("label_dropout", self.label_dropout, reason));
         }
-        if !(self.checkpoint_minutes >= 0.0) {
+        if self.checkpoint_minutes.is_nan() || self.checkpoint_minutes < 0.0 {
             let (value, reason) = (self.checkpoint_minutes, "must be 0 (off) or positive");
             return Err(Error::setting("checkpoint_minutes", value, reason));
         }

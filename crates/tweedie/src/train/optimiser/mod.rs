@@ -63,7 +63,7 @@ impl AdamConfig {
     }
 }
 
-/// What an update is told beside the gradient.
+/// What an update needs beside the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateNumbers {
     /// The update's number, from 0.
