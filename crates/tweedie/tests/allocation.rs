@@ -117,8 +117,12 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     };
     let mut trainer = Trainer::new(&train, &data, noise, objective, network, 0).unwrap();
     let large = steady(|| drop(trainer.update().unwrap()));
-    // Weights are updated where they are, images and their gradients, hundreds of them, come from
-    // the pool. A batch is prepared in arrays of its own: input, offset, x and z.
-    println!("{large} large allocations in a training step");
-    assert!(large <= 8, "{large} in a training step");
+    // A batch is prepared in arrays of its own, and some small gradients are burn's; weights are
+    // updated where they are, and images and their gradients, hundreds of them, come from the pool.
+    let parameters = trainer.network().unwrap().shapes().len();
+    println!("{large} in a training step, {parameters} parameters");
+    assert!(
+        2 * large < parameters,
+        "{large} in a training step, {parameters} parameters"
+    );
 }
