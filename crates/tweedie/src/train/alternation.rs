@@ -7,70 +7,9 @@
 use super::gradient::{Clip, Hook, NetworkGradient, Turn};
 use super::state::{Sections, sections_of};
 use super::sums::sum;
-use super::{Checkpoint, Draw, ExampleLosses, Group, Networks, Objective};
+use super::{Checkpoint, Draw, ExampleLosses, Group, Networks, Phase, UpdateReport};
 use crate::error::{Divergence, Error, Result};
 use crate::nn::{Network, params};
-
-/// A network's turn in every round.
-pub struct Phase<'a> {
-    /// The network that is updated.
-    pub network: String,
-    /// How many times in a row.
-    pub times: u64,
-    /// Examples of an update.
-    pub batch: usize,
-    /// Parts that they are computed in; a divisor of `batch`. Their gradients add up.
-    pub accumulate: usize,
-    /// What for.
-    pub objective: Box<dyn Objective + 'a>,
-}
-
-impl<'a> Phase<'a> {
-    /// One update of `network` for `objective` on `batch` examples.
-    pub fn new(network: &str, batch: usize, objective: impl Objective + 'a) -> Self {
-        Self {
-            network: network.to_owned(),
-            times: 1,
-            batch,
-            accumulate: 1,
-            objective: Box::new(objective),
-        }
-    }
-
-    /// The same, `times` times a round.
-    #[must_use]
-    pub fn times(self, times: u64) -> Self {
-        Self { times, ..self }
-    }
-
-    /// The same with each update's examples in `parts` parts.
-    #[must_use]
-    pub fn accumulate(self, parts: usize) -> Self {
-        Self {
-            accumulate: parts,
-            ..self
-        }
-    }
-}
-
-/// What an update did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UpdateReport {
-    /// The network.
-    pub network: String,
-    /// Which of its updates, from 0.
-    pub update: u64,
-    /// The mean loss of the batch.
-    pub loss: f64,
-    /// Each example's loss.
-    pub losses: Vec<f32>,
-    /// Each example's noise level; empty where there is no noise.
-    pub sigmas: Vec<f64>,
-    /// The gradient's norm before clipping.
-    pub gradient_norm: f64,
-    /// The learning rate.
-    pub rate: f64,
-}
 
 /// Networks in training, and the phases of a round.
 pub struct Alternation<'a> {
