@@ -14,11 +14,15 @@ fn the_demo_trains_samples_and_reports() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
     let args = ["demo", "--out", text(&out), "--set", "train.steps=3"];
-    // Twice: the second replaces the first.
-    for _ in 0..2 {
-        let printed = succeed(&args);
-        assert!(printed.contains("report/index.html"), "{printed}");
-    }
+    // Twice: the second replaces the first, but not what was drawn from it.
+    let printed = succeed(&args);
+    assert!(printed.contains("report/index.html"), "{printed}");
+    succeed(&["sample", text(&out), "--steps=2", "--seeds=0-1"]);
+    let drawn = out.join("samples/cas-2-step3-seeds0-1/000001.png");
+    let picture = fs::read(&drawn).unwrap();
+    let printed = succeed(&args);
+    assert!(printed.contains("report/index.html"), "{printed}");
+    assert_eq!(fs::read(&drawn).unwrap(), picture);
     let page = fs::read_to_string(out.join("report/index.html")).unwrap();
     for heading in [
         "Samples",

@@ -185,7 +185,10 @@ fn keep_mode(file: &File, old: &Metadata) -> std::io::Result<()> {
 pub(crate) fn sweep(folder: &Path) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        // A file in its place holds nothing that was left.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
         Err(e) => return Err(Error::io("list", folder)(e)),
     };
     for entry in entries {

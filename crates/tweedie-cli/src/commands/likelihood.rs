@@ -129,16 +129,15 @@ fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
     let is_input = inputs
         .chain([PathBuf::from(data)])
         .any(|input| is_same_file(out, &input));
-    // A checkpoint's files, and whatever lies among the items of a folder of data.
-    let mut folders = out.parent().into_iter().flat_map(Path::ancestors);
-    let inside = folders.any(|folder| {
-        is_same_file(folder, &run.join("checkpoints"))
-            || (Path::new(data).is_dir() && is_same_file(folder, Path::new(data)))
-    });
-    match is_input || inside {
+    let folder = out.parent().unwrap_or(out);
+    let checkpoints = run.join("checkpoints");
+    let in_checkpoint = folder.ancestors().any(|f| is_same_file(f, &checkpoints));
+    // An item of a folder of data.
+    let is_item = out.exists() && is_same_file(folder, Path::new(data));
+    match is_input || in_checkpoint || is_item {
         true => Err(Error::content(
             out,
-            "is read, or would lie among what is read; choose another file with --out",
+            "is read for these numbers; choose another file with --out",
         )),
         false => Ok(()),
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Model;
 use crate::data::write_npz;
 use crate::error::{Error, Result};
-use crate::files::{sync_folder, write_one_of_many, write_with};
+use crate::files::{write_one_of_many, write_with};
 use crate::report::{
     Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent, image_png_bytes,
 };
@@ -85,8 +85,7 @@ impl<'a> Export<'a> {
         images.flat_map(|image| beside(image, shape)).collect()
     }
 
-    /// A PNG file for each image; the first one's number is `first`. Safe on the disk when it
-    /// returns.
+    /// A PNG file for each image; the first one's number is `first`.
     pub fn write_pictures(&self, values: &[f64], first: u64) -> Result<()> {
         let Some(shape) = self.image() else {
             return Ok(());
@@ -97,7 +96,7 @@ impl<'a> Export<'a> {
             let bytes = image_png_bytes(shape, &image)?;
             write_one_of_many(&self.picture(seed), &bytes)?;
         }
-        sync_folder(self.folder)
+        Ok(())
     }
 
     /// The rows written so far, cut to the first `count`.
@@ -212,12 +211,16 @@ impl Rows {
         self.count * self.row as u64
     }
 
-    /// Adds whole rows; safe on the disk when it returns.
+    /// Makes the rows outlast a loss of power.
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_data();
+        synced.map_err(Error::io("sync", &self.path))
+    }
+
+    /// Adds whole rows.
     pub fn append(&mut self, rows: &[u8]) -> Result<()> {
-        self.file
-            .write_all(rows)
-            .and_then(|()| self.file.sync_data())
-            .map_err(Error::io("write", &self.path))?;
+        let written = self.file.write_all(rows);
+        written.map_err(Error::io("write", &self.path))?;
         self.count += (rows.len() / self.row.max(1)) as u64;
         Ok(())
     }

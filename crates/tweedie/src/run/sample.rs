@@ -10,16 +10,16 @@
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::export::Export;
+use super::export::{Export, Rows};
 use super::manifest::Manifest;
 use super::{Draw, Lock, Model};
 use crate::error::{Error, Result};
-use crate::files::{is_entry, sweep};
+use crate::files::{is_entry, sweep, sync_folder};
 use crate::job::{Monitor, Progress};
 use crate::sample::{Observer, StepView};
 
@@ -57,6 +57,9 @@ pub struct Sampled {
 
 /// Most bytes of `samples.npz`: a slip of the pen asks for more.
 const MOST_BYTES: u64 = 1 << 42;
+
+/// What a kill may cost: samples are noted as done this often, or as often as a batch is.
+const KEEP: Duration = Duration::from_millis(200);
 
 /// Draws samples into a folder, or goes on with it.
 ///
@@ -119,7 +122,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
     manifest.write(folder)?;
     let before = manifest.done;
 
-    let began = Instant::now();
+    let (began, mut kept) = (Instant::now(), Instant::now());
     for seeds in draw.batches(draw.seeds.start + before)? {
         let mut watch = Watch {
             monitor,
@@ -137,10 +140,13 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
             export.write_pictures(&values, seeds.start)?;
         }
         rows.append(&export.rows(&values))?;
-        manifest.done = rows.len();
         manifest.calls = manifest.calls.max(calls);
-        manifest.write(folder)?;
+        if kept.elapsed() >= KEEP {
+            keep(&mut manifest, &rows, folder)?;
+            kept = Instant::now();
+        }
     }
+    keep(&mut manifest, &rows, folder)?;
     sampled.seconds = began.elapsed().as_secs_f64();
     (sampled.done, sampled.drawn) = (manifest.done, manifest.done - before);
     sampled.calls = manifest.calls;
@@ -151,6 +157,14 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
         rows.remove()?;
     }
     Ok(sampled)
+}
+
+/// Notes how far the job is, after what the note speaks of is safe.
+fn keep(manifest: &mut Manifest, rows: &Rows, folder: &Path) -> Result<()> {
+    rows.sync()?;
+    sync_folder(folder)?;
+    manifest.done = rows.len();
+    manifest.write(folder)
 }
 
 /// Tells how far a batch is, and stops it where that is wanted.
