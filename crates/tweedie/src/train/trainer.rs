@@ -120,7 +120,7 @@ impl TrainConfig {
                 "must be 0 (off) or positive",
             ));
         }
-        if !(self.checkpoint_minutes >= 0.0) {
+        if self.checkpoint_minutes.is_nan() || self.checkpoint_minutes < 0.0 {
             let reason = "must be 0 (off) or positive";
             let value = self.checkpoint_minutes;
             return Err(Error::setting("train.checkpoint_minutes", value, reason));
