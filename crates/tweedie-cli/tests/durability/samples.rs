@@ -18,8 +18,8 @@ fn a_killed_sample_goes_on_to_the_same_files() {
     .unwrap();
     succeed(&["train", text(&toy), "--out", text(&vectors)]);
     for (run, steps, count) in [
-        (&run, "--steps=40", "--seeds=5-300"),
-        (&vectors, "--steps=256", "--seeds=5-2004"),
+        (&run, "--steps=20", "--seeds=5-260"),
+        (&vectors, "--steps=128", "--seeds=5-2004"),
     ] {
         let args = |out: &Path| {
             let args = [
@@ -42,11 +42,11 @@ fn a_killed_sample_goes_on_to_the_same_files() {
         let began = Instant::now();
         call(&whole);
         let whole_time = began.elapsed();
-        for k in 1..5 {
+        for k in 1..4 {
             let out = dir.path().join(format!("{name}-{k}"));
             let args = args(&out);
             let mut child = spawn(&args.iter().map(String::as_str).collect::<Vec<_>>());
-            std::thread::sleep(whole_time * k / 5);
+            std::thread::sleep(whole_time * k / 4);
             child.kill().unwrap();
             child.wait().unwrap();
             call(&out);
