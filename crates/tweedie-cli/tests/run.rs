@@ -17,8 +17,10 @@ fn the_demo_trains_samples_and_reports() {
     // Twice: the second replaces the first, but not what was drawn from it.
     let printed = succeed(&args);
     assert!(printed.contains("report/index.html"), "{printed}");
-    succeed(&["sample", text(&out), "--steps=2", "--seeds=0-1"]);
-    let drawn = out.join("samples/cas-2-step3-seeds0-1/000001.png");
+    let mine = out.join("samples/mine");
+    let draw = ["sample", text(&out), "--steps=2", "--seeds=0-1", "--out"];
+    succeed(&[&draw[..], &[text(&mine)]].concat());
+    let drawn = mine.join("000001.png");
     let picture = fs::read(&drawn).unwrap();
     let printed = succeed(&args);
     assert!(printed.contains("report/index.html"), "{printed}");

@@ -114,7 +114,7 @@ impl<'a> Export<'a> {
         shape.insert(0, count);
         let length = rows.bytes();
         write_with(&self.npz(), &mut |file| {
-            let mut source = BufReader::new(rows.from_the_start()?);
+            let mut source = BufReader::new(rows.rewound()?);
             let out = BufWriter::new(file);
             write_npz(out, descr, &shape, length, &mut source)
         })?;
@@ -225,7 +225,7 @@ impl Rows {
         Ok(())
     }
 
-    fn from_the_start(&mut self) -> std::io::Result<&mut File> {
+    fn rewound(&mut self) -> std::io::Result<&mut File> {
         self.file.rewind()?;
         Ok(&mut self.file)
     }

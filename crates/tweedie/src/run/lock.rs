@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -33,12 +34,7 @@ impl Lock {
                 Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // Who it is only makes the message better.
-                    let _ = Read::by_ref(&mut file)
-                        .take(300)
-                        .read_to_string(&mut holder);
-                    let holder = holder.lines().next().unwrap_or("another process");
+                    let holder = holder(&mut file);
                     let reason = format!(
                         "is being written to by {holder}; let it finish or stop it, or choose \
                          another folder with --out"
@@ -67,6 +63,21 @@ impl Drop for Lock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Who holds the lock of `file`, as it wrote there; it may have to be waited for a moment.
+fn holder(file: &mut File) -> String {
+    for _ in 0..20 {
+        let mut text = String::new();
+        // Only the message is the poorer for a failure.
+        let _ = file.rewind();
+        let _ = Read::by_ref(file).take(300).read_to_string(&mut text);
+        if let Some((who, _)) = text.split_once('\n') {
+            return who.to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    "another process".into()
 }
 
 fn open(path: &Path) -> std::io::Result<File> {

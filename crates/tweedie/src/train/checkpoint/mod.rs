@@ -13,11 +13,13 @@
 //! an old one is renamed before it is removed. So a folder with a step for a name is whole, and
 //! what its files hold is checked against their hashes when they are read.
 
+mod read;
 mod state;
 mod store;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::BTreeMap;
 
