@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tweedie::data::{self, Dataset};
-use tweedie::nn::params::{self, Parameter};
-use tweedie::nn::{Network, Precision};
+use tweedie::nn::params::{self, Array, ByName};
+use tweedie::nn::{Conditioning, Network, Precision};
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::run::Config;
-use tweedie::train::{Objective, Trainer};
+use tweedie::train::{ScoreMatching, Trainer};
 
 use crate::timing::Budget;
 use crate::{Result, tensors};
@@ -32,12 +32,8 @@ impl Case {
         let config = config.resolve(&data)?;
         let device = config.train.engine.device()?.autodiff();
         let network = Network::new(&config.network, data.shape(), config.seed, &device)?;
-        let values: Vec<Vec<f32>> = network
-            .parameters()
-            .iter()
-            .enumerate()
-            .map(random)
-            .collect();
+        let parameters = network.parameters();
+        let values: ByName<_> = (1..).zip(&parameters).map(random).collect();
         let case = Self {
             network: network.with_values(&values)?,
             config,
@@ -55,14 +51,14 @@ impl Case {
         json!({
             "shape": self.data.shape(),
             "config": self.config,
-            "parameters": self.network.parameters().iter().map(|p| p.values.len()).sum::<usize>(),
+            "parameters": self.network.parameters().values().map(|p| p.values.len()).sum::<usize>(),
         })
     }
 
     /// Writes the weights under PyTorch's names.
     pub fn write_weights(&self, file: &Path) -> Result<()> {
         let parameters = self.network.parameters().into_iter();
-        let named: Vec<_> = parameters.map(|p| (p.name, p.shape, p.values)).collect();
+        let named: Vec<_> = parameters.map(|(n, p)| (n, p.shape, p.values)).collect();
         tensors::write(file, &named)
     }
 
@@ -80,8 +76,10 @@ impl Case {
         let x = inputs.remove("x").ok_or("the input has no x")?;
         let sigma = inputs.remove("sigma").ok_or("the input has no sigma")?;
         let sigma: Vec<f64> = sigma.into_iter().map(f64::from).collect();
-        let output = params::to_vec(self.plain()?.forward(x, &sigma));
-        let shape = vec![sigma.len(), self.network.dim()];
+        let network = self.plain()?;
+        let x = network.input(x)?;
+        let output = network.forward(x, &Conditioning::on_sigmas(&sigma))?;
+        let (shape, output) = (output.dims().to_vec(), params::to_vec(output));
         tensors::write(outputs, &[("output".into(), shape, output)])
     }
 
@@ -121,12 +119,11 @@ impl Case {
             ("sigma".into(), vec![n], sigma),
             ("loss".into(), vec![n], loss),
         ]);
-        let state = trainer.checkpoint();
+        let first = trainer.checkpoint().take("adam.first")?;
         let share = 1.0 - train.betas[0];
-        for (parameter, first) in state.weights.into_iter().zip(state.first) {
-            let gradient = first.iter().map(|&m| (f64::from(m) / share) as f32);
-            let name = format!("gradient.{}", parameter.name);
-            found.push((name, parameter.shape, gradient.collect()));
+        for (name, first) in first {
+            let gradient = first.values.iter().map(|&m| (f64::from(m) / share) as f32);
+            found.push((format!("gradient.{name}"), first.shape, gradient.collect()));
         }
         tensors::write(outputs, &found)
     }
@@ -139,7 +136,7 @@ impl Case {
             seed,
             ..
         } = &self.config;
-        let objective = Objective::new(loss, network.parameterisation())?;
+        let objective = ScoreMatching::new(loss, network.parameterisation())?;
         let noise = self.config.training_noise()?;
         let network = self.network.clone();
         Ok(Trainer::new(
@@ -150,11 +147,13 @@ impl Case {
     /// Times calls of `batch` samples.
     pub fn time_calls(&self, batch: usize, budget: Budget) -> Result<Vec<f64>> {
         let network = self.plain()?;
-        let mut x = vec![0.0; batch * network.dim()];
+        let mut x = vec![0.0; batch * network.inputs()];
         NoiseSource::new(0, Stream::Evaluation).fill_normal(0, 0, &mut x);
         let sigma = vec![1.0; batch];
         budget.measure(|| {
-            std::hint::black_box(params::to_vec(network.forward(x.clone(), &sigma)));
+            let x = network.input(x.clone())?;
+            let output = network.forward(x, &Conditioning::on_sigmas(&sigma))?;
+            std::hint::black_box(params::to_vec(output));
             Ok(())
         })
     }
@@ -174,15 +173,16 @@ impl Case {
     }
 }
 
-/// The values of parameter number `p`, and random ones where they are all the same: a layer of
+/// A parameter's name and values, and random ones where they are all the same: a layer of
 /// zeros would hide everything before it from the comparison.
-fn random((p, parameter): (usize, &Parameter)) -> Vec<f32> {
-    let Parameter { shape, values, .. } = parameter;
+fn random((number, (name, parameter)): (u64, (&String, &Array))) -> (String, Vec<f32>) {
+    let Array { shape, values } = parameter;
+    let unchanged = (name.clone(), values.clone());
     let [first, rest @ ..] = &values[..] else {
-        return Vec::new();
+        return unchanged;
     };
     if rest.iter().any(|value| value != first) {
-        return values.clone();
+        return unchanged;
     }
     let scale = match shape[..] {
         [_] => 0.1,
@@ -190,6 +190,7 @@ fn random((p, parameter): (usize, &Parameter)) -> Vec<f32> {
         _ => (shape[1..].iter().product::<usize>() as f32).powf(-0.5) * 0.6,
     };
     let mut z = vec![0.0_f32; values.len()];
-    NoiseSource::new(0, Stream::Evaluation).fill_normal(1 + p as u64, 0, &mut z);
-    z.iter().map(|z| first + scale * z).collect()
+    NoiseSource::new(0, Stream::Evaluation).fill_normal(number, 0, &mut z);
+    let values = z.iter().map(|z| first + scale * z).collect();
+    (name.clone(), values)
 }

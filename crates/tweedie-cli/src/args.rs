@@ -18,7 +18,8 @@ use tweedie_study::STUDIES;
     digits and show the result\n  tweedie levels my-images/           what noise levels your \
     data asks for\n  tweedie train config.toml           train; see examples/ for \
     configurations\n  tweedie sample runs/config          draw samples from the run\n\nExit \
-    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments."
+    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments, 130 and \
+    143 stopped by Ctrl-C or SIGTERM."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -73,7 +74,8 @@ pub struct Levels {
 /// Train a score network as a configuration file says.
 ///
 /// Writes a run folder: the resolved configuration, statistics, checkpoints, grids of samples.
-/// A run that was stopped, even by force, continues with --resume as if it had not been.
+/// A run that was stopped, even by force, continues with --resume as if it had not been. Ctrl-C and
+/// SIGTERM finish the step and write a checkpoint first; a second one leaves at once.
 #[derive(Debug, clap::Args)]
 pub struct Train {
     /// The configuration; see examples/ and the README's table of keys.
@@ -87,6 +89,10 @@ pub struct Train {
     /// Continue the run from its latest checkpoint.
     #[arg(long)]
     pub resume: bool,
+    /// Continue from the checkpoint of this step, and set later ones aside; a damaged one is never
+    /// passed over unasked.
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    pub checkpoint: Option<u64>,
     /// Print the resolved configuration, parameters, memory and time per step; write nothing.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
@@ -127,7 +133,8 @@ pub enum Precision {
 ///
 /// Writes a PNG file a sample, a grid, and samples.npz (arr_0, uint8, NHWC), or, for vectors,
 /// samples.npz with float32 rows and a picture. Sample k depends on its seed k alone: not on
-/// --batch, and not on which other seeds are drawn.
+/// --batch, and not on which other seeds are drawn. Samples are written as they are ready, and the
+/// same command goes on where one that was stopped, even by force, left off.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("step size").args(["eps_c", "eta", "eps_b"]))]
 pub struct Sample {

@@ -1,14 +1,13 @@
 //! The program: parses, calls the library, prints.
 
-/// Prints a line on stdout; a reader that has gone away is no reason to fail.
+/// Prints a line on stdout. What cannot be written fails the program at its end; a reader that has
+/// gone away is no reason to fail.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
+    () => { say!("") };
+    ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
 }
 
-/// Prints a line on stderr, likewise.
+/// Prints a line on stderr, where there is nobody left to tell that it failed.
 macro_rules! note {
     ($($text:tt)*) => {{
         use std::io::Write;
@@ -18,17 +17,36 @@ macro_rules! note {
 
 mod args;
 mod commands;
+mod output;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tweedie::{Error, Result};
 
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     tweedie::memory::keep_freed_memory();
-    let result = match Args::parse().command {
+    let result = match Args::try_parse() {
+        Ok(args) => run(args.command),
+        Err(answer) => return output::answer(&answer),
+    };
+    // The first that went wrong is the one to tell.
+    match result.and_then(|()| output::finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Stopped) => signals::exit_code(),
+        Err(error) => {
+            note!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Levels(args) => commands::levels::run(&args),
         Command::Train(args) => commands::train::run(&args),
@@ -36,12 +54,5 @@ fn main() -> ExitCode {
         Command::Likelihood(args) => commands::likelihood::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Study(args) => commands::study::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            note!("error: {error}");
-            ExitCode::FAILURE
-        }
     }
 }

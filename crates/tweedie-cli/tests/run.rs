@@ -13,11 +13,17 @@ fn the_demo_trains_samples_and_reports() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("demo");
     let args = ["demo", "--out", text(&out), "--set", "train.steps=3"];
-    // Twice: the second replaces the first.
-    for _ in 0..2 {
-        let printed = succeed(&args);
-        assert!(printed.contains("report/index.html"), "{printed}");
-    }
+    // Twice: the second replaces the first, but not what was drawn from it.
+    let printed = succeed(&args);
+    assert!(printed.contains("report/index.html"), "{printed}");
+    let mine = out.join("samples/mine");
+    let draw = ["sample", text(&out), "--steps=2", "--seeds=0-1", "--out"];
+    succeed(&[&draw[..], &[text(&mine)]].concat());
+    let drawn = mine.join("000001.png");
+    let picture = fs::read(&drawn).unwrap();
+    let printed = succeed(&args);
+    assert!(printed.contains("report/index.html"), "{printed}");
+    assert_eq!(fs::read(&drawn).unwrap(), picture);
     let page = fs::read_to_string(out.join("report/index.html")).unwrap();
     for heading in [
         "Samples",

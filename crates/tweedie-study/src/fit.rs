@@ -5,12 +5,11 @@ use tweedie::data::Dataset;
 use tweedie::engine::Engine;
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
 use tweedie::noise::{Levels, TrainingNoise};
-use tweedie::train::{Checkpoint, LossConfig, Objective, TrainConfig, Trainer};
+use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 
 /// A network in training, with what it takes to look at it on the way.
 pub(super) struct Fit<'a> {
     pub trainer: Trainer<'a>,
-    network: Network,
     form: Preconditioning,
 }
 
@@ -26,14 +25,11 @@ impl<'a> Fit<'a> {
         let device = Engine::Flex.device()?.autodiff();
         let form = network.preconditioning;
         let network = Network::new(network, data.shape(), seed, &device)?;
-        let objective = Objective::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
+        let objective =
+            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());
-        let trainer = Trainer::new(train, data, noise, objective, network.clone(), seed)?;
-        Ok(Self {
-            trainer,
-            network,
-            form,
-        })
+        let trainer = Trainer::new(train, data, noise, objective, network, seed)?;
+        Ok(Self { trainer, form })
     }
 
     /// Updates to the end; `on` sees the number of updates made and the loss of the last.
@@ -47,9 +43,7 @@ impl<'a> Fit<'a> {
 
     /// The network as it is now.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
-        let Checkpoint { weights, .. } = self.trainer.checkpoint();
-        let values: Vec<Vec<f32>> = weights.into_iter().map(|p| p.values).collect();
-        Ok(self.with(&self.network.with_values(&values)?))
+        Ok(self.with(self.trainer.network()?))
     }
 
     /// The network with the moving average of its weights.
@@ -59,11 +53,7 @@ impl<'a> Fit<'a> {
 
     /// How many numbers the network has.
     pub fn parameters(&self) -> usize {
-        self.trainer
-            .parameters()
-            .iter()
-            .map(|p| p.values.len())
-            .sum()
+        self.trainer.parameters()
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {

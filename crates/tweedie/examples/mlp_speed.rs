@@ -17,7 +17,7 @@ use tweedie::nn::{
     MlpConfig, Network, NetworkConfig, Parameterisation, Preconditioning, SigmaInput,
 };
 use tweedie::noise::{Levels, TrainingNoise};
-use tweedie::train::{LossConfig, Objective, TrainConfig, Trainer};
+use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 
 struct Case {
     name: &'static str,
@@ -81,7 +81,7 @@ fn time(case: &Case) -> Result<f64> {
         lr: 0.01,
         ..TrainConfig::default()
     };
-    let objective = Objective::new(
+    let objective = ScoreMatching::new(
         &LossConfig::default(),
         Parameterisation::new(Preconditioning::ScaledScore, 1.0),
     )?;

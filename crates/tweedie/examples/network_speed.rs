@@ -9,7 +9,7 @@ use std::time::Instant;
 use tweedie::Result;
 use tweedie::engine::Engine;
 use tweedie::nn::unet::UNetConfig;
-use tweedie::nn::{Network, NetworkConfig, params};
+use tweedie::nn::{Conditioning, Network, NetworkConfig, params};
 
 /// Runs of each; the median is printed.
 const RUNS: usize = 7;
@@ -37,13 +37,19 @@ fn main() -> Result<()> {
         let plain = network.without_gradients();
         let x = vec![0.3; batch * side * side];
         let sigma = vec![1.0; batch];
+        let forward = |network: &Network| {
+            let x = network.input(x.clone())?;
+            network.forward(x, &Conditioning::on_sigmas(&sigma))
+        };
         let call = median(|| {
-            params::to_vec(plain.forward(x.clone(), &sigma));
-        });
+            params::to_vec(forward(&plain)?);
+            Ok(())
+        })?;
         let step = median(|| {
-            let loss = network.forward(x.clone(), &sigma).square().mean();
+            let loss = forward(&network)?.square().mean();
             network.gradients(&mut loss.backward());
-        });
+            Ok(())
+        })?;
         println!(
             "{name}: {widths:?}, {side}x{side}, batch {batch}: call {call:.1} ms, forward and \
              backward {step:.1} ms"
@@ -53,14 +59,15 @@ fn main() -> Result<()> {
 }
 
 /// The median time in milliseconds.
-fn median(mut run: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = (0..RUNS)
+fn median(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    let times: Result<Vec<f64>> = (0..RUNS)
         .map(|_| {
             let began = Instant::now();
-            run();
-            began.elapsed().as_secs_f64() * 1e3
+            run()?;
+            Ok(began.elapsed().as_secs_f64() * 1e3)
         })
         .collect();
+    let mut times = times?;
     times.sort_by(f64::total_cmp);
-    times[RUNS / 2]
+    Ok(times[RUNS / 2])
 }

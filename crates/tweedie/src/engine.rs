@@ -49,7 +49,7 @@ impl Engine {
             Self::Cuda => Ok(Device::cuda(0)),
             #[allow(unreachable_patterns)] // All features on leaves nothing to refuse.
             missing => Err(Error::setting(
-                "train.engine",
+                "engine",
                 missing.name(),
                 format!(
                     "this program was built without it; rebuild with `--features {}` or use \

@@ -57,19 +57,53 @@ pub enum Error {
         /// What it usually means.
         hint: String,
     },
-    /// A training loss was NaN or infinite.
-    #[error("the training loss is not finite at step {step}, sigma = {sigma}; {checkpoint}")]
+    /// A training loss, gradient or weight was NaN or infinite.
+    #[error("{} at step {step}{}; {checkpoint}", found, found.place())]
     Diverged {
         /// The optimiser's step, from 0.
         step: u64,
-        /// The noise level of the first offending example.
-        sigma: f64,
+        /// What was not finite.
+        found: Divergence,
         /// The last good checkpoint, or the advice where there is none.
         checkpoint: String,
     },
     /// A job's watcher wanted it to stop.
     #[error("stopped as asked")]
     Stopped,
+}
+
+/// What was the first to leave the finite numbers in training.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Divergence {
+    /// An example's loss.
+    #[error("the training loss is not finite")]
+    Loss {
+        /// The example's noise level, where it has one.
+        sigma: Option<f64>,
+    },
+    /// The gradient, where every loss is finite.
+    #[error("the gradient of {parameter} is not finite, though every loss is,")]
+    Gradient {
+        /// The first parameter, by name, whose gradient is not.
+        parameter: String,
+    },
+    /// The new weights, where the gradient is finite.
+    #[error("the weights {parameter} are not finite after the update, though the gradient is,")]
+    Weights {
+        /// The first parameter, by name, that is not.
+        parameter: String,
+    },
+}
+
+impl Divergence {
+    /// At which noise level, as a message ends.
+    fn place(&self) -> String {
+        match self {
+            Self::Loss { sigma: Some(sigma) } => format!(", sigma = {sigma}"),
+            _ => String::new(),
+        }
+    }
 }
 
 impl Error {
@@ -83,6 +117,24 @@ impl Error {
             name: name.into(),
             value: value.to_string(),
             reason: reason.into(),
+        }
+    }
+
+    /// The same error with the name of a setting as it is called from outside the table or
+    /// struct `outer` that holds it: `timesteps` becomes `network.timesteps`.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Setting {
+                name,
+                value,
+                reason,
+            } => Self::Setting {
+                name: format!("{outer}.{name}"),
+                value,
+                reason,
+            },
+            other => other,
         }
     }
 

@@ -40,5 +40,5 @@ pub mod sample;
 pub mod score;
 pub mod train;
 
-pub use error::{Error, Result};
-pub use files::write_atomic;
+pub use error::{Divergence, Error, Result};
+pub use files::{claim_folder, is_same_file, write_atomic};

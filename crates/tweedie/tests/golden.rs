@@ -10,12 +10,12 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use tweedie::engine::Engine;
 use tweedie::nn::init::Init;
-use tweedie::nn::params::{assign, collect, gradients, to_vec};
+use tweedie::nn::params::{ByName, assign, collect, gradients, to_vec};
 use tweedie::nn::unet::{UNet2d, UNetConfig};
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
 use tweedie::noise::{Coordinates, TimestepSchedule, TimestepTable};
 use tweedie::score::Denoiser;
-use tweedie::train::{Adam, AdamConfig};
+use tweedie::train::{Adam, AdamConfig, UpdateNumbers};
 
 /// Of an output, relative to the largest.
 const OUTPUT: f64 = 1e-5;
@@ -106,17 +106,18 @@ impl Golden {
 
     /// Our network with the file's weights.
     fn network(&self, device: &Device) -> UNet2d {
-        let mut init = Init::new(1, device);
-        let network = UNet2d::new(&self.config, self.shape, true, &mut init).unwrap();
+        let init = Init::new(1, device);
+        let network = UNet2d::new(&self.config, self.shape, true, &init).unwrap();
         let parameters = collect(&network);
-        let ours: BTreeMap<_, _> = parameters.iter().map(|p| (&p.name, &p.shape)).collect();
+        let ours: BTreeMap<_, _> = parameters.iter().map(|(n, p)| (n, &p.shape)).collect();
         let theirs: BTreeMap<_, _> = self.weights.iter().map(|(n, (s, _))| (n, s)).collect();
         assert_eq!(ours, theirs);
-        let values: Vec<_> = parameters
-            .iter()
-            .map(|p| self.weights[&p.name].1.clone())
-            .collect();
-        assign(network, &values).unwrap()
+        assign(network, &self.values()).unwrap()
+    }
+
+    fn values(&self) -> ByName<Vec<f32>> {
+        let weights = self.weights.iter();
+        weights.map(|(n, (_, v))| (n.clone(), v.clone())).collect()
     }
 
     /// The images of the given numbers, and their times.
@@ -147,12 +148,7 @@ fn a_network_trained_on_timesteps_is_a_denoiser() {
         ..NetworkConfig::default()
     };
     let network = Network::blank(&config, &golden.shape, &device).unwrap();
-    let values: Vec<_> = network
-        .parameters()
-        .iter()
-        .map(|p| golden.weights[&p.name].1.clone())
-        .collect();
-    let network = network.with_values(&values).unwrap();
+    let network = network.with_values(&golden.values()).unwrap();
     let denoiser = NetworkDenoiser::new(&network, config.parameterisation());
     let dim = denoiser.dim();
     // The other image's time is negative, which is no timestep.
@@ -182,7 +178,7 @@ fn check_outputs_and_gradients(name: &str) {
     for device in [&plain, &tracked] {
         let network = golden.network(device);
         let (x, time) = golden.input(&[0, 1], device);
-        let y = network.forward(x, &time);
+        let y = network.forward_images(x, &time);
         let error = distance(&to_vec(y.clone()), &golden.y) / largest(&golden.y);
         println!("{name} {device:?}: output {error:.1e}");
         assert!(error < OUTPUT, "{error}");
@@ -192,7 +188,6 @@ fn check_outputs_and_gradients(name: &str) {
 
         let mut found = y.powi_scalar(2).mean().backward();
         let found = gradients(&network, &mut found);
-        let parameters = collect(&network);
         let floor = NEGLIGIBLE
             * golden
                 .gradients
@@ -201,15 +196,15 @@ fn check_outputs_and_gradients(name: &str) {
                 .fold(0.0, f64::max);
         let mut compared = 0;
         let mut worst = (0.0, "");
-        for (parameter, found) in parameters.iter().zip(&found) {
-            let Some(expected) = golden.gradients.get(&parameter.name) else {
+        for (name, found) in &found {
+            let Some(expected) = golden.gradients.get(name) else {
                 continue;
             };
             let error = distance(found, expected) / largest(expected).max(floor);
-            assert!(error < GRADIENT, "{}: {error}", parameter.name);
+            assert!(error < GRADIENT, "{name}: {error}");
             compared += 1;
             if error > worst.0 {
-                worst = (error, &parameter.name);
+                worst = (error, name);
             }
         }
         let (error, worst) = worst;
@@ -226,7 +221,7 @@ fn check_batch_invariance(name: &str) {
         let network = golden.network(&device);
         let run = |images: &[usize]| {
             let (x, time) = golden.input(images, &device);
-            to_vec(network.forward(x, &time))
+            to_vec(network.forward_images(x, &time))
         };
         let alone = run(&[1]);
         assert_eq!(run(&[0, 1])[alone.len()..], alone);
@@ -274,15 +269,22 @@ fn adam_is_that_of_pytorch() {
             beta2: betas[1],
             epsilon: 1e-8,
         };
-        let mut weights = vec![vec![expected[0] as f32]];
-        let mut adam = Adam::new(config, &weights).unwrap();
+        let named = |value: f32| ByName::from([("w".to_owned(), vec![value])]);
+        let mut weights = named(expected[0] as f32);
+        let mut adam = Adam::new(config, &weights, false);
         let mut worst = 0.0_f64;
         for (step, &expected) in expected[1..].iter().enumerate() {
             // Of f(w) = w^2.
-            let gradients = vec![vec![2.0 * weights[0][0]]];
-            assert!(adam.update(&mut weights, &gradients, 1.0, 0.1, 0.0, step as u64));
+            let gradients = named(2.0 * weights["w"][0]);
+            let numbers = UpdateNumbers {
+                step: step as u64,
+                rate: 0.1,
+                gradient_scale: 1.0,
+                decay: 0.0,
+            };
+            assert_eq!(adam.update(&mut weights, &gradients, &numbers), None);
             // Relative to the start: the trajectory crosses zero.
-            let error = (f64::from(weights[0][0]) - expected).abs();
+            let error = (f64::from(weights["w"][0]) - expected).abs();
             assert!(error < 1e-6, "{betas:?}, step {step}: {error}");
             worst = worst.max(error);
         }

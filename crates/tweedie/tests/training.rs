@@ -9,7 +9,7 @@ use tweedie::nn::{
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::score::{Denoiser, GaussianMixture};
-use tweedie::train::{LossConfig, Objective, Schedule, TrainConfig, Trainer, Weighting};
+use tweedie::train::{LossConfig, Schedule, ScoreMatching, TrainConfig, Trainer, Weighting};
 
 /// The one-dimensional tutorial: its data, levels and network of 257 parameters.
 struct Tutorial {
@@ -36,7 +36,7 @@ impl Tutorial {
         };
         let device = Engine::Flex.device().unwrap().autodiff();
         let network = Network::new(&network, &[1], 0, &device).unwrap();
-        let parameters: usize = network.parameters().iter().map(|p| p.values.len()).sum();
+        let parameters: usize = network.parameters().values().map(|p| p.values.len()).sum();
         assert_eq!(parameters, 257);
         let config = TrainConfig {
             steps: 3000,
@@ -50,7 +50,7 @@ impl Tutorial {
             weighting,
             power: 2.0,
         };
-        let objective = Objective::new(&loss, Parameterisation::new(form, 2.0)).unwrap();
+        let objective = ScoreMatching::new(&loss, Parameterisation::new(form, 2.0)).unwrap();
         let noise = TrainingNoise::Discrete(self.levels.clone());
         Trainer::new(&config, &self.data, noise, objective, network, 0).unwrap()
     }

@@ -1,13 +1,15 @@
 //! `tweedie demo`.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tweedie::run::{Config, ReportOptions, Session, write_report};
+use tweedie::run::{Config, Lock, ReportOptions, Session, write_report};
 use tweedie::{Error, Result};
 
 use crate::args::Demo;
 use crate::progress::duration;
+use crate::signals;
 
 /// The demo's configuration.
 const CONFIG: &str = include_str!("../demo.toml");
@@ -23,14 +25,17 @@ pub fn run(args: &Demo) -> Result<()> {
     config
         .clone()
         .resolve(&tweedie::data::open(&config.data)?)?;
+    tweedie::claim_folder(&args.out, "demo")?;
     clear(&args.out)?;
-    tweedie::write_atomic(
-        &args.out.join(MARKER),
-        b"made by `tweedie demo`, which replaces it\n",
-    )?;
+    signals::catch()?;
     say!("1. training a score network on the built-in digits (8x8, 1797 images)");
-    let session = Session::start(config, &args.out)?;
-    super::train::train(&session, Some(LONGEST))?;
+    let mut session = Session::start(config, &args.out)?;
+    super::train::train(&mut session, Some(LONGEST))?;
+    if signals::wish().is_break() {
+        let out = args.out.display();
+        say!("stopped. Go on with: tweedie train {out}/config.toml --resume --out {out}");
+        return Err(Error::Stopped);
+    }
     say!("2. sampling with ALS and CAS, few steps and many, with and without the EDS");
     let page = write_report(session.run_dir(), &ReportOptions::default(), &mut |what| {
         say!("   {what}");
@@ -48,30 +53,40 @@ pub fn run(args: &Demo) -> Result<()> {
     Ok(())
 }
 
-/// Tells an earlier demo from anything else that is in its folder.
-const MARKER: &str = ".tweedie-demo";
-
-/// Removes what an earlier demo left, and nothing else.
+/// Removes the run of an earlier demo, and nothing else: not what was drawn from it since.
 fn clear(out: &Path) -> Result<()> {
-    let empty = || std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
-    if !out.exists() || empty() {
-        return Ok(());
-    }
-    if !out.join(MARKER).is_file() {
-        let reason = "is not an earlier demo; choose another folder with --out";
-        return Err(Error::content(out, reason));
-    }
-    for name in ["checkpoints", "samples", "report"] {
+    // No demo may be under way there.
+    let _lock = Lock::take(out)?;
+    for name in ["checkpoints", "report"] {
         let folder = out.join(name);
-        if folder.is_dir() {
-            std::fs::remove_dir_all(&folder).map_err(Error::io("replace", &folder))?;
-        }
+        gone(&folder, std::fs::remove_dir_all(&folder))?;
     }
     for name in ["config.toml", "data.json", "stats.jsonl"] {
         let file = out.join(name);
-        if file.is_file() {
-            std::fs::remove_file(&file).map_err(Error::io("replace", &file))?;
+        gone(&file, std::fs::remove_file(&file))?;
+    }
+    let samples = out.join("samples");
+    let entries = match std::fs::read_dir(&samples) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("list", &samples)(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::io("list", &samples))?;
+        let name = entry.file_name();
+        // Grids drawn while training.
+        let is_grid = |name: &str| name.starts_with("step-") && name.ends_with(".png");
+        if name.to_str().is_some_and(is_grid) {
+            gone(&entry.path(), std::fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
+}
+
+/// What was to be removed may not have been there.
+fn gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("replace", path)(e)),
+        _ => Ok(()),
+    }
 }

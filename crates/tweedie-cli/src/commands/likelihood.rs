@@ -1,12 +1,12 @@
 //! `tweedie likelihood`.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tweedie::likelihood::{Divergence, Probe};
 use tweedie::measure::Estimate;
 use tweedie::run::{Config, LikelihoodJob, Model, RunDir, SampleConfig, likelihoods};
-use tweedie::{Error, Result, write_atomic};
+use tweedie::{Error, Result, is_same_file, write_atomic};
 
 use crate::args::Likelihood;
 use crate::progress::Progress;
@@ -38,6 +38,19 @@ pub fn run(args: &Likelihood) -> Result<()> {
         // The network knows vectors as the run's own data were mapped, not by these statistics.
         data = data.remapped(model.data().map.clone())?;
     }
+    let path = args.out.clone().unwrap_or_else(|| {
+        // Numbers of other data do not replace those of the run's own.
+        let other = args
+            .data
+            .as_deref()
+            .map(Path::new)
+            .and_then(Path::file_stem);
+        let name = other.map_or("likelihood.csv".into(), |stem| {
+            format!("likelihood-{}.csv", stem.to_string_lossy())
+        });
+        run.path().join(name)
+    });
+    refuse_input(&path, run.path(), &config.data.source)?;
     let probes = args.probes;
     let job = LikelihoodJob {
         count: args.count,
@@ -77,18 +90,6 @@ pub fn run(args: &Likelihood) -> Result<()> {
             bits.unwrap_or_default()
         );
     }
-    let path = args.out.clone().unwrap_or_else(|| {
-        // Numbers of other data do not replace those of the run's own.
-        let other = args
-            .data
-            .as_deref()
-            .map(Path::new)
-            .and_then(Path::file_stem);
-        let name = other.map_or("likelihood.csv".into(), |stem| {
-            format!("likelihood-{}.csv", stem.to_string_lossy())
-        });
-        run.path().join(name)
-    });
     write_atomic(&path, csv.as_bytes())?;
     let logs: Vec<f64> = found.iter().map(|found| found.log_density).collect();
     let Estimate {
@@ -119,4 +120,25 @@ pub fn run(args: &Likelihood) -> Result<()> {
     }
     say!("{}", path.display());
     Ok(())
+}
+
+/// Refuses to write over what the numbers come from: the data, and the run itself.
+fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
+    let own = ["config.toml", "data.json", "stats.jsonl"];
+    let inputs = own.iter().map(|name| run.join(name));
+    let is_input = inputs
+        .chain([PathBuf::from(data)])
+        .any(|input| is_same_file(out, &input));
+    let folder = out.parent().unwrap_or(out);
+    let checkpoints = run.join("checkpoints");
+    let in_checkpoint = folder.ancestors().any(|f| is_same_file(f, &checkpoints));
+    // An item of a folder of data.
+    let is_item = out.exists() && is_same_file(folder, Path::new(data));
+    match is_input || in_checkpoint || is_item {
+        true => Err(Error::content(
+            out,
+            "is read for these numbers; choose another file with --out",
+        )),
+        false => Ok(()),
+    }
 }

@@ -1,47 +1,75 @@
 //! `tweedie sample`.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use tweedie::Result;
+use tweedie::job::{self, Monitor};
 use tweedie::nn;
-use tweedie::run::{Clip, Draw, Model, RunDir, SampleConfig, Schedule, export};
+use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled, Schedule};
+use tweedie::{Error, Result};
 
 use crate::args::{Precision, Sample};
 use crate::progress::{Progress, duration};
+use crate::signals;
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let sample = settings(args, run.config()?.sample)?;
     let model = Model::load(&run, args.checkpoint, &sample)?;
-    // An impossible setting is refused before anything is computed or written.
-    model.sampler(&sample)?;
     let out = args.out.clone().unwrap_or_else(|| {
         run.path()
             .join("samples")
             .join(name(&sample, &model, &args.seeds))
     });
 
-    let mut progress = None;
     let mut draw = Draw::new(sample, args.seeds.clone());
     draw.batch = args.batch;
-    let drawn = model.draw(&draw, &mut |state| {
-        progress
-            .get_or_insert_with(|| Progress::new("sampling", state.total, 0))
+    let job = SampleJob {
+        draw,
+        folder: out,
+        pictures: !args.grid_only,
+    };
+    signals::catch()?;
+    let mut bar = None;
+    let mut watcher = |state: &job::Progress<'_>| {
+        // What is there already was not drawn now: it says nothing of the rate.
+        bar.get_or_insert_with(|| Progress::new("sampling", state.total, state.done))
             .at(state.done, String::new);
-    })?;
-    if let Some(progress) = progress {
-        progress.finish();
+        signals::wish()
+    };
+    let sampled = run::sample(&model, &job, &mut Monitor::new(&mut watcher))?;
+    if let Some(bar) = bar {
+        bar.finish();
     }
-    let written = export(&model, &drawn, args.seeds.start, &out, !args.grid_only)?;
-    say!(
-        "{} samples of step {} in {}: {:.2} samples a second, {} network calls each",
-        drawn.len(),
-        model.step(),
-        duration(drawn.time),
-        drawn.len() as f64 / drawn.time.as_secs_f64().max(1e-9),
-        drawn.calls
-    );
-    for path in written {
+    tell(&sampled)
+}
+
+fn tell(sampled: &Sampled) -> Result<()> {
+    let Sampled {
+        step, count, drawn, ..
+    } = sampled;
+    if sampled.stopped {
+        say!(
+            "stopped: {} of {count} samples of step {step} are there; the same command goes on",
+            sampled.done
+        );
+        return Err(Error::Stopped);
+    }
+    let took = duration(Duration::from_secs_f64(sampled.seconds));
+    let rate = *drawn as f64 / sampled.seconds.max(1e-9);
+    let calls = sampled.calls;
+    match drawn {
+        0 => say!("{count} samples of step {step} were there already"),
+        drawn if drawn == count => say!(
+            "{count} samples of step {step} in {took}: {rate:.2} samples a second, {calls} network \
+             calls each"
+        ),
+        drawn => say!(
+            "{count} samples of step {step}, the last {drawn} in {took}: {rate:.2} samples a \
+             second, {calls} network calls each"
+        ),
+    }
+    for path in &sampled.files {
         say!("{}", path.display());
     }
     Ok(())

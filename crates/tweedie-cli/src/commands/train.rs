@@ -1,13 +1,16 @@
 //! `tweedie train`.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tweedie::Result;
-use tweedie::run::{Config, Event, Plan, Session};
+use tweedie::job::{self, Monitor};
+use tweedie::run::{Config, Event, Plan, Session, Trained};
+use tweedie::{Error, Result};
 
 use crate::args::Train;
 use crate::progress::{Progress, duration};
+use crate::signals;
 
 /// Steps that a dry run measures.
 const MEASURED: usize = 5;
@@ -21,54 +24,66 @@ pub fn run(args: &Train) -> Result<()> {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs").join(args.config.file_stem().unwrap_or_default()));
-    let session = match args.resume {
-        true => Session::resume(config, &folder)?,
+    signals::catch()?;
+    let mut session = match args.resume {
+        true => Session::resume(config, &folder, args.checkpoint)?,
         false => Session::start(config, &folder)?,
     };
-    let folder = folder.display();
-    say!("run folder: {folder}");
+    say!("run folder: {}", folder.display());
     for note in session.data().notes() {
         say!("data: {note}");
     }
-    train(&session, None)?;
+    for note in session.notes() {
+        say!("{note}");
+    }
+    let trained = train(&mut session, None)?;
+    let folder = folder.display();
+    if trained.stopped {
+        say!(
+            "stopped; {} is written. Go on with: tweedie train {} --resume --out {folder}",
+            trained.checkpoint.display(),
+            args.config.display(),
+        );
+        return Err(Error::Stopped);
+    }
     say!("next: tweedie sample {folder}, or tweedie report {folder}");
     Ok(())
 }
 
-/// Trains with progress; returns the step reached.
-pub fn train(session: &Session, stop_after: Option<Duration>) -> Result<u64> {
-    let mut progress = None;
-    let mut loss = f64::NAN;
-    let step = session.train(stop_after, &mut |event| match event {
+/// Trains with progress, until a signal or `stop_after` ends it.
+pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trained> {
+    // The bar knows where it starts once training has; its line is above it.
+    let bar: RefCell<Option<Progress>> = RefCell::new(None);
+    let mut watcher = |progress: &job::Progress<'_>| {
+        if let Some(bar) = &mut *bar.borrow_mut() {
+            bar.at(progress.done, || progress.note.to_string());
+        }
+        signals::wish()
+    };
+    let mut monitor = Monitor::new(&mut watcher);
+    let trained = session.train(stop_after, &mut monitor, &mut |event| match event {
         Event::Started {
             step,
             steps,
             parameters,
         } => {
             say!("network: {parameters} parameters; training from step {step} to {steps}");
-            progress = Some(Progress::new("training", steps, step));
+            *bar.borrow_mut() = Some(Progress::new("training", steps, step));
         }
-        Event::Step(report) => {
-            // A running mean: single batches jump.
-            loss = if loss.is_nan() {
-                report.loss
-            } else {
-                0.98 * loss + 0.02 * report.loss
-            };
-            if let Some(progress) = &mut progress {
-                progress.at(report.step + 1, || format!("loss {loss:.3}"));
-            }
+        Event::NoSamples { step, error } => {
+            note!("no grid of samples at step {step}: {error}; training goes on");
         }
         _ => {}
     })?;
-    if let Some(progress) = progress {
-        progress.finish();
+    if let Some(bar) = bar.take() {
+        bar.finish();
     }
-    match loss.is_nan() {
-        true => say!("nothing to do: the run is already at step {step}"),
-        false => say!("trained to step {step}, loss {loss:.3}"),
+    let step = trained.step;
+    match trained.loss {
+        None => say!("nothing to do: the run is already at step {step}"),
+        Some(loss) => say!("trained to step {step}, loss {loss:.3}"),
     }
-    Ok(step)
+    Ok(trained)
 }
 
 fn dry_run(config: Config) -> Result<()> {

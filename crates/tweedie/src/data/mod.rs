@@ -24,6 +24,7 @@ mod synthetic;
 mod table;
 
 pub use dataset::Dataset;
+pub(crate) use npz_write::write_npz;
 pub use npz_write::{npz_bytes_f32, npz_bytes_u8};
 pub use open::{BUILT_IN, open};
 pub use range::ValueMap;

@@ -1,6 +1,6 @@
 //! Writing npz, as `numpy.load` reads it: one array, `arr_0`, stored without compression.
 
-use std::io::{Cursor, Write};
+use std::io::{self, Cursor, Read, Seek, Write};
 
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -32,16 +32,34 @@ fn npz_bytes(descr: &str, shape: &[usize], count: usize, bytes: &[u8]) -> Result
             found: vec![count],
         });
     }
-    let failed = |e: std::io::Error| Error::content("samples.npz", e.to_string());
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut out = Cursor::new(Vec::new());
+    write_npz(&mut out, descr, shape, bytes.len() as u64, &mut &bytes[..])
+        .map_err(|e| Error::content("samples.npz", e.to_string()))?;
+    Ok(out.into_inner())
+}
+
+/// Writes the npz file of the array `arr_0` of `shape`, whose `length` bytes `source` gives: in
+/// memory that does not grow with it.
+///
+/// # Errors
+/// When reading or writing fails, or `source` is shorter or longer.
+pub(crate) fn write_npz(
+    out: impl Write + Seek,
+    descr: &str,
+    shape: &[usize],
+    length: u64,
+    source: &mut dyn Read,
+) -> io::Result<()> {
+    let mut zip = ZipWriter::new(out);
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
-        .large_file(bytes.len() >= 1 << 31);
-    zip.start_file("arr_0.npy", options)
-        .map_err(|e| failed(e.into()))?;
-    zip.write_all(&npy_header(descr, shape)).map_err(failed)?;
-    zip.write_all(bytes).map_err(failed)?;
-    Ok(zip.finish().map_err(|e| failed(e.into()))?.into_inner())
+        .large_file(length >= 1 << 31);
+    zip.start_file("arr_0.npy", options)?;
+    zip.write_all(&npy_header(descr, shape))?;
+    if io::copy(source, &mut zip)? != length {
+        return Err(io::Error::other("the rows are not as many as they were"));
+    }
+    zip.finish()?.flush()
 }
 
 /// Version 1.0 of the npy header, padded to a multiple of 64 bytes.

@@ -1,6 +1,6 @@
 //! A trained network as the denoiser that samplers see.
 
-use super::{Coefficients, Network, Parameterisation, params};
+use super::{Coefficients, Conditioning, Network, Parameterisation, params};
 use crate::error::Result;
 use crate::score::{Denoiser, Differentiable, check, check_each, check_vjp};
 
@@ -27,7 +27,7 @@ impl NetworkDenoiser {
 
 impl Denoiser for NetworkDenoiser {
     fn dim(&self) -> usize {
-        self.network.dim()
+        self.network.inputs()
     }
 
     fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
@@ -39,7 +39,7 @@ impl Denoiser for NetworkDenoiser {
         for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
             let sigmas = &sigmas[..x.len() / dim];
             let each = || sigmas.iter().map(|_| c);
-            let raw = params::to_vec(self.network.forward(scaled(x, each(), dim), sigmas));
+            let raw = self.raw(scaled(x, each(), dim), sigmas)?;
             recombine(x, &raw, each(), out, dim);
         }
         Ok(())
@@ -52,7 +52,7 @@ impl Denoiser for NetworkDenoiser {
         let batches = x.chunks(values).zip(sigmas.chunks(self.batch));
         for ((x, sigmas), out) in batches.zip(out.chunks_mut(values)) {
             let each = || self.coefficients(sigmas);
-            let raw = params::to_vec(self.network.forward(scaled(x, each(), dim), sigmas));
+            let raw = self.raw(scaled(x, each(), dim), sigmas)?;
             recombine(x, &raw, each(), out, dim);
         }
         Ok(())
@@ -60,6 +60,13 @@ impl Denoiser for NetworkDenoiser {
 }
 
 impl NetworkDenoiser {
+    /// The network's output for rows that are already scaled.
+    fn raw(&self, rows: Vec<f32>, sigmas: &[f64]) -> Result<Vec<f32>> {
+        let x = self.network.input(rows)?;
+        let conditioning = Conditioning::on_sigmas(sigmas);
+        Ok(params::to_vec(self.network.forward(x, &conditioning)?))
+    }
+
     /// The factors of each row.
     fn coefficients(&self, sigmas: &[f64]) -> impl Iterator<Item = Coefficients> {
         let factors = |&sigma: &f64| self.parameterisation.coefficients(sigma);
@@ -142,7 +149,9 @@ impl Differentiable for DifferentiableNetwork<'_> {
             let each = || self.denoiser.coefficients(sigmas);
             let to: Vec<f32> = v.iter().map(|&v| v as f32).collect();
             let input = scaled(x, each(), dim);
-            let (raw, back) = self.network.forward_vjp(input, sigmas, to);
+            let (raw, back) =
+                self.network
+                    .forward_vjp(input, &Conditioning::on_sigmas(sigmas), to)?;
             recombine(x, &raw, each(), out, dim);
             let through = each().map(|c| Coefficients {
                 c_out: c.c_out * c.c_in,

@@ -1,21 +1,27 @@
-//! Networks: layers, the U-Net and the MLP, and what turns them into a denoiser.
+//! Networks: layers, the models made of them, and what turns them into a denoiser.
 //!
 //! Parameter names and layouts are those of PyTorch's diffusers, so that weights travel both
 //! ways. A network knows layers, never samplers or noise schedules.
 
+mod body;
+mod config;
 mod denoiser;
 pub mod init;
 pub mod layers;
-mod mlp;
+pub mod models;
 mod network;
 pub mod ops;
 pub mod params;
 mod precision;
 mod precondition;
-pub mod unet;
+pub(crate) mod values;
 
+pub use body::{Body, Conditioning, Forward};
+pub use config::NetworkConfig;
 pub use denoiser::{DifferentiableNetwork, NetworkDenoiser};
-pub use mlp::{Mlp, MlpConfig, SigmaInput};
-pub use network::{Network, NetworkConfig};
+pub use models::{Mlp, MlpConfig, SigmaInput, unet};
+pub use network::Network;
+pub use params::{Array, ByName};
 pub use precision::Precision;
 pub use precondition::{Coefficients, InputScaling, Parameterisation, Preconditioning};
+pub use values::Values;

@@ -1,97 +1,36 @@
-//! A network chosen by configuration, and the one way in which everything else calls it.
+//! A network on a device, and the one way in which everything else calls it.
 
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
+use super::body::{Body, Conditioning};
 use super::init::Init;
-use super::params::{self, Gradient, Parameter};
-use super::unet::{UNet2d, UNetConfig};
-use super::{InputScaling, Mlp, MlpConfig, Parameterisation, Precision, Preconditioning, ops};
+use super::params::{self, Array, ByName, Gradient};
+use super::{NetworkConfig, Precision, Values, ops, values};
 use crate::error::{Error, Result};
-use crate::noise::{TimestepTable, Timesteps};
 
-/// The `[network]` table of a configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NetworkConfig {
-    /// What the output means.
-    pub preconditioning: Preconditioning,
-    /// How the input is scaled; as usual for `preconditioning` when missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_scaling: Option<InputScaling>,
-    /// Standard deviation of the data, for `edm`; measured from the data when missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sigma_data: Option<f64>,
-    /// Whether the network is told sigma. Without, it is the papers' net(x)/sigma.
-    pub conditional: bool,
-    /// What a conditional U-Net is told of sigma: the timestep of this table with the same noise
-    /// (DDPM and its descendants); without, ln(sigma).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timesteps: Option<TimestepTable>,
-    /// A U-Net, for images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unet: Option<UNetConfig>,
-    /// An MLP, for vectors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mlp: Option<MlpConfig>,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self {
-            preconditioning: Preconditioning::default(),
-            input_scaling: None,
-            sigma_data: None,
-            conditional: true,
-            timesteps: None,
-            unet: None,
-            mlp: None,
-        }
-    }
-}
-
-impl NetworkConfig {
-    /// How the output becomes the denoised sample.
-    pub fn parameterisation(&self) -> Parameterisation {
-        let usual = Parameterisation::new(self.preconditioning, self.sigma_data.unwrap_or(1.0));
-        Parameterisation {
-            input: self.input_scaling.unwrap_or(usual.input),
-            ..usual
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Body {
-    UNet(Box<UNet2d>, [usize; 3]),
-    Mlp(Mlp),
-}
-
-/// A network on a device.
+/// A network on a device. A clone shares its parameters.
 #[derive(Clone, Debug)]
 pub struct Network {
-    body: Body,
-    dim: usize,
-    /// Where sigma is told as a timestep.
-    timesteps: Option<Arc<Timesteps>>,
+    body: Arc<dyn Body>,
     device: Device,
 }
 
 impl Network {
-    /// A network with initial weights for samples of `shape` (`[C, H, W]` or `[D]`).
+    /// The network of a configuration with initial weights, for samples of `shape`: `[C, H, W]`,
+    /// `[C, L]` or `[D]`.
     ///
     /// # Errors
-    /// When the configuration names both kinds or neither, or does not fit the shape.
+    /// When the configuration names no model or several, or does not fit the shape.
     pub fn new(
         config: &NetworkConfig,
         shape: &[usize],
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        Self::build(config, shape, Init::new(seed, device), device)
+        let body = config.body(shape, &Init::new(seed, device))?;
+        Ok(Self::from_body(body, device))
     }
 
     /// The same with weights of zero, to be replaced by [`Network::with_values`].
@@ -99,236 +38,248 @@ impl Network {
     /// # Errors
     /// As [`Network::new`].
     pub fn blank(config: &NetworkConfig, shape: &[usize], device: &Device) -> Result<Self> {
-        Self::build(config, shape, Init::blank(device), device)
+        let body = config.body(shape, &Init::blank(device))?;
+        Ok(Self::from_body(body, device))
     }
 
-    fn build(
-        config: &NetworkConfig,
-        shape: &[usize],
-        mut init: Init,
-        device: &Device,
-    ) -> Result<Self> {
-        let dim = shape.iter().product();
-        let body = match (&config.unet, &config.mlp) {
-            (Some(unet), None) => {
-                let shape: [usize; 3] = shape.try_into().map_err(|_| Error::Shape {
-                    what: "the data (a U-Net takes images; use network.mlp for vectors)".into(),
-                    expected: vec![1, 32, 32],
-                    found: shape.to_vec(),
-                })?;
-                let unet = UNet2d::new(unet, shape, config.conditional, &mut init)?;
-                Body::UNet(Box::new(unet), shape)
-            }
-            (None, Some(mlp)) => Body::Mlp(Mlp::new(mlp, dim, config.conditional, &mut init)?),
-            (found, _) => {
-                let value = if found.is_some() {
-                    "unet and mlp"
-                } else {
-                    "none"
-                };
-                let reason = "needs exactly one of the tables [network.unet] and [network.mlp]";
-                return Err(Error::setting("network", value, reason));
-            }
-        };
-        let timesteps = match (&body, config.timesteps) {
-            (Body::Mlp(_), Some(table)) => {
-                let reason = "is for U-Nets; an MLP sees sigma itself";
-                let value = format!("{:?}", table.schedule);
-                return Err(Error::setting("network.timesteps", value, reason));
-            }
-            (_, Some(_)) if !config.conditional => {
-                let reason = "is for conditional networks; this one is told nothing of sigma";
-                return Err(Error::setting("network.timesteps", "given", reason));
-            }
-            (_, table) => table.map(|table| table.table().map(Arc::new)).transpose()?,
-        };
-        Ok(Self {
-            body,
-            dim,
-            timesteps,
+    /// Any network, whose parameters are on `device`: a discriminator, a feature extractor.
+    pub fn from_body(body: Box<dyn Body>, device: &Device) -> Self {
+        Self {
+            body: body.into(),
             device: device.clone(),
-        })
+        }
     }
 
-    /// Values in one sample.
-    pub fn dim(&self) -> usize {
-        self.dim
+    /// Values in a row of the input.
+    pub fn inputs(&self) -> usize {
+        self.body.inputs()
+    }
+
+    /// Values in a row of the output.
+    pub fn outputs(&self) -> usize {
+        self.body.outputs()
+    }
+
+    /// How many classes the network is conditioned on, if on any.
+    pub fn classes(&self) -> Option<usize> {
+        self.body.classes()
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// How many samples to give to one call on the CPU: enough to fill it, few enough to fit.
     pub fn preferred_batch(&self) -> usize {
-        match self.body {
-            Body::UNet(..) => 16,
-            Body::Mlp(_) => 1024,
-        }
+        self.body.preferred_batch()
     }
 
-    /// The raw output F for `x` `[N, dim]`, row-major and already scaled by c_in, and one sigma
-    /// a sample; `[N, dim]`.
-    pub fn forward(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
+    /// Rows of [`inputs`](Self::inputs) values, row-major, as a tensor `[N, inputs]` on the
+    /// network's device.
+    ///
+    /// # Errors
+    /// When `rows` is not a whole number of rows.
+    pub fn input(&self, rows: Vec<f32>) -> Result<Tensor<2>> {
+        self.rows(rows, self.inputs())
+    }
+
+    /// The raw output F `[N, outputs]` for `x` `[N, inputs]`, which is already scaled by c_in.
+    /// On a device with gradients the output is part of the graph.
+    ///
+    /// # Errors
+    /// When `x` has rows of another length, when sigmas or classes are not one a row, when the
+    /// network is conditioned on sigma and there is none, and when a class is not one of the
+    /// network's.
+    pub fn forward(&self, x: Tensor<2>, conditioning: &Conditioning<'_>) -> Result<Tensor<2>> {
+        self.check(&x, conditioning)?;
         // On a thread of the pool: otherwise every operation would wake one up to begin, which
         // takes as long as a small image.
-        rayon::scope(|_| self.call(x, sigma))
+        Ok(rayon::scope(|_| self.body.forward(x, conditioning)))
     }
 
-    fn call(&self, x: Vec<f32>, sigma: &[f64]) -> Tensor<2> {
-        match &self.body {
-            Body::UNet(unet, shape) => self.call_unet(unet, self.images(x, *shape), sigma),
-            Body::Mlp(mlp) => mlp.forward(mlp.input(x, sigma, &self.device)),
-        }
-    }
-
-    /// `x` as `[N, C, H, W]`.
-    fn images(&self, x: Vec<f32>, [c, h, w]: [usize; 3]) -> Tensor<4> {
-        let n = x.len() / self.dim.max(1);
-        Tensor::from_data(TensorData::new(x, [n, c, h, w]), &self.device)
-    }
-
-    fn call_unet(&self, unet: &UNet2d, x: Tensor<4>, sigma: &[f64]) -> Tensor<2> {
-        let time = |&sigma: &f64| match &self.timesteps {
-            Some(table) => table.timestep(sigma),
-            // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the frequencies of
-            // a positional embedding are made for.
-            None => 250.0 * sigma.ln(),
-        };
-        let time: Vec<f64> = sigma.iter().map(time).collect();
-        unet.forward(x, &time).reshape([sigma.len(), self.dim])
-    }
-
-    /// The raw output F as [`Network::forward`] has it, and v^T dF/dx, both `[N, dim]`; `v` as
-    /// long as `x`. The network must come from [`Network::with_input_gradients`].
+    /// The raw output F as [`Network::forward`] has it, `[N, outputs]`, and v^T dF/dx,
+    /// `[N, inputs]`; `v` is as long as F. The network must come from
+    /// [`Network::with_input_gradients`].
     pub(super) fn forward_vjp(
         &self,
         x: Vec<f32>,
-        sigma: &[f64],
+        conditioning: &Conditioning<'_>,
         v: Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
-        rayon::scope(|_| {
-            let n = sigma.len();
-            let v = Tensor::<2>::from_data(TensorData::new(v, [n, self.dim]), &self.device);
-            match &self.body {
-                Body::UNet(unet, shape) => {
-                    let x = self.images(x, *shape).require_grad();
-                    let out = self.call_unet(unet, x.clone(), sigma);
-                    let gradient = back(out.clone(), v, &x);
-                    (params::to_vec(out.inner()), gradient)
-                }
-                Body::Mlp(mlp) => {
-                    let x = mlp.input(x, sigma, &self.device).require_grad();
-                    let out = mlp.forward(x.clone());
-                    let [_, width] = x.dims();
-                    let gradient = back(out.clone(), v, &x);
-                    // Without the column that tells sigma.
-                    let rows = gradient.chunks_exact(width.max(1));
-                    let gradient = rows.flat_map(|row| &row[..self.dim]).copied().collect();
-                    (params::to_vec(out.inner()), gradient)
-                }
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let x = self.input(x)?.require_grad();
+        let v = self.rows(v, self.outputs())?;
+        self.check(&x, conditioning)?;
+        Ok(rayon::scope(|_| {
+            let out = self.body.forward(x.clone(), conditioning);
+            let mut gradients = (out.clone() * v).sum().backward();
+            let gradient = match x.grad_remove(&mut gradients) {
+                Some(gradient) => params::to_vec(gradient),
+                // An output that does not depend on the input.
+                None => vec![0.0; x.shape().num_elements()],
+            };
+            (params::to_vec(out.inner()), gradient)
+        }))
+    }
+
+    fn rows(&self, values: Vec<f32>, width: usize) -> Result<Tensor<2>> {
+        let rows = values.len() / width.max(1);
+        if rows * width != values.len() {
+            return Err(Error::Shape {
+                what: "the rows given to a network".into(),
+                expected: vec![rows, width],
+                found: vec![values.len()],
+            });
+        }
+        let data = TensorData::new(values, [rows, width]);
+        Ok(Tensor::from_data(data, &self.device))
+    }
+
+    fn check(&self, x: &Tensor<2>, conditioning: &Conditioning<'_>) -> Result<()> {
+        let [rows, width] = x.dims();
+        let shape = |what: &str, expected: Vec<usize>, found: Vec<usize>| {
+            let what = what.to_owned();
+            match expected == found {
+                true => Ok(()),
+                false => Err(Error::Shape {
+                    what,
+                    expected,
+                    found,
+                }),
             }
-        })
-    }
-
-    /// Names, shapes and values of all parameters.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        match &self.body {
-            Body::UNet(unet, _) => params::collect(unet.as_ref()),
-            Body::Mlp(mlp) => params::collect(mlp),
+        };
+        let inputs = vec![rows, self.inputs()];
+        shape("the input of a network", inputs, vec![rows, width])?;
+        match conditioning.sigmas {
+            Some(sigmas) => shape("the noise levels", vec![rows], vec![sigmas.len()])?,
+            None if self.body.needs_sigmas() => {
+                let reason = "the network is conditioned on sigma: give one to each row";
+                return Err(Error::setting("sigmas", "none", reason));
+            }
+            None => {}
+        }
+        let Some(classes) = conditioning.classes else {
+            return Ok(());
+        };
+        shape("the classes", vec![rows], vec![classes.len()])?;
+        let count = self.classes().unwrap_or(0);
+        let wrong = classes.iter().flatten().find(|&&c| c as usize >= count);
+        match wrong {
+            None => Ok(()),
+            Some(class) if count == 0 => {
+                let reason = "the network is not conditioned on classes";
+                Err(Error::setting("class", class, reason))
+            }
+            Some(class) => {
+                let reason = format!("the network's classes are 0 to {}", count - 1);
+                Err(Error::setting("class", class, reason))
+            }
         }
     }
 
-    /// Gradients in the order of [`Network::parameters`].
-    pub fn gradients(&self, gradients: &mut Gradients) -> Vec<Gradient> {
-        match &self.body {
-            Body::UNet(unet, _) => params::gradients(unet.as_ref(), gradients),
-            Body::Mlp(mlp) => params::gradients(mlp, gradients),
-        }
+    /// Shapes and values of all parameters.
+    pub fn parameters(&self) -> ByName<Array> {
+        self.body.parameters()
     }
 
-    /// The same network with other values, in the order of [`Network::parameters`].
+    /// The gradients of all parameters, taken out of `gradients`; zeros where the loss does not
+    /// depend on one.
+    pub fn gradients(&self, gradients: &mut Gradients) -> ByName<Gradient> {
+        self.body.gradients(gradients)
+    }
+
+    /// The same network with other values.
     ///
     /// # Errors
-    /// When a length does not fit.
-    pub fn with_values(&self, values: &[Vec<f32>]) -> Result<Self> {
-        let body = match &self.body {
-            Body::UNet(unet, shape) => {
-                let unet = params::assign(unet.as_ref().clone(), values)?;
-                Body::UNet(Box::new(unet), *shape)
-            }
-            Body::Mlp(mlp) => Body::Mlp(params::assign(mlp.clone(), values)?),
-        };
-        Ok(Self {
-            body,
-            dim: self.dim,
-            timesteps: self.timesteps.clone(),
-            device: self.device.clone(),
-        })
+    /// When the names are not exactly those of [`Network::parameters`], or a length does not fit:
+    /// names the first.
+    pub fn with_values(&self, values: &ByName<Vec<f32>>) -> Result<Self> {
+        Ok(Self::from_body(
+            self.body.with_values(values)?,
+            &self.device,
+        ))
     }
 
-    /// The same network with images stored in `precision` between its layers: for sampling, on
+    /// Shapes of all parameters.
+    pub fn shapes(&self) -> ByName<Vec<usize>> {
+        self.body.shapes()
+    }
+
+    /// The gradients of all parameters as flat tensors on the network's device, taken out of
+    /// `gradients`; zeros where the loss does not depend on one.
+    pub fn gradient_tensors(&self, gradients: &mut Gradients) -> ByName<Tensor<1>> {
+        self.body.gradient_tensors(gradients)
+    }
+
+    /// The same network with the values of stored `arrays`, which are moved in.
+    ///
+    /// # Errors
+    /// When the names and shapes are not exactly those of [`Network::shapes`]: names the first.
+    pub fn with_arrays(&self, arrays: ByName<Array>) -> Result<Self> {
+        let values = values::checked(&self.shapes(), arrays)?.into_iter();
+        let tensor = |values| Values::from(values).into_tensor(&self.device);
+        let tensors = values.map(|(name, values)| (name, tensor(values)));
+        Ok(Self::from_body(
+            self.body.put(tensors.collect())?,
+            &self.device,
+        ))
+    }
+
+    /// Lets `change` change the parameters: flat tensors on the network's device, outside any
+    /// graph. They are moved, not copied, where no clone of the network shares them; a clone
+    /// keeps the old ones.
+    ///
+    /// # Errors
+    /// When `change` leaves other names or lengths behind. The network has then lost its
+    /// parameters.
+    pub fn update<T>(&mut self, change: impl FnOnce(&mut ByName<Tensor<1>>) -> T) -> Result<T> {
+        let (empty, mut tensors) = self.body.take();
+        // The last that held the parameters beside `tensors` goes here.
+        self.body = empty.into();
+        let result = change(&mut tensors);
+        self.body = self.body.put(tensors)?.into();
+        Ok(result)
+    }
+
+    /// A copy that knows its derivative by its input and not by its parameters: for an objective
+    /// of another network that goes through this one.
+    pub fn frozen(&self) -> Self {
+        Self::from_body(self.body.frozen(), &self.device)
+    }
+
+    /// The same network with values stored in `precision` between its layers: for sampling, on
     /// the CPU.
     ///
     /// # Errors
-    /// When the network is not a U-Net or not on the CPU, and `precision` is not `f32`.
-    pub fn in_precision(mut self, precision: Precision) -> Result<Self> {
-        if precision == Precision::F32 {
-            return Ok(self);
+    /// When `precision` is not `f32` and the network does not know it, or is not on the CPU.
+    pub fn in_precision(&self, precision: Precision) -> Result<Self> {
+        let refuse = |reason| Err(Error::setting("precision", "bf16", reason));
+        if precision != Precision::F32 && !ops::is_on_cpu(&self.device) {
+            return refuse("is for the CPU; use the engine `flex`, or sample in f32");
         }
-        let refuse = |reason| Err(Error::setting("sample.precision", "bf16", reason));
-        if !ops::is_on_cpu(&self.device) {
-            return refuse("is for the CPU; set train.engine = \"flex\", or sample in f32");
+        match self.body.in_precision(precision) {
+            Some(body) => Ok(Self::from_body(body, &self.device)),
+            None => refuse("is for U-Nets; sample this network in f32"),
         }
-        match &mut self.body {
-            Body::UNet(unet, _) => unet.set_precision(precision),
-            Body::Mlp(_) => return refuse("is for U-Nets; sample an MLP in f32"),
-        }
-        Ok(self)
     }
 
     /// A copy that knows its derivative by the input, and no other.
     ///
     /// # Errors
-    /// When images are stored in another precision than f32: gradients are not.
+    /// When values are stored in another precision than f32: gradients are not.
     pub(super) fn with_input_gradients(&self) -> Result<Self> {
+        if self.body.precision() != Precision::F32 {
+            let reason = "derivatives are for f32; sample in f32";
+            return Err(Error::setting("precision", "bf16", reason));
+        }
         let device = self.device.clone().inner().autodiff();
-        let body = match &self.body {
-            Body::UNet(unet, _) if unet.precision() != Precision::F32 => {
-                let reason = "derivatives are for f32; set sample.precision = \"f32\"";
-                return Err(Error::setting("sample.precision", "bf16", reason));
-            }
-            Body::UNet(unet, shape) => {
-                let unet = unet.as_ref().clone().fork(&device).no_grad();
-                Body::UNet(Box::new(unet), *shape)
-            }
-            Body::Mlp(mlp) => Body::Mlp(mlp.clone().fork(&device).no_grad()),
-        };
-        Ok(Self {
-            body,
-            dim: self.dim,
-            timesteps: self.timesteps.clone(),
-            device,
-        })
+        let body = self.body.with_input_gradients(&device);
+        Ok(Self::from_body(body, &device))
     }
 
     /// A copy without gradients, for sampling.
     pub fn without_gradients(&self) -> Self {
-        let body = match &self.body {
-            Body::UNet(unet, shape) => Body::UNet(Box::new(unet.valid()), *shape),
-            Body::Mlp(mlp) => Body::Mlp(mlp.valid()),
-        };
-        Self {
-            body,
-            dim: self.dim,
-            timesteps: self.timesteps.clone(),
-            device: self.device.clone().inner(),
-        }
-    }
-}
-
-/// The gradient of sum(v out) by x, in order.
-fn back<const D: usize>(out: Tensor<2>, v: Tensor<2>, x: &Tensor<D>) -> Vec<f32> {
-    let mut gradients = (out * v).sum().backward();
-    match x.grad_remove(&mut gradients) {
-        Some(gradient) => params::to_vec(gradient),
-        // An output that does not depend on the input.
-        None => vec![0.0; x.shape().num_elements()],
+        let device = self.device.clone().inner();
+        Self::from_body(self.body.without_gradients(), &device)
     }
 }

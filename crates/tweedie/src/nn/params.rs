@@ -1,8 +1,9 @@
 //! Reading and writing a network's parameters by name, as plain `f32` arrays.
 //!
-//! The order is that of the network's definition, the same for values and gradients, so that an
-//! optimiser can keep its state in plain arrays beside them.
+//! Values, gradients and whatever an optimiser keeps beside them are maps from the same names, so
+//! that none of them depends on the order of a network's definition.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -14,18 +15,20 @@ use crate::error::{Error, Result};
 /// Values from which on threads share the copying of parameters.
 const SHARED: usize = 1 << 16;
 
-/// A parameter's name (`down_blocks.0.resnets.0.conv1.weight`), shape and values.
+/// What belongs to parameters, by the path of field names that leads to each, joined by dots:
+/// `down_blocks.0.resnets.0.conv1.weight`.
+pub type ByName<T> = BTreeMap<String, T>;
+
+/// A parameter's shape and values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// The path of field names, joined by dots.
-    pub name: String,
+pub struct Array {
     /// The tensor's shape.
     pub shape: Vec<usize>,
     /// Row-major values.
     pub values: Vec<f32>,
 }
 
-/// A gradient's row-major values, where the way back through the network left them.
+/// A gradient's row-major values, where the backward pass left them.
 #[derive(Clone, Debug)]
 pub struct Gradient(TensorData);
 
@@ -37,107 +40,141 @@ impl Deref for Gradient {
     }
 }
 
-/// Every parameter of `module`, in order of definition.
-pub fn collect<M: Module>(module: &M) -> Vec<Parameter> {
-    let mut visitor = Collect {
-        path: Vec::new(),
-        found: Vec::new(),
-    };
+/// Every parameter of `module`.
+pub fn collect<M: Module>(module: &M) -> ByName<Array> {
+    let mut visitor = Collect::default();
     module.visit(&mut visitor);
     visitor.found
 }
 
-/// The gradient of every parameter of `module`, in the order of [`collect`].
+/// The gradient of every parameter of `module`, taken out of `gradients`.
 ///
 /// A parameter that the loss does not depend on has a gradient of zeros.
-pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Gradient> {
+pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> ByName<Gradient> {
     let mut visitor = CollectGradients {
         gradients,
-        found: Vec::new(),
+        path: Path::default(),
+        found: ByName::new(),
     };
     module.visit(&mut visitor);
     visitor.found
 }
 
-/// `module` with its parameters replaced by `values`, given in the order of [`collect`].
+/// `module` with the values of its parameters replaced by `values`.
 ///
 /// # Errors
-/// When the number of arrays or a length does not fit.
-pub fn assign<M: Module>(module: M, values: &[Vec<f32>]) -> Result<M> {
+/// When the names are not those of [`collect`], or a length does not fit; the first such name is
+/// named.
+pub fn assign<M: Module>(module: M, values: &ByName<Vec<f32>>) -> Result<M> {
     // Threads share the copying: of a large network it takes as long as an optimiser's step.
-    let copies: Vec<Vec<f32>> = match values.iter().map(Vec::len).sum::<usize>() < SHARED {
-        true => values.to_vec(),
-        false => values.par_iter().cloned().collect(),
+    let copies = match values.values().map(Vec::len).sum::<usize>() < SHARED {
+        true => values.iter().map(copy).collect(),
+        false => values.par_iter().map(copy).collect(),
     };
     let mut mapper = Assign {
-        values: copies.into_iter(),
+        values: copies,
+        path: Path::default(),
         wrong: None,
     };
     let module = module.map(&mut mapper);
-    let left = mapper.values.len();
-    match mapper.wrong {
-        Some(error) => Err(error),
-        None if left > 0 => Err(Error::Shape {
-            what: "the list of parameters".into(),
-            expected: vec![values.len() - left],
-            found: vec![values.len()],
-        }),
+    if let Some(error) = mapper.wrong {
+        return Err(error);
+    }
+    match mapper.values.keys().next() {
+        Some(&extra) => {
+            let reason = "the network has no such parameter; it belongs to another network";
+            Err(Error::setting("parameter", extra, reason))
+        }
         None => Ok(module),
     }
 }
 
+fn copy<'a>((name, values): (&'a String, &Vec<f32>)) -> (&'a str, Vec<f32>) {
+    (name, values.clone())
+}
+
+/// Where a visitor is.
+#[derive(Default)]
+pub(super) struct Path(Vec<String>);
+
+impl Path {
+    pub fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub fn leave(&mut self) {
+        self.0.pop();
+    }
+
+    pub fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+#[derive(Default)]
 struct Collect {
-    path: Vec<String>,
-    found: Vec<Parameter>,
+    path: Path,
+    found: ByName<Array>,
 }
 
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
-        self.found.push(Parameter {
-            name: self.path.join("."),
+        let array = Array {
             shape: tensor.dims().to_vec(),
             values: to_vec(tensor),
-        });
+        };
+        self.found.insert(self.path.name(), array);
     }
 
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.path.leave();
     }
 }
 
 struct CollectGradients<'a> {
     gradients: &'a mut Gradients,
-    found: Vec<Gradient>,
+    path: Path,
+    found: ByName<Gradient>,
 }
 
 impl ModuleVisitor for CollectGradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val();
-        self.found
-            .push(Gradient(match tensor.grad_remove(self.gradients) {
-                Some(gradient) => gradient.into_data(),
-                None => TensorData::zeros::<f32, _>(tensor.dims()),
-            }));
+        let gradient = match tensor.grad_remove(self.gradients) {
+            Some(gradient) => gradient.into_data(),
+            None => TensorData::zeros::<f32, _>(tensor.dims()),
+        };
+        self.found.insert(self.path.name(), Gradient(gradient));
+    }
+
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
     }
 }
 
-struct Assign {
-    values: std::vec::IntoIter<Vec<f32>>,
+struct Assign<'a> {
+    /// What has not been assigned yet.
+    values: BTreeMap<&'a str, Vec<f32>>,
+    path: Path,
     wrong: Option<Error>,
 }
 
-impl ModuleMapper for Assign {
+impl ModuleMapper for Assign<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.dims();
-        let count: usize = shape.iter().product();
-        let replacement = match self.values.next() {
-            Some(values) if values.len() == count => {
+        let name = self.path.name();
+        let replacement = match self.values.remove(&name[..]) {
+            Some(values) if values.len() == shape.iter().product::<usize>() => {
                 let data = TensorData::new(values, shape);
                 let new = Tensor::from_data(data, &tensor.device());
                 if tensor.is_autodiff() {
@@ -146,16 +183,32 @@ impl ModuleMapper for Assign {
                     new
                 }
             }
-            other => {
+            Some(values) => {
+                let found = vec![values.len()];
                 self.wrong.get_or_insert_with(|| Error::Shape {
-                    what: "a network parameter".into(),
+                    what: format!("parameter {name}"),
                     expected: shape.to_vec(),
-                    found: other.map(|v| vec![v.len()]).unwrap_or_default(),
+                    found,
+                });
+                tensor
+            }
+            None => {
+                self.wrong.get_or_insert_with(|| {
+                    let reason = "is missing; the values belong to another network";
+                    Error::setting("parameter", name, reason)
                 });
                 tensor
             }
         };
         Param::from_mapped_value(id, replacement, mapper)
+    }
+
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
     }
 }
 

@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(noise.place(0.5), None);
             assert!(noise.levels().is_empty());
         }
-        // Of VE, log-uniform noise is the same law.
+        // Of VE, log-uniform noise is the same distribution.
         let process = Process::Ve {
             sigma_min,
             sigma_max,
@@ -246,12 +246,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_law_decreases(u in 0.0..1.0f64, v in 0.0..1.0f64) {
+        fn no_quantile_function_decreases(u in 0.0..1.0f64, v in 0.0..1.0f64) {
             let (low, high) = (u.min(v), u.max(v));
             let table = Timesteps::cosine(100, 0.008, 0.999).unwrap();
             let (beta_min, beta_max, t_min) = (0.1, 20.0, 1e-3);
+            let (sigma_min, sigma_max) = (0.01, 50.0);
             for noise in [
                 TrainingNoise::Discrete(Levels::linear(50.0, 0.01, 20).unwrap()),
+                TrainingNoise::LogUniform { sigma_min, sigma_max },
+                TrainingNoise::LogNormal { mean: -1.2, std: 1.2 },
+                TrainingNoise::Continuous {
+                    process: Process::Ve { sigma_min, sigma_max },
+                    t_min: 1e-5,
+                },
                 TrainingNoise::Timesteps(table.clone()),
                 TrainingNoise::TimestepBins(table),
                 TrainingNoise::Continuous {
@@ -322,6 +329,17 @@ mod tests {
     fn it_survives_a_text_format() {
         let table = Timesteps::from_betas(&[0.25, 0.5]).unwrap();
         for (noise, expected) in [
+            (
+                TrainingNoise::Discrete(Levels::new(vec![2.0, 0.5]).unwrap()),
+                r#"{"discrete":[2.0,0.5]}"#,
+            ),
+            (
+                TrainingNoise::LogNormal {
+                    mean: -1.2,
+                    std: 1.5,
+                },
+                r#"{"log-normal":{"mean":-1.2,"std":1.5}}"#,
+            ),
             (
                 TrainingNoise::LogUniform {
                     sigma_min: 0.01,

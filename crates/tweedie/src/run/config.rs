@@ -8,8 +8,7 @@ use toml::{Table, Value};
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::unet::UNetConfig;
-use crate::nn::{MlpConfig, NetworkConfig};
+use crate::nn::NetworkConfig;
 use crate::noise::{Levels, Process, TimestepSchedule, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
 use crate::train::{LossConfig, TrainConfig};
@@ -206,13 +205,9 @@ impl Config {
         if self.network.sigma_data.is_none() {
             self.network.sigma_data = Some(data.mean_std().1);
         }
-        if self.network.unet.is_none() && self.network.mlp.is_none() {
-            match data.is_image() {
-                true => self.network.unet = Some(UNetConfig::default()),
-                false => self.network.mlp = Some(MlpConfig::default()),
-            }
-        }
-        self.train.validate()?;
+        self.network = self.network.with_model_for(data.shape());
+        let train = self.train.validate();
+        train.map_err(|error| error.within("train"))?;
         self.training_noise()?;
         self.sample.sampler(max, min)?;
         self.sample.threshold(data.map().model_range())?;
@@ -291,6 +286,7 @@ impl Config {
             let t = TrainConfig::default();
             config.train.log_every = t.log_every;
             config.train.checkpoint_every = t.checkpoint_every;
+            config.train.checkpoint_minutes = t.checkpoint_minutes;
             config.train.samples_every = t.samples_every;
             config.train.keep = t.keep;
             config.train.engine = t.engine;
@@ -378,6 +374,8 @@ pub(super) fn round_up(sigma: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::MlpConfig;
+    use crate::nn::unet::UNetConfig;
 
     const SMALL: &str = "[data]\nsource = \"digits\"\n";
 

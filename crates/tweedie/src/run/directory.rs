@@ -8,38 +8,25 @@
 //!     checkpoints/    see `train::Checkpoints`
 //!     samples/        grids drawn while training
 //!     report/         index.html and its pictures
+//!     tweedie.lock    while a process trains: who does
 //! ```
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::lock::{self, Lock};
+use super::stats::StatsFile;
+use super::{Config, Line, Stats};
 use crate::data::{Dataset, ValueMap};
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
-use crate::train::{Checkpoints, LevelLoss};
+use crate::files::{is_entry, read_if_there, sweep, sync_folder, write_atomic};
+use crate::train::{About, Checkpoints, digest};
 
-/// One line of `stats.jsonl`: means since the line before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// Updates made.
-    pub step: u64,
-    /// Mean loss.
-    pub loss: f64,
-    /// Mean norm of the gradient, before clipping.
-    pub gradient_norm: f64,
-    /// Learning rate of the last step.
-    pub lr: f64,
-    /// Mean loss by noise level.
-    pub levels: Vec<LevelLoss>,
-    /// Seconds of training since the run began or was resumed.
-    pub seconds: f64,
-    /// Training examples a second since the line before.
-    pub examples_per_second: f64,
-}
+/// The files that say what a run's weights mean.
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const DATA: &str = "data.json";
 
 /// What is remembered of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +55,11 @@ impl DataCard {
         bare(self) == bare(other)
     }
 
+    /// The card as it is stored at `path`.
+    pub(super) fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(|e| Error::content(path, e.to_string()))
+    }
+
     /// The card of a data set.
     pub fn new(data: &Dataset) -> Self {
         Self {
@@ -87,29 +79,69 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder of a new run.
+    /// Makes the folder of a new run, and takes its lock.
     ///
     /// # Errors
-    /// When it already holds a run, or cannot be made.
-    pub fn create(path: &Path, config: &Config, data: &DataCard) -> Result<Self> {
+    /// When it already holds a run, or anything that no run has, or cannot be made.
+    pub fn create(path: &Path, config: &Config, data: &DataCard) -> Result<(Self, Lock)> {
         let run = Self {
             path: path.to_path_buf(),
         };
-        let taken = run.config_path().exists()
-            || run.stats_path().exists()
-            || run.checkpoints().folder().exists()
+        run.refuse_if_taken()?;
+        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        let lock = Lock::take(path)?;
+        // Another process may have been as fast.
+        run.refuse_if_taken()?;
+        let checkpoints = run.checkpoints();
+        let folder = checkpoints.folder();
+        // It says from now on that there are checkpoints, or none yet.
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        write_atomic(&run.data_path(), &data.to_bytes(&run.data_path())?)?;
+        write_atomic(&run.config_path(), config.to_toml().as_bytes())?;
+        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            sync_folder(parent)?;
+        }
+        Ok((run, lock))
+    }
+
+    /// Refuses a folder that a new run would spoil.
+    fn refuse_if_taken(&self) -> Result<()> {
+        let taken = is_entry(&self.config_path())?
+            || is_entry(self.statistics().path())?
+            || !self.checkpoints().steps()?.is_empty()
             // A data.json alone is what an interrupted start leaves; a stranger's is not ours.
-            || (run.data_path().exists() && run.data().is_err());
+            || (is_entry(&self.data_path())? && self.data().is_err());
         if taken {
             let reason = "already holds a run; continue it with --resume, or choose another \
                           folder with --out";
-            return Err(Error::content(path, reason));
+            return Err(Error::content(&self.path, reason));
         }
-        let card = serde_json::to_vec_pretty(data)
-            .map_err(|e| Error::content(run.data_path(), e.to_string()))?;
-        write_atomic(&run.data_path(), &card)?;
-        write_atomic(&run.config_path(), config.to_toml().as_bytes())?;
-        Ok(run)
+        // What a run, or a demo, may leave beside those.
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io("list", &self.path)(e)),
+        };
+        let mut ours = false;
+        let mut other = None;
+        for entry in entries {
+            let entry = entry.map_err(Error::io("list", &self.path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            ours |= name.starts_with(".tweedie-");
+            let known = [DATA, lock::NAME, "checkpoints"].contains(&name.as_str());
+            if !known && !name.ends_with(".partial") {
+                other = Some(name);
+            }
+        }
+        match other {
+            Some(other) if !ours => {
+                let reason = format!(
+                    "holds other things ({other}); choose a folder for the run alone with --out"
+                );
+                Err(Error::content(&self.path, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the folder of an existing run.
@@ -120,8 +152,18 @@ impl RunDir {
         let run = Self {
             path: path.to_path_buf(),
         };
-        if run.config_path().is_file() {
-            return Ok(run);
+        let found = fs::metadata(run.config_path());
+        match found {
+            Ok(found) if found.is_file() => return Ok(run),
+            Err(e)
+                if !matches!(
+                    e.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(Error::io("read", run.config_path())(e));
+            }
+            _ => {}
         }
         let reason = "is not the folder of a run (it has no config.toml); `tweedie train` makes \
                       one";
@@ -134,15 +176,36 @@ impl RunDir {
     }
 
     fn config_path(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG)
     }
 
     fn data_path(&self) -> PathBuf {
-        self.path.join("data.json")
+        self.path.join(DATA)
     }
 
-    fn stats_path(&self) -> PathBuf {
-        self.path.join("stats.jsonl")
+    fn statistics(&self) -> StatsFile {
+        StatsFile::new(self.path.join("stats.jsonl"))
+    }
+
+    /// The right to write to this run.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn lock(&self) -> Result<Lock> {
+        Lock::take(&self.path)
+    }
+
+    /// Removes what a killed process left half written or half removed, but nothing that a living
+    /// one is writing.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn sweep(&self, _lock: &Lock) -> Result<()> {
+        self.checkpoints().sweep()?;
+        for folder in ["", "samples", "report"] {
+            sweep(&self.path.join(folder))?;
+        }
+        Ok(())
     }
 
     /// The resolved configuration.
@@ -153,12 +216,62 @@ impl RunDir {
         Config::load(&self.config_path(), &[])
     }
 
-    /// Replaces the stored configuration, where a continued run may differ from it.
+    /// Refuses the run's configuration and data card unless they are those that the checkpoint of
+    /// `step` was written with, as `about` it says; of old checkpoints nothing is known.
+    ///
+    /// # Errors
+    /// Names the file, and the way out.
+    pub(super) fn check_files(&self, about: &About, step: u64) -> Result<()> {
+        for name in [CONFIG, DATA] {
+            if !self.is_of(about, name)? {
+                let reason = format!(
+                    "is damaged or was changed (its SHA-256 is not what the checkpoint of step \
+                     {step} was written with); restore it: `tweedie train` with the run's own \
+                     configuration and --resume does"
+                );
+                return Err(Error::content(self.path.join(name), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the run's file `name` is as the checkpoint that `about` is of knows it.
+    pub(super) fn is_of(&self, about: &About, name: &str) -> Result<bool> {
+        let path = self.path.join(name);
+        let Some(known) = about.run.get(name) else {
+            return Ok(true);
+        };
+        let bytes = read_if_there(&path)?.unwrap_or_default();
+        Ok(known.contains(&digest(&bytes)))
+    }
+
+    /// What checkpoints written from now on say they belong to.
+    pub(super) fn about(&self) -> Result<About> {
+        let mut about = About::default();
+        for name in [CONFIG, DATA] {
+            let path = self.path.join(name);
+            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+            about.run.insert(name.into(), vec![digest(&bytes)]);
+        }
+        Ok(about)
+    }
+
+    /// Replaces the stored configuration, where a continued run may differ from it, or where it
+    /// was damaged.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn replace_config(&self, config: &Config) -> Result<()> {
-        write_atomic(&self.config_path(), config.to_toml().as_bytes())
+        let text = config.to_toml();
+        // First, so that the checkpoints go with what is there at every moment.
+        let digest = digest(text.as_bytes());
+        self.checkpoints().accept(CONFIG, &digest)?;
+        write_atomic(&self.config_path(), text.as_bytes())
+    }
+
+    /// Writes the data card anew, where it was damaged.
+    pub(super) fn replace_data(&self, card: &DataCard) -> Result<()> {
+        write_atomic(&self.data_path(), &card.to_bytes(&self.data_path())?)
     }
 
     /// What is remembered of the data.
@@ -190,16 +303,36 @@ impl RunDir {
         Checkpoints::new(self.path.join("checkpoints"))
     }
 
-    /// The step of the latest checkpoint.
+    /// What there is to say where no checkpoint is.
+    pub(super) fn no_checkpoint(&self) -> Error {
+        let reason = "has no checkpoint yet; let `tweedie train` reach train.checkpoint_every \
+                      steps first";
+        Error::content(&self.path, reason)
+    }
+
+    /// Refuses to take a run without checkpoints for one that has not come to its first yet, if
+    /// its statistics know better.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn latest(&self) -> Result<u64> {
-        self.checkpoints().steps().last().copied().ok_or_else(|| {
-            let reason = "has no checkpoint yet; let `tweedie train` reach \
-                          train.checkpoint_every steps first";
-            Error::content(&self.path, reason)
-        })
+    /// When there was a checkpoint.
+    pub(super) fn check_that_none_was_lost(&self, checkpoint_every: u64) -> Result<()> {
+        let stats = self.stats()?;
+        let Some(last) = stats.lines.iter().map(|line| line.step).max() else {
+            return Ok(());
+        };
+        let checkpoints = self.checkpoints();
+        // A line is written just before the first checkpoint, none behind it without telling.
+        let lost = !is_entry(checkpoints.folder())?
+            || stats.lines.iter().any(|line| line.checkpoint.is_some())
+            || last > checkpoint_every;
+        if lost {
+            let reason = format!(
+                "no checkpoint is left of a run whose statistics go to step {last}; bring the \
+                 checkpoints back, or begin again in another folder with --out"
+            );
+            return Err(Error::content(checkpoints.folder(), reason));
+        }
+        Ok(())
     }
 
     /// Adds a line to the statistics.
@@ -207,32 +340,24 @@ impl RunDir {
     /// # Errors
     /// When the disk refuses.
     pub fn append(&self, line: &Line) -> Result<()> {
-        let path = self.stats_path();
-        let mut text =
-            serde_json::to_string(line).map_err(|e| Error::content(&path, e.to_string()))?;
-        text.push('\n');
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(Error::io("write", &path))
+        self.statistics().append(line)
     }
 
-    /// All complete lines of the statistics; a last line torn by a crash is left out.
+    /// Makes the statistics outlast a loss of power.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn sync_stats(&self) -> Result<()> {
+        self.statistics().sync()?;
+        sync_folder(&self.path)
+    }
+
+    /// The statistics; lines that cannot be read are counted.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn stats(&self) -> Result<Vec<Line>> {
-        let path = self.stats_path();
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        Ok(text
-            .lines()
-            .map_while(|line| serde_json::from_str(line).ok())
-            .collect())
+    pub fn stats(&self) -> Result<Stats> {
+        self.statistics().read()
     }
 
     /// Forgets the statistics of steps after `step`, which a resumed run makes again.
@@ -240,20 +365,6 @@ impl RunDir {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn truncate_stats(&self, step: u64) -> Result<()> {
-        let path = self.stats_path();
-        if !path.exists() {
-            return Ok(());
-        }
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        // The lines themselves are kept as they are: numbers survive a rewriting only nearly.
-        let kept: String = text
-            .split_inclusive('\n')
-            .take_while(|line| {
-                // A line without its end is one that a crash cut short.
-                line.ends_with('\n')
-                    && serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step)
-            })
-            .collect();
-        write_atomic(&path, kept.as_bytes())
+        self.statistics().truncate(step)
     }
 }

@@ -20,6 +20,8 @@ pub struct Model {
     config: Config,
     data: DataCard,
     step: u64,
+    /// Of the stored weights.
+    digest: Option<String>,
 }
 
 /// What to draw.
@@ -41,6 +43,22 @@ impl Draw {
             seeds,
             batch: 64,
         }
+    }
+
+    /// How many samples.
+    pub fn count(&self) -> u64 {
+        self.seeds.end.saturating_sub(self.seeds.start)
+    }
+
+    /// The batches from the sample number `first` on.
+    pub(super) fn batches(&self, first: u64) -> Result<impl Iterator<Item = Range<u64>>> {
+        let (end, batch) = (self.seeds.end, self.batch as u64);
+        if batch == 0 {
+            return Err(Error::setting("batch", 0, "must be 1 or more"));
+        }
+        let next = move |start: &u64| Some(start.saturating_add(batch)).filter(|&next| next < end);
+        let starts = std::iter::successors(Some(first).filter(|&first| first < end), next);
+        Ok(starts.map(move |start| start..end.min(start.saturating_add(batch))))
     }
 }
 
@@ -105,22 +123,43 @@ impl Model {
     /// When there is no checkpoint, it is damaged or of another network, or the network cannot
     /// be run in that precision.
     pub fn load(run: &RunDir, step: Option<u64>, sample: &SampleConfig) -> Result<Self> {
-        let config = run.config()?;
-        let data = run.data()?;
-        let latest = run.latest()?;
-        let step = step.unwrap_or(latest);
-        let steps = run.checkpoints().steps();
-        if !steps.contains(&step) {
-            let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
-            return Err(Error::content(run.path(), reason));
+        let checkpoints = run.checkpoints();
+        if let Some(step) = step {
+            let steps = checkpoints.steps()?;
+            if steps.is_empty() {
+                return Err(run.no_checkpoint());
+            }
+            if !steps.contains(&step) {
+                let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
+                return Err(Error::content(run.path(), reason));
+            }
         }
-        let device = config.train.engine.device()?;
-        let network = Network::blank(&config.network, &data.shape, &device)?;
-        let weights = run
-            .checkpoints()
-            .weights(step, &network.parameters(), sample.ema)?;
-        let network = network.with_values(&weights)?;
-        Self::new(network, config, data, step, sample.precision)
+        let section = if sample.ema { "ema" } else { "model" };
+        let read = |step| {
+            let about = checkpoints.about(step)?;
+            let (weights, digest) = checkpoints.section_and_digest(step, section)?;
+            Ok((about, weights, digest))
+        };
+        let (step, (about, weights, digest)) = match step {
+            Some(step) => (step, read(step)?),
+            None => checkpoints
+                .newest(read)?
+                .ok_or_else(|| run.no_checkpoint())?,
+        };
+        run.check_files(&about, step)?;
+        let (config, data) = (run.config()?, run.data()?);
+        let device = config.train.engine.device();
+        let device = device.map_err(|error| error.within("train"))?;
+        let network = Network::blank(&config.network, &data.shape, &device)
+            .map_err(|error| error.within("network"))?;
+        let network = network
+            .with_arrays(weights)
+            .map_err(|e| Error::content(checkpoints.path(step), e.to_string()))?;
+        let model = Self::new(network, config, data, step, sample.precision)?;
+        Ok(Self {
+            digest: Some(digest),
+            ..model
+        })
     }
 
     /// The moving average of a network in training, in the precision of `config.sample`.
@@ -140,13 +179,21 @@ impl Model {
         step: u64,
         precision: Precision,
     ) -> Result<Self> {
-        let network = network.in_precision(precision)?;
+        let network = network.in_precision(precision);
+        let network = network.map_err(|error| error.within("sample"))?;
         Ok(Self {
             denoiser: NetworkDenoiser::new(&network, config.network.parameterisation()),
             config,
             data,
             step,
+            digest: None,
         })
+    }
+
+    /// What tells these weights from others: the SHA-256 of their file; none for weights in
+    /// training.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// The run's configuration.
@@ -174,7 +221,8 @@ impl Model {
     /// # Errors
     /// When the network stores its images in another precision than f32.
     pub fn differentiable(&self) -> Result<DifferentiableNetwork<'_>> {
-        self.denoiser.differentiable()
+        let differentiable = self.denoiser.differentiable();
+        differentiable.map_err(|error| error.within("sample"))
     }
 
     /// The sampler that `sample` describes, on this model's range of noise.
@@ -213,16 +261,13 @@ impl Model {
         }
     }
 
-    /// Draws samples batch by batch.
+    /// Draws samples batch by batch, and holds them all.
     ///
     /// # Errors
     /// See [`Model::sampler`]; and when the network's output is not finite.
     pub fn draw(&self, draw: &Draw, on: &mut dyn FnMut(Progress)) -> Result<Drawn> {
-        if draw.batch == 0 {
-            return Err(Error::setting("batch", 0, "must be 1 or more"));
-        }
         let began = Instant::now();
-        let count = draw.seeds.end.saturating_sub(draw.seeds.start);
+        let count = draw.count();
         let steps = self.sampler(&draw.sample)?.steps() as u64;
         let values = count.checked_mul(self.denoiser.dim() as u64);
         if values.is_none_or(|values| values > MOST_VALUES) || count.checked_mul(steps).is_none() {
@@ -235,29 +280,35 @@ impl Model {
             calls: 0,
             time: Duration::ZERO,
         };
-        let mut before = 0;
-        let mut start = draw.seeds.start;
-        while start < draw.seeds.end {
-            let end = draw.seeds.end.min(start.saturating_add(draw.batch as u64));
-            let n = end - start;
+        for seeds in draw.batches(draw.seeds.start)? {
+            let before = (seeds.start - draw.seeds.start) * steps;
+            let n = seeds.end - seeds.start;
             let mut watch = |view: &StepView<'_>| {
                 on(Progress {
                     done: before + n * (view.step as u64 + 1),
                     total: count * view.steps as u64,
                 });
             };
-            let samples = self.run(&draw.sample, start..end, &mut watch)?;
-            before += n * steps;
-            drawn.calls = drawn.calls.max(samples.calls);
-            let chosen = if draw.sample.denoise {
-                samples.denoised
-            } else {
-                samples.x
-            };
-            drawn.values.extend(chosen);
-            start = end;
+            let (values, calls) = self.draw_batch(&draw.sample, seeds, &mut watch)?;
+            drawn.calls = drawn.calls.max(calls);
+            drawn.values.extend(values);
         }
         drawn.time = began.elapsed();
         Ok(drawn)
+    }
+
+    /// One batch: the samples' values, denoised where `sample` says so, and the network calls.
+    pub(super) fn draw_batch(
+        &self,
+        sample: &SampleConfig,
+        seeds: Range<u64>,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<f64>, usize)> {
+        let samples = self.run(sample, seeds, observer)?;
+        let values = match sample.denoise {
+            true => samples.denoised,
+            false => samples.x,
+        };
+        Ok((values, samples.calls))
     }
 }

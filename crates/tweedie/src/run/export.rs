@@ -1,66 +1,256 @@
 //! Samples as files: PNG, a grid, npz.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Drawn, Model};
-use crate::data::{npz_bytes_f32, npz_bytes_u8};
-use crate::error::Result;
-use crate::files::write_atomic;
-use crate::report::{Axis, Chart, Cloud, Grid, Scatter, Series, density, extent, save_image_png};
+use super::Model;
+use crate::data::write_npz;
+use crate::error::{Error, Result};
+use crate::files::{write_one_of_many, write_with};
+use crate::report::{
+    Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent, image_png_bytes,
+};
 
 /// Most samples in a grid.
 const GRID: usize = 400;
+/// Most vectors in a picture.
+const PLOTTED: usize = 100_000;
 
-/// Writes `drawn` to `folder` and returns what a person should look at. The first sample's
-/// number is `first`; `each` writes a PNG file a sample.
-///
-/// Images: `000017.png` (the seed), `grid.png`, and `samples.npz` with `arr_0` `[n, H, W, C]` of
-/// bytes. Vectors: `samples.npz` with `arr_0` `[n, D]` of float32 in the data's units, and
-/// `samples.png`.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn export(
-    model: &Model,
-    drawn: &Drawn,
-    first: u64,
-    folder: &Path,
-    each: bool,
-) -> Result<Vec<PathBuf>> {
-    let npz = folder.join("samples.npz");
-    let n = drawn.len();
-    let &[c, h, w] = &model.data().shape[..] else {
-        let raw = drawn.to_raw(model);
-        write_atomic(&npz, &npz_bytes_f32(&[n, drawn.dim], &raw)?)?;
-        let picture = folder.join("samples.png");
-        plot(&raw, drawn.dim)?.save_png(&picture)?;
-        return Ok(vec![picture, npz]);
-    };
-    let bytes = drawn.to_u8(model);
-    let planar = |image: &[u8]| {
-        let pixels = (0..h * w).flat_map(|p| (0..c).map(move |channel| channel * h * w + p));
-        pixels.map(|i| image[i]).collect::<Vec<u8>>()
-    };
-    let nhwc: Vec<u8> = bytes.chunks_exact(c * h * w).flat_map(planar).collect();
-    write_atomic(&npz, &npz_bytes_u8(&[n, h, w, c], &nhwc)?)?;
-    let shown = n.min(GRID);
-    let columns = (shown as f64).sqrt().ceil() as usize;
-    let grid = folder.join("grid.png");
-    Grid::new([c, h, w])
-        .columns(columns)
-        .render(&bytes[..shown * c * h * w])?
-        .save_png(&grid)?;
-    if each {
-        for (k, image) in bytes.chunks_exact(c * h * w).enumerate() {
-            let name = format!("{:06}.png", first + k as u64);
-            save_image_png(folder.join(name), [c, h, w], image)?;
+/// Writes a model's samples to a folder.
+pub(super) struct Export<'a> {
+    model: &'a Model,
+    folder: &'a Path,
+    shape: &'a [usize],
+}
+
+impl<'a> Export<'a> {
+    pub fn new(model: &'a Model, folder: &'a Path) -> Self {
+        Self {
+            model,
+            folder,
+            shape: &model.data().shape,
         }
     }
-    Ok(vec![grid, npz])
+
+    /// `[C, H, W]` of images.
+    fn image(&self) -> Option<[usize; 3]> {
+        self.shape.try_into().ok()
+    }
+
+    pub fn is_image(&self) -> bool {
+        self.image().is_some()
+    }
+
+    fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Bytes of one sample in `samples.npz`.
+    pub fn row_bytes(&self) -> usize {
+        match self.is_image() {
+            true => self.dim(),
+            false => 4 * self.dim(),
+        }
+    }
+
+    fn npz(&self) -> PathBuf {
+        self.folder.join("samples.npz")
+    }
+
+    /// The files that a person should look at.
+    pub fn shown(&self) -> Vec<PathBuf> {
+        let picture = match self.is_image() {
+            true => "grid.png",
+            false => "samples.png",
+        };
+        vec![self.folder.join(picture), self.npz()]
+    }
+
+    /// The picture of one sample.
+    pub fn picture(&self, seed: u64) -> PathBuf {
+        self.folder.join(format!("{seed:06}.png"))
+    }
+
+    /// Model values as rows of `samples.npz`: pixels beside each other, or numbers in the data's
+    /// units.
+    pub fn rows(&self, values: &[f64]) -> Vec<u8> {
+        let map = &self.model.data().map;
+        let Some(shape) = self.image() else {
+            let raw = values.iter().map(|&v| map.to_raw(v) as f32);
+            return raw.flat_map(f32::to_le_bytes).collect();
+        };
+        let planar: Vec<u8> = values.iter().map(|&v| map.to_u8(v as f32)).collect();
+        let images = planar.chunks_exact(self.dim());
+        images.flat_map(|image| beside(image, shape)).collect()
+    }
+
+    /// A PNG file for each image; the first one's number is `first`.
+    pub fn write_pictures(&self, values: &[f64], first: u64) -> Result<()> {
+        let Some(shape) = self.image() else {
+            return Ok(());
+        };
+        let map = &self.model.data().map;
+        for (seed, image) in (first..).zip(values.chunks_exact(self.dim())) {
+            let image: Vec<u8> = image.iter().map(|&v| map.to_u8(v as f32)).collect();
+            let bytes = image_png_bytes(shape, &image)?;
+            write_one_of_many(&self.picture(seed), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The rows written so far, cut to the first `count`.
+    pub fn open_rows(&self, count: u64) -> Result<Rows> {
+        Rows::open(self.folder.join("samples.partial"), self.row_bytes(), count)
+    }
+
+    /// `samples.npz` and the picture of the first samples.
+    pub fn finish(&self, rows: &mut Rows) -> Result<()> {
+        let count = rows.len() as usize;
+        let (descr, mut shape) = match self.image() {
+            Some([c, h, w]) => ("|u1", vec![h, w, c]),
+            None => ("<f4", self.shape.to_vec()),
+        };
+        shape.insert(0, count);
+        let length = rows.bytes();
+        write_with(&self.npz(), &mut |file| {
+            let mut source = BufReader::new(rows.rewound()?);
+            let out = BufWriter::new(file);
+            write_npz(out, descr, &shape, length, &mut source)
+        })?;
+        let [picture, _] = &self.shown()[..] else {
+            return Ok(());
+        };
+        self.draw(rows)?.save_png(picture)
+    }
+
+    fn draw(&self, rows: &mut Rows) -> Result<Picture> {
+        let Some([c, h, w]) = self.image() else {
+            let bytes = rows.first(PLOTTED)?;
+            let words = bytes.chunks_exact(4);
+            let values: Vec<f32> = words
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            return plot(&values, self.dim());
+        };
+        let beside = rows.first(GRID)?;
+        let shown = beside.len() / self.dim();
+        let images = beside.chunks_exact(self.dim());
+        let planar: Vec<u8> = images
+            .flat_map(|image| (0..c).flat_map(move |channel| image[channel..].iter().step_by(c)))
+            .copied()
+            .collect();
+        let columns = (shown as f64).sqrt().ceil() as usize;
+        Grid::new([c, h, w]).columns(columns).render(&planar)
+    }
+}
+
+/// `[C, H, W]` as `[H, W, C]`.
+fn beside(image: &[u8], [c, h, w]: [usize; 3]) -> impl Iterator<Item = u8> {
+    let pixels = (0..h * w).flat_map(move |p| (0..c).map(move |channel| channel * h * w + p));
+    pixels.map(|i| image[i])
+}
+
+/// Rows of samples on the disk, added to at the end.
+pub(super) struct Rows {
+    path: PathBuf,
+    file: File,
+    row: usize,
+    count: u64,
+}
+
+impl Rows {
+    /// Keeps the first `count` rows of the file at `path`, or as many as there are.
+    fn open(path: PathBuf, row: usize, count: u64) -> Result<Self> {
+        let failed = |e| Error::io("open", &path)(e);
+        let found = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => Some(found),
+            Ok(_) => {
+                let reason = "is in the way: it is not a file; choose another folder with --out";
+                return Err(Error::content(&path, reason));
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(failed(e)),
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let found = match (found, count) {
+            (Some(found), 1..) => found.len(),
+            (found, _) => {
+                if found.is_some() {
+                    fs::remove_file(&path).map_err(failed)?;
+                }
+                options.create_new(true);
+                0
+            }
+        };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.custom_flags(libc::O_NOFOLLOW);
+        }
+        let mut file = options.open(&path).map_err(failed)?;
+        let count = count.min(found / row.max(1) as u64);
+        file.set_len(count * row as u64)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(failed)?;
+        Ok(Self {
+            path,
+            file,
+            row,
+            count,
+        })
+    }
+
+    /// Rows there are.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    fn bytes(&self) -> u64 {
+        self.count * self.row as u64
+    }
+
+    /// Makes the rows outlast a loss of power.
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_data();
+        synced.map_err(Error::io("sync", &self.path))
+    }
+
+    /// Adds whole rows.
+    pub fn append(&mut self, rows: &[u8]) -> Result<()> {
+        let written = self.file.write_all(rows);
+        written.map_err(Error::io("write", &self.path))?;
+        self.count += (rows.len() / self.row.max(1)) as u64;
+        Ok(())
+    }
+
+    fn rewound(&mut self) -> std::io::Result<&mut File> {
+        self.file.rewind()?;
+        Ok(&mut self.file)
+    }
+
+    /// The first rows, at most `count`.
+    fn first(&mut self, count: usize) -> Result<Vec<u8>> {
+        let bytes = self.bytes().min((count * self.row) as u64);
+        let mut found = Vec::new();
+        let failed = Error::io("read", &self.path);
+        let read = self
+            .file
+            .rewind()
+            .and_then(|()| (&mut self.file).take(bytes).read_to_end(&mut found));
+        read.map_err(failed)?;
+        Ok(found)
+    }
+
+    /// Removes the file: its rows are elsewhere.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))
+    }
 }
 
 /// A histogram of numbers, or the first two coordinates of vectors.
-fn plot(values: &[f32], dim: usize) -> Result<crate::report::Picture> {
+fn plot(values: &[f32], dim: usize) -> Result<Picture> {
     if dim > 1 {
         let points = values
             .chunks_exact(dim)

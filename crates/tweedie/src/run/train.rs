@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::directory::DataCard;
-use super::{Config, Draw, Line, Model, RunDir};
+use serde::Serialize;
+
+use super::directory::{CONFIG, DATA, DataCard};
+use super::window::Window;
+use super::{Config, Draw, Line, Lock, Model, RunDir};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::job::{Monitor, Progress};
 use crate::nn::Network;
 use crate::report::Grid;
-use crate::train::{Checkpoint, Losses, Objective, StepReport, Trainer};
+use crate::train::{About, Checkpoint, Losses, ScoreMatching, StepReport, Trainer, digest};
 
-/// What happens during a session, for progress and logs.
+/// What happens during a session, for logs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -32,6 +36,28 @@ pub enum Event<'a> {
     Saved(&'a Path),
     /// A grid of samples was written.
     Samples(&'a Path),
+    /// The grid of samples at a step could not be drawn or written; training goes on.
+    NoSamples {
+        /// Updates made.
+        step: u64,
+        /// Why there is none.
+        error: &'a Error,
+    },
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trained {
+    /// Updates made in all.
+    pub step: u64,
+    /// Updates to reach.
+    pub steps: u64,
+    /// A running mean of the loss; none where there was nothing to do.
+    pub loss: Option<f64>,
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+    /// The checkpoint of the last step.
+    pub checkpoint: PathBuf,
 }
 
 /// Noise levels that a session's losses are reported at.
@@ -40,71 +66,139 @@ const LOSS_BINS: usize = 12;
 /// Samples in the grids drawn while training.
 const GRID: u64 = 64;
 
+/// What a new loss contributes to the running mean: single batches jump.
+const FOLLOW: f64 = 0.02;
+
 /// A training run: its folder, configuration and data.
 pub struct Session {
     run: RunDir,
     config: Config,
     data: Dataset,
     /// Where it goes on from; none for a start from the beginning.
-    start: Option<Checkpoint>,
+    start: Option<(Checkpoint, About)>,
+    /// What a person should know of how it goes on.
+    notes: Vec<String>,
+    /// No other process trains in this folder.
+    _lock: Lock,
 }
 
 impl Session {
     /// A new run in `folder`.
     ///
     /// # Errors
-    /// When the configuration does not hold together or the folder already has a run.
+    /// When the configuration does not hold together or the folder already has a run, or other
+    /// things.
     pub fn start(config: Config, folder: &Path) -> Result<Self> {
         let data = crate::data::open(&config.data)?;
         let config = config.resolve(&data)?;
         // Find out before anything is written whether the network can be built.
         trainer(&config, &data)?;
-        let run = RunDir::create(folder, &config, &DataCard::new(&data))?;
+        let (run, lock) = RunDir::create(folder, &config, &DataCard::new(&data))?;
         Ok(Self {
             run,
             config,
             data,
             start: None,
+            notes: Vec::new(),
+            _lock: lock,
         })
     }
 
     /// Continues the run in `folder` from its latest checkpoint, or from the start when there
-    /// is none yet.
+    /// is none yet; or from the checkpoint `from`, in which case later ones are set aside.
+    ///
+    /// A damaged checkpoint is never passed over: the error names the one before it, which `from`
+    /// can ask for.
     ///
     /// # Errors
-    /// When there is no run, or its settings differ in something that cannot change midway.
-    pub fn resume(config: Config, folder: &Path) -> Result<Self> {
+    /// When there is no run, another process trains it, a checkpoint is damaged or missing, or the
+    /// settings differ in something that cannot change midway.
+    pub fn resume(config: Config, folder: &Path, from: Option<u64>) -> Result<Self> {
         let run = RunDir::open(folder)?;
-        let stored = run.config()?;
+        let lock = run.lock()?;
         let data = crate::data::open(&config.data)?;
-        if !DataCard::new(&data).is_like(&run.data()?) {
-            let reason = "is not the data that the run began with (number, shape or range \
-                          differ); restore it, or start another run with --out";
-            return Err(Error::content(data.name(), reason));
+        let checkpoints = run.checkpoints();
+        let steps = checkpoints.steps()?;
+        let step = from.or(steps.last().copied());
+        if let Some(step) = from.filter(|step| !steps.contains(step)) {
+            let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
+            return Err(Error::content(run.path(), reason));
+        }
+        let about = match step {
+            Some(step) => checkpoints.about(step)?,
+            None => About::default(),
+        };
+
+        // The run's own files are compared with what is given now, unless they are damaged and
+        // what is given now is just what they were.
+        let card = DataCard::new(&data);
+        let was = |name: &str, bytes: &[u8]| {
+            let known = about.run.get(name);
+            known.is_some_and(|known| known.contains(&digest(bytes)))
+        };
+        let same_data = was(DATA, &card.to_bytes(run.path())?);
+        if !same_data {
+            check_file(&run, &about, DATA, step)?;
+            if !card.is_like(&run.data()?) {
+                let reason = "is not the data that the run began with (number, shape or range \
+                              differ); restore it, or start another run with --out";
+                return Err(Error::content(data.name(), reason));
+            }
         }
         let config = config.resolve(&data)?;
-        if let Some((key, new, old)) = config.first_difference(&stored) {
-            let reason = format!(
-                "differs from the run in {} (where it is {old}); a continued run cannot change \
-                 it: restore it, or start another run with --out",
-                folder.display()
-            );
-            return Err(Error::setting(key, new, reason));
+        if !was(CONFIG, config.to_toml().as_bytes()) {
+            check_file(&run, &about, CONFIG, step)?;
+            if let Some((key, new, old)) = config.first_difference(&run.config()?) {
+                let reason = format!(
+                    "differs from the run in {} (where it is {old}); a continued run cannot \
+                     change it: restore it, or start another run with --out",
+                    folder.display()
+                );
+                return Err(Error::setting(key, new, reason));
+            }
         }
+
         // Whatever cannot go on is found before the run is touched.
         let trainer = trainer(&config, &data)?;
-        let start = match run.checkpoints().steps().last() {
-            Some(&step) => Some(run.checkpoints().load(step, trainer.parameters())?),
-            None => None,
+        let start = match step {
+            Some(step) => {
+                let checkpoint = checkpoints.load(step)?;
+                check_like(&checkpoint, &trainer.checkpoint())
+                    .map_err(|reason| Error::content(checkpoints.path(step), reason))?;
+                Some((checkpoint, about.clone()))
+            }
+            None => {
+                run.check_that_none_was_lost(config.train.checkpoint_every)?;
+                None
+            }
         };
         drop(trainer);
+
+        let mut notes = Vec::new();
+        run.sweep(&lock)?;
+        if let Some(from) = from {
+            for aside in checkpoints.set_aside_after(from)? {
+                notes.push(format!("a later checkpoint is kept as {}", aside.display()));
+            }
+        }
+        if same_data && !run.is_of(&about, DATA)? {
+            run.replace_data(&card)?;
+        }
         run.replace_config(&config)?;
-        run.truncate_stats(start.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+        let skipped = run.stats()?.skipped;
+        if skipped > 0 {
+            notes.push(format!(
+                "{skipped} lines of stats.jsonl cannot be read; they stay"
+            ));
+        }
+        run.truncate_stats(step.unwrap_or(0))?;
         Ok(Self {
             run,
             config,
             data,
             start,
+            notes,
+            _lock: lock,
         })
     }
 
@@ -123,152 +217,223 @@ impl Session {
         &self.data
     }
 
-    /// Trains to the last step. `stop_after` ends the session early, with a checkpoint.
+    /// What a person should know of how the run goes on.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Trains to the last step, telling `monitor` after each. `stop_after` ends the session early,
+    /// and so does `monitor`, each after a whole step and with a checkpoint. A session trains once.
     ///
     /// # Errors
     /// [`Error::Diverged`] names the last good checkpoint; otherwise when the disk refuses.
     pub fn train(
-        &self,
+        &mut self,
         stop_after: Option<Duration>,
+        monitor: &mut Monitor<'_>,
         on: &mut dyn FnMut(Event<'_>),
-    ) -> Result<u64> {
-        let train = &self.config.train;
-        let mut trainer = trainer(&self.config, &self.data)?;
-        if let Some(checkpoint) = &self.start {
-            trainer.restore(checkpoint.clone())?;
+    ) -> Result<Trained> {
+        let start = self.start.take();
+        let this = &*self;
+        let train = &this.config.train;
+        let mut trainer = trainer(&this.config, &this.data)?;
+        let (max, min) = this.config.sigma_range()?;
+        let mut window = Window::new(Losses::new(min, max, LOSS_BINS));
+        let mut about = this.run.about()?;
+        let mut saved = None;
+        if let Some((checkpoint, earlier)) = start {
+            window.restore(&earlier.window);
+            trainer.restore(checkpoint)?;
+            saved = Some(trainer.step());
         }
         on(Event::Started {
             step: trainer.step(),
             steps: train.steps,
-            parameters: trainer.parameters().iter().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters(),
         });
-        let (max, min) = self.config.sigma_range()?;
-        let mut window = Window::new(Losses::new(min, max, LOSS_BINS));
-        let began = Instant::now();
-        while trainer.step() < train.steps {
-            let report = trainer.update().map_err(|e| self.with_last_good(e))?;
+        // A process killed between a checkpoint and its grid left that out.
+        let at = trainer.step();
+        if at > 0 && this.is_grid_due(at, at == train.steps) && !this.grid_path(at).is_file() {
+            this.draw_grid(&trainer, on);
+        }
+
+        let (began, mut saved_at) = (Instant::now(), Instant::now());
+        let mut mean = None;
+        let mut stopped = false;
+        while trainer.step() < train.steps && !stopped {
+            let report = trainer.update().map_err(|e| this.with_last_good(e))?;
             window.add(&report);
             on(Event::Step(&report));
             let step = trainer.step();
+            let loss = mean.map_or(report.loss, |mean| {
+                (1.0 - FOLLOW) * mean + FOLLOW * report.loss
+            });
+            mean = Some(loss);
+            monitor.tell(&Progress {
+                what: "training",
+                done: step,
+                total: train.steps,
+                unit: "steps",
+                note: &format_args!("loss {loss:.3}"),
+            });
+
             let out_of_time = stop_after.is_some_and(|limit| began.elapsed() >= limit);
             let last = step == train.steps || out_of_time;
-            let save = last || step.is_multiple_of(train.checkpoint_every);
-            if save || step.is_multiple_of(train.log_every) {
-                let line = window.line(step, &report, train.batch, began.elapsed());
-                self.run.append(&line)?;
+            stopped = monitor.stopped() || out_of_time;
+            let regular = last || step.is_multiple_of(train.checkpoint_every);
+            if regular || step.is_multiple_of(train.log_every) {
+                let line = window.line(&report, train.batch, began.elapsed(), saved);
+                this.run.append(&line)?;
                 on(Event::Logged(&line));
             }
-            if save {
-                self.run
-                    .checkpoints()
-                    .save(&trainer.checkpoint(), train.keep)?;
-                on(Event::Saved(&self.run.checkpoints().path(step)));
+            let minutes = saved_at.elapsed().as_secs_f64() / 60.0;
+            let late = train.checkpoint_minutes > 0.0 && minutes >= train.checkpoint_minutes;
+            if regular || late || stopped {
+                about.window = window.to_words();
+                this.save(&trainer, &about)?;
+                (saved, saved_at) = (Some(step), Instant::now());
+                on(Event::Saved(&this.run.checkpoints().path(step)));
             }
-            let every = train.samples_every;
-            let draw = every > 0 && (step.is_multiple_of(every) || last);
-            if draw && let Some(path) = self.draw_grid(&trainer)? {
-                on(Event::Samples(&path));
-            }
-            if last {
-                break;
+            // Whoever wants it to stop does not wait for a grid; it is drawn when training goes on.
+            if this.is_grid_due(step, last) && (last || !stopped) {
+                this.draw_grid(&trainer, on);
             }
         }
-        Ok(trainer.step())
+        Ok(Trained {
+            step: trainer.step(),
+            steps: train.steps,
+            loss: mean,
+            stopped: trainer.step() < train.steps,
+            checkpoint: this.run.checkpoints().path(trainer.step()),
+        })
     }
 
-    /// A picture of samples from the moving average; none for vectors.
-    fn draw_grid(&self, trainer: &Trainer<'_>) -> Result<Option<PathBuf>> {
+    /// Writes a checkpoint. What it is beside, the statistics, is safe before.
+    fn save(&self, trainer: &Trainer<'_>, about: &About) -> Result<()> {
+        self.run.sync_stats()?;
+        let checkpoints = self.run.checkpoints();
+        let keep = self.config.train.keep;
+        checkpoints.save(&trainer.checkpoint(), about, keep)
+    }
+
+    fn is_grid_due(&self, step: u64, last: bool) -> bool {
+        let every = self.config.train.samples_every;
+        every > 0 && (step.is_multiple_of(every) || last) && self.data.is_image()
+    }
+
+    fn grid_path(&self, step: u64) -> PathBuf {
+        let name = format!("samples/step-{step:09}.png");
+        self.run.path().join(name)
+    }
+
+    /// Draws a grid; training goes on without it if it must.
+    fn draw_grid(&self, trainer: &Trainer<'_>, on: &mut dyn FnMut(Event<'_>)) {
+        let step = trainer.step();
+        match self.try_to_draw_grid(trainer) {
+            Ok(path) => on(Event::Samples(&path)),
+            Err(error) => on(Event::NoSamples {
+                step,
+                error: &error,
+            }),
+        }
+    }
+
+    /// A picture of samples from the moving average.
+    fn try_to_draw_grid(&self, trainer: &Trainer<'_>) -> Result<PathBuf> {
         let &[c, h, w] = self.data.shape() else {
-            return Ok(None);
+            return Err(Error::Shape {
+                what: "the data of a grid".into(),
+                expected: vec![1, 32, 32],
+                found: self.data.shape().to_vec(),
+            });
         };
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
         let drawn = model.draw(&Draw::new(self.config.sample.clone(), 0..GRID), &mut |_| ())?;
-        let path = self
-            .run
-            .path()
-            .join(format!("samples/step-{:09}.png", trainer.step()));
+        let path = self.grid_path(trainer.step());
         Grid::new([c, h, w])
             .columns(8)
             .render(&drawn.to_u8(&model))?
             .save_png(&path)?;
-        Ok(Some(path))
+        Ok(path)
     }
 
     fn with_last_good(&self, error: Error) -> Error {
-        let Error::Diverged {
-            step,
-            sigma,
-            checkpoint,
-        } = error
-        else {
+        let Error::Diverged { step, found, .. } = error else {
             return error;
         };
-        let last = match self.run.checkpoints().steps().last() {
-            Some(&good) => format!(
+        let checkpoints = self.run.checkpoints();
+        let last = match checkpoints.last_whole(u64::MAX) {
+            Ok(Some(good)) => format!(
                 "the last good checkpoint is {} (step {good})",
-                self.run.checkpoints().path(good).display()
+                checkpoints.path(good).display()
             ),
-            None => "there is no earlier checkpoint".into(),
+            Ok(None) => "there is no earlier checkpoint".into(),
+            Err(error) => format!("no checkpoint could be looked for: {error}"),
         };
         Error::Diverged {
             step,
-            sigma,
-            checkpoint: format!("{last}; {checkpoint}"),
+            found,
+            checkpoint: format!("{last}; lower train.lr, or set train.clip = 1"),
         }
     }
+}
+
+/// Refuses a damaged file of the run, before it is compared with what it should be.
+fn check_file(run: &RunDir, about: &About, name: &str, step: Option<u64>) -> Result<()> {
+    if run.is_of(about, name)? {
+        return Ok(());
+    }
+    let reason = format!(
+        "is damaged or was changed (its SHA-256 is not what the checkpoint of step {} was written \
+         with), and what is given now is not what it was; give the configuration and the data that \
+         the run was started with",
+        step.unwrap_or(0)
+    );
+    Err(Error::content(run.path().join(name), reason))
+}
+
+/// Whether both have the same sections of arrays of the same names and shapes: the reason why not.
+fn check_like(found: &Checkpoint, like: &Checkpoint) -> Result<(), String> {
+    let advice = "it belongs to another network; use the configuration it was trained with";
+    for (section, like) in &like.sections {
+        let Some(found) = found.sections.get(section) else {
+            return Err(format!("lacks the section {section}: {advice}"));
+        };
+        if found.len() != like.len() {
+            let (found, like) = (found.len(), like.len());
+            return Err(format!(
+                "{section} holds {found} arrays where the network has {like}: {advice}"
+            ));
+        }
+        for (name, like) in like {
+            let shape = found.get(name).map(|array| &array.shape);
+            if shape != Some(&like.shape) {
+                let shape = shape.map_or("missing".into(), |shape| format!("{shape:?}"));
+                let like = &like.shape;
+                return Err(format!(
+                    "{name} in {section} is {shape} where the network has {like:?}: {advice}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A trainer at step 0 for a resolved configuration.
 fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
-    let device = config.train.engine.device()?.autodiff();
-    let network = Network::new(&config.network, data.shape(), config.seed, &device)?;
-    let objective = Objective::new(&config.loss, config.network.parameterisation())?;
+    let device = config.train.engine.device();
+    let device = device.map_err(|error| error.within("train"))?.autodiff();
+    let network = Network::new(&config.network, data.shape(), config.seed, &device)
+        .map_err(|error| error.within("network"))?;
+    let objective = ScoreMatching::new(&config.loss, config.network.parameterisation());
+    let objective = objective.map_err(|error| match &error {
+        Error::Setting { name, .. } if name == "sigma_data" => error.within("network"),
+        _ => error.within("loss"),
+    })?;
     let noise = config.training_noise()?;
-    Trainer::new(&config.train, data, noise, objective, network, config.seed)
-}
-
-/// Means since the last line of statistics.
-struct Window {
-    losses: Losses,
-    norms: f64,
-    steps: u64,
-    since: Instant,
-}
-
-impl Window {
-    fn new(losses: Losses) -> Self {
-        Self {
-            losses,
-            norms: 0.0,
-            steps: 0,
-            since: Instant::now(),
-        }
-    }
-
-    fn add(&mut self, report: &StepReport) {
-        for &(sigma, loss) in &report.examples {
-            self.losses.add(sigma, loss);
-        }
-        self.norms += report.gradient_norm;
-        self.steps += 1;
-    }
-
-    /// The line for `step`; empties the window.
-    fn line(&mut self, step: u64, last: &StepReport, batch: usize, total: Duration) -> Line {
-        let examples = self.steps as f64 * batch as f64;
-        let line = Line {
-            step,
-            loss: self.losses.mean().unwrap_or(last.loss),
-            gradient_norm: self.norms / self.steps.max(1) as f64,
-            lr: last.rate,
-            levels: self.losses.levels(),
-            seconds: total.as_secs_f64(),
-            examples_per_second: examples / self.since.elapsed().as_secs_f64().max(1e-9),
-        };
-        self.losses.clear();
-        (self.norms, self.steps, self.since) = (0.0, 0, Instant::now());
-        line
-    }
+    let trainer = Trainer::new(&config.train, data, noise, objective, network, config.seed);
+    // The table's own values have been checked: what is left is the network's.
+    trainer.map_err(|error| error.within("network"))
 }
 
 /// What a run would take, measured on its first few steps.
@@ -305,7 +470,7 @@ impl Plan {
         times.remove(0);
         times.sort_unstable();
         Ok(Self {
-            parameters: trainer.parameters().iter().map(|p| p.values.len()).sum(),
+            parameters: trainer.parameters(),
             items: data.len(),
             step: times[times.len() / 2],
             peak_memory: crate::memory::peak(),

@@ -65,6 +65,24 @@ impl Losses {
             .collect()
     }
 
+    /// The sums and counts, exactly, for [`Losses::restore`].
+    pub fn to_words(&self) -> Vec<u64> {
+        let sums = self.sums.iter().map(|sum| sum.to_bits());
+        sums.chain(self.counts.iter().copied()).collect()
+    }
+
+    /// Takes over sums and counts of as many bins; says whether they were.
+    pub fn restore(&mut self, words: &[u64]) -> bool {
+        let bins = self.sums.len();
+        if words.len() != 2 * bins {
+            return false;
+        }
+        let (sums, counts) = words.split_at(bins);
+        self.sums = sums.iter().map(|&bits| f64::from_bits(bits)).collect();
+        self.counts = counts.to_vec();
+        true
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.sums.fill(0.0);
@@ -87,6 +105,10 @@ mod tests {
         assert_eq!(means, [Some(2.0), None, Some(7.0), Some(9.0)]);
         assert!((levels[0].sigma - 10_f64.powf(-1.5)).abs() < 1e-12);
         assert_eq!(losses.mean(), Some(5.0));
+        let mut other = Losses::new(0.01, 100.0, 4);
+        assert!(other.restore(&losses.to_words()));
+        assert_eq!(other.levels(), losses.levels());
+        assert!(!Losses::new(0.01, 100.0, 3).restore(&losses.to_words()));
         losses.clear();
         assert_eq!(losses.mean(), None);
     }

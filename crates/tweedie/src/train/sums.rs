@@ -1,5 +1,9 @@
 //! Sums in double precision, in an order that the length alone decides.
 
+/// Elements of a parameter handled by one task, and the unit of summation, so that no result
+/// depends on the number of threads.
+pub(super) const CHUNK: usize = 1 << 14;
+
 /// Sums side by side, so that none waits for the one before.
 const LANES: usize = 16;
 

@@ -1,128 +1,12 @@
-//! The training loop's body: one call, one update.
-//!
-//! Every random number is keyed by (seed, step, place in the batch), so the trainer's whole
-//! state is its weights, moments, moving average and step: a resumed run equals an uninterrupted
-//! one bit for bit.
+//! A score network in training: one call, one update.
 
-use burn::tensor::{Tensor, TensorData};
-use serde::{Deserialize, Serialize};
-
-use super::adam::global_norm;
-use super::batch::Examples;
-use super::sums::sum;
-use super::{Adam, AdamConfig, Checkpoint, LearningRate, Objective, Schedule, ema_decay};
+use super::{
+    Alternation, Checkpoint, Denoising, Examples, Group, Hook, Phase, ScoreMatching, TrainConfig,
+};
 use crate::data::Dataset;
-use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::nn::params::Parameter;
-use crate::nn::{Network, ops, params};
+use crate::nn::Network;
 use crate::noise::TrainingNoise;
-
-/// The `[train]` table of a configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainConfig {
-    /// Updates to make.
-    pub steps: u64,
-    /// Examples in one update.
-    pub batch: usize,
-    /// Adam's learning rate after the warm-up.
-    pub lr: f64,
-    /// Steps of linear warm-up.
-    pub warmup: u64,
-    /// What the learning rate does after the warm-up.
-    pub schedule: Schedule,
-    /// Adam's decays; the first may be negative.
-    pub betas: [f64; 2],
-    /// Adam's epsilon.
-    pub adam_eps: f64,
-    /// Largest norm of the gradient; 0 leaves it as it is.
-    pub clip: f64,
-    /// Decay of the moving average of the weights.
-    pub ema: f64,
-    /// Mirrors each image left to right with probability 1/2.
-    pub flip: bool,
-    /// Steps between two lines of `stats.jsonl`.
-    pub log_every: u64,
-    /// Steps between two checkpoints.
-    pub checkpoint_every: u64,
-    /// How many checkpoints to keep.
-    pub keep: usize,
-    /// Steps between two grids of samples; 0 draws none while training.
-    pub samples_every: u64,
-    /// Who computes.
-    pub engine: Engine,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            steps: 10_000,
-            batch: 128,
-            lr: 1e-4,
-            warmup: 0,
-            schedule: Schedule::Constant,
-            betas: [0.9, 0.999],
-            adam_eps: 1e-8,
-            clip: 0.0,
-            ema: 0.999,
-            flip: false,
-            log_every: 50,
-            checkpoint_every: 500,
-            keep: 2,
-            samples_every: 1000,
-            engine: Engine::Flex,
-        }
-    }
-}
-
-impl TrainConfig {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// Names the first one that is out of its range.
-    pub fn validate(&self) -> Result<()> {
-        let at_least_one = [
-            ("train.steps", self.steps),
-            ("train.batch", self.batch as u64),
-            ("train.log_every", self.log_every),
-            ("train.checkpoint_every", self.checkpoint_every),
-            ("train.keep", self.keep as u64),
-        ];
-        if let Some((name, value)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
-            return Err(Error::setting(name, value, "must be 1 or more"));
-        }
-        if self.batch > LARGEST_BATCH {
-            let reason = format!("must be at most {LARGEST_BATCH}");
-            return Err(Error::setting("train.batch", self.batch, reason));
-        }
-        if self.steps > u64::from(u32::MAX) {
-            let reason = format!("must be at most {}", u32::MAX);
-            return Err(Error::setting("train.steps", self.steps, reason));
-        }
-        if !(self.lr > 0.0 && (self.lr as f32).is_finite()) {
-            return Err(Error::setting(
-                "train.lr",
-                self.lr,
-                "must be positive, for example 1e-4",
-            ));
-        }
-        if !(self.clip >= 0.0 && self.clip.is_finite()) {
-            return Err(Error::setting(
-                "train.clip",
-                self.clip,
-                "must be 0 (off) or positive",
-            ));
-        }
-        if !(0.0..1.0).contains(&self.ema) {
-            return Err(Error::setting("train.ema", self.ema, "must lie in [0, 1)"));
-        }
-        Ok(())
-    }
-}
-
-/// Examples of an update: more would overflow memory long before they help.
-const LARGEST_BATCH: usize = 1 << 20;
 
 /// What one update did.
 #[derive(Clone, Debug)]
@@ -139,19 +23,21 @@ pub struct StepReport {
     pub rate: f64,
 }
 
-/// A network in training.
+/// What the one network is called.
+const SCORE: &str = "score";
+
+/// A score network in training: an [`Alternation`] of one network, one update a round.
+///
+/// Every random number is keyed by (seed, step, place in the batch), so the trainer's whole
+/// state is its weights, moments, moving average and step: a resumed run equals an uninterrupted
+/// one bit for bit.
 pub struct Trainer<'a> {
-    config: TrainConfig,
-    examples: Examples<'a>,
-    network: Network,
-    parameters: Vec<Parameter>,
-    weights: Vec<Vec<f32>>,
-    adam: Adam,
-    step: u64,
+    alternation: Alternation<'a>,
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts at step 0. `network` must live on a device with gradients.
+    /// Starts at step 0. `network` must live on a device with gradients, and have no classes;
+    /// for those there is [`Trainer::on`].
     ///
     /// # Errors
     /// When a setting is out of its range, or the network does not fit the data.
@@ -159,45 +45,48 @@ impl<'a> Trainer<'a> {
         config: &TrainConfig,
         data: &'a Dataset,
         noise: TrainingNoise,
-        objective: Objective,
+        objective: ScoreMatching,
         network: Network,
         seed: u64,
     ) -> Result<Self> {
+        let examples = Examples::new(data, noise, objective, seed).flipped(config.flip);
+        Self::on(config, examples, network)
+    }
+
+    /// The same on prepared examples: `config.flip` and `config.label_dropout` are theirs.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the network does not fit the examples.
+    pub fn on(config: &TrainConfig, examples: Examples<'a>, network: Network) -> Result<Self> {
         config.validate()?;
-        if data.dim() != network.dim() {
-            return Err(Error::Shape {
-                what: data.name().to_owned(),
-                expected: vec![network.dim()],
-                found: data.shape().to_vec(),
-            });
-        }
-        let parameters = network.parameters();
-        let weights: Vec<Vec<f32>> = parameters.iter().map(|p| p.values.clone()).collect();
-        let constants = AdamConfig {
-            beta1: config.betas[0],
-            beta2: config.betas[1],
-            epsilon: config.adam_eps,
-        };
-        let (size, flip) = (config.batch, config.flip);
+        fits(&network, &examples)?;
+        let objective = Denoising::score_matching(SCORE, examples);
+        let phase = Phase::new(SCORE, config.batch, objective).accumulate(config.accumulate);
+        let group = Group::new(network, config.group())?;
         Ok(Self {
-            adam: Adam::new(constants, &weights)?,
-            config: config.clone(),
-            examples: Examples::new(data, noise, objective, size, flip, seed),
-            network,
-            parameters,
-            weights,
-            step: 0,
+            alternation: Alternation::new(vec![(SCORE.to_owned(), group)], vec![phase])?,
         })
+    }
+
+    /// The same with `hook` called on every complete gradient, before it is clipped.
+    #[must_use]
+    pub fn with_hook(self, hook: impl Hook + 'a) -> Self {
+        Self {
+            alternation: self.alternation.with_hook(hook),
+        }
     }
 
     /// Updates made so far.
     pub fn step(&self) -> u64 {
-        self.step
+        self.alternation.step()
     }
 
-    /// The network's parameters at the start; names and shapes hold throughout.
-    pub fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+    /// The network as it is now.
+    ///
+    /// # Errors
+    /// Never: there is one.
+    pub fn network(&self) -> Result<&Network> {
+        self.alternation.network(SCORE)
     }
 
     /// The network with its moving-average weights.
@@ -205,37 +94,27 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Never in practice: the arrays come from the same network.
     pub fn average(&self) -> Result<Network> {
-        self.network.with_values(&self.adam.ema)
+        self.alternation.group(SCORE)?.average()
     }
 
-    /// The state to store.
+    /// Numbers in the network.
+    pub fn parameters(&self) -> usize {
+        let shapes = self.network().map(Network::shapes).unwrap_or_default();
+        let counts = shapes.values().map(|shape| shape.iter().product::<usize>());
+        counts.sum()
+    }
+
+    /// The state to store: sections "model", "ema", "adam.first", "adam.second".
     pub fn checkpoint(&self) -> Checkpoint {
-        let mut weights = self.parameters.clone();
-        for (parameter, values) in weights.iter_mut().zip(&self.weights) {
-            parameter.values.clone_from(values);
-        }
-        Checkpoint {
-            step: self.step,
-            weights,
-            ema: self.adam.ema.clone(),
-            first: self.adam.first.clone(),
-            second: self.adam.second.clone(),
-        }
+        self.alternation.checkpoint()
     }
 
-    /// Continues from a stored state of the same network.
+    /// Continues from a stored state of the same network, which is moved in.
     ///
     /// # Errors
     /// When the state belongs to another network.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let weights: Vec<Vec<f32>> = checkpoint.weights.into_iter().map(|p| p.values).collect();
-        self.network = self.network.with_values(&weights)?;
-        self.weights = weights;
-        self.adam.ema = checkpoint.ema;
-        self.adam.first = checkpoint.first;
-        self.adam.second = checkpoint.second;
-        self.step = checkpoint.step;
-        Ok(())
+        self.alternation.restore(checkpoint)
     }
 
     /// Makes one update.
@@ -244,74 +123,46 @@ impl<'a> Trainer<'a> {
     /// [`Error::Diverged`] when the loss, the gradient or the new weights are not finite. The
     /// trainer is then of no further use; its last checkpoint is.
     pub fn update(&mut self) -> Result<StepReport> {
-        // On a thread of the pool, so that no parallel loop has to wake one up to begin.
-        rayon::scope(|_| self.step_forward())
-    }
-
-    fn step_forward(&mut self) -> Result<StepReport> {
-        let batch = self.examples.draw(self.step);
-        let n = batch.sigma.len();
-
-        // 1/2 || gain F + offset ||^2, summed over dimensions.
-        let raw = self.network.forward(batch.input, &batch.sigma);
-        let device = raw.device();
-        let gain = Tensor::<1>::from_data(TensorData::new(batch.gain, [n]), &device);
-        let offset = TensorData::new(batch.offset, [n, self.network.dim()]);
-        let offset = Tensor::<2>::from_data(offset, &device);
-        let each = ops::half_squares(raw, gain, offset);
-        let losses = params::to_vec(each.clone().inner());
-        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
-            return Err(self.diverged(batch.sigma[place]));
-        }
-
-        let mut gradients = each.mean().backward();
-        let gradients = self.network.gradients(&mut gradients);
-        let norm = global_norm(&gradients);
-        if !norm.is_finite() {
-            return Err(self.diverged(batch.sigma[0]));
-        }
-        let clipped = self.config.clip > 0.0 && norm > self.config.clip;
-        let scale = if clipped {
-            self.config.clip / norm
-        } else {
-            1.0
+        let mut reports = self.alternation.update()?;
+        let Some(report) = reports.pop() else {
+            return Err(Error::setting("phases", 0, "must be 1 or more"));
         };
-        let rate = self.rate();
-        let decay = ema_decay(self.config.ema, self.step);
-        let finite = self
-            .adam
-            .update(&mut self.weights, &gradients, scale, rate, decay, self.step);
-        // Checked here, so that no checkpoint ever holds them.
-        if !finite {
-            return Err(self.diverged(batch.sigma[0]));
-        }
-        self.network = self.network.with_values(&self.weights)?;
-        self.step += 1;
-        let examples = batch.sigma.iter().zip(&losses);
+        let losses = report.losses.iter().map(|&loss| f64::from(loss));
         Ok(StepReport {
-            step: self.step - 1,
-            loss: sum(&losses, |loss| loss) / n as f64,
-            examples: examples.map(|(&s, &loss)| (s, f64::from(loss))).collect(),
-            gradient_norm: norm,
-            rate,
+            step: report.update,
+            loss: report.loss,
+            examples: report.sigmas.into_iter().zip(losses).collect(),
+            gradient_norm: report.gradient_norm,
+            rate: report.rate,
         })
     }
+}
 
-    fn diverged(&self, sigma: f64) -> Error {
-        Error::Diverged {
-            step: self.step,
-            sigma,
-            checkpoint: "lower train.lr, or set train.clip = 1".into(),
+/// A score network takes and gives samples, and classes if it has any.
+fn fits(network: &Network, examples: &Examples<'_>) -> Result<()> {
+    let data = examples.data();
+    for width in [network.inputs(), network.outputs()] {
+        if data.dim() != width {
+            return Err(Error::Shape {
+                what: data.name().to_owned(),
+                expected: vec![width],
+                found: data.shape().to_vec(),
+            });
         }
     }
-
-    fn rate(&self) -> f64 {
-        let rate = LearningRate {
-            peak: self.config.lr,
-            warmup: self.config.warmup,
-            schedule: self.config.schedule,
-            steps: self.config.steps,
-        };
-        rate.at(self.step)
+    match (network.classes(), examples.classes()) {
+        (Some(classes), None) => {
+            let reason = format!("{} has no labels to train with", data.name());
+            Err(Error::setting("classes", classes, reason))
+        }
+        (Some(classes), Some(found)) if (found as usize) > classes => {
+            let reason = format!("{} has labels up to {}", data.name(), found - 1);
+            Err(Error::setting("classes", classes, reason))
+        }
+        (None, Some(_)) => {
+            let reason = "the examples have labels, the network no classes";
+            Err(Error::setting("classes", "none", reason))
+        }
+        _ => Ok(()),
     }
 }

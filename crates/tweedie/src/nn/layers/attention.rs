@@ -39,7 +39,7 @@ pub struct Attention {
 
 impl Attention {
     /// A layer of the given shape.
-    pub fn new(config: AttentionConfig, init: &mut Init) -> Self {
+    pub fn new(config: AttentionConfig, init: &Init) -> Self {
         let AttentionConfig {
             channels: c,
             heads,
@@ -47,11 +47,11 @@ impl Attention {
             epsilon,
         } = config;
         Self {
-            group_norm: GroupNorm::new(groups, c, epsilon, init),
-            to_q: Linear::new(c, c, init),
-            to_k: Linear::new(c, c, init),
-            to_v: Linear::new(c, c, init),
-            to_out: vec![Linear::new(c, c, init)],
+            group_norm: GroupNorm::new(groups, c, epsilon, &init.at("group_norm")),
+            to_q: Linear::new(c, c, &init.at("to_q")),
+            to_k: Linear::new(c, c, &init.at("to_k")),
+            to_v: Linear::new(c, c, &init.at("to_v")),
+            to_out: vec![Linear::new(c, c, &init.at("to_out").at(0))],
             heads,
         }
     }

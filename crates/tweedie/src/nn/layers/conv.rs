@@ -23,15 +23,15 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// A `kernel` x `kernel` convolution (1 or 3) that keeps the resolution.
-    pub fn new(inputs: usize, outputs: usize, kernel: usize, init: &mut Init) -> Self {
+    pub fn new(inputs: usize, outputs: usize, kernel: usize, init: &Init) -> Self {
         Self::strided(inputs, outputs, kernel, 1, [[kernel / 2; 2]; 2], init)
     }
 
     /// The same, with initial weights of zero: the block it closes starts as the identity.
-    pub fn zeros(inputs: usize, outputs: usize, kernel: usize, init: &mut Init) -> Self {
+    pub fn zeros(inputs: usize, outputs: usize, kernel: usize, init: &Init) -> Self {
         Self {
-            weight: init.constant([outputs, inputs, kernel, kernel], 0.0),
-            bias: init.constant([outputs], 0.0),
+            weight: init.constant("weight", [outputs, inputs, kernel, kernel], 0.0),
+            bias: init.constant("bias", [outputs], 0.0),
             stride: 1,
             padding: [[kernel / 2; 2]; 2],
             kept: Kept::default(),
@@ -44,12 +44,12 @@ impl Conv2d {
         kernel: usize,
         stride: usize,
         padding: Padding,
-        init: &mut Init,
+        init: &Init,
     ) -> Self {
         let bound = ((inputs * kernel * kernel) as f64).powf(-0.5);
         Self {
-            weight: init.uniform([outputs, inputs, kernel, kernel], bound),
-            bias: init.uniform([outputs], bound),
+            weight: init.uniform("weight", [outputs, inputs, kernel, kernel], bound),
+            bias: init.uniform("bias", [outputs], bound),
             stride,
             padding,
             kept: Kept::default(),
@@ -101,10 +101,10 @@ pub struct Downsample {
 
 impl Downsample {
     /// `padding` 1 pads every side; 0 pads right and bottom only, as in DDPM's TensorFlow code.
-    pub fn new(channels: usize, padding: usize, init: &mut Init) -> Self {
+    pub fn new(channels: usize, padding: usize, init: &Init) -> Self {
         let padding = [[padding; 2], [1; 2]];
         Self {
-            conv: Conv2d::strided(channels, channels, 3, 2, padding, init),
+            conv: Conv2d::strided(channels, channels, 3, 2, padding, &init.at("conv")),
         }
     }
 
@@ -123,9 +123,9 @@ pub struct Upsample {
 
 impl Upsample {
     /// Keeps the number of channels.
-    pub fn new(channels: usize, init: &mut Init) -> Self {
+    pub fn new(channels: usize, init: &Init) -> Self {
         Self {
-            conv: Conv2d::new(channels, channels, 3, init),
+            conv: Conv2d::new(channels, channels, 3, &init.at("conv")),
         }
     }
 

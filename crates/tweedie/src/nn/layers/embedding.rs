@@ -42,10 +42,10 @@ pub struct TimeEmbedding {
 
 impl TimeEmbedding {
     /// From `features` to `width`.
-    pub fn new(features: usize, width: usize, init: &mut Init) -> Self {
+    pub fn new(features: usize, width: usize, init: &Init) -> Self {
         Self {
-            linear_1: Linear::new(features, width, init),
-            linear_2: Linear::new(width, width, init),
+            linear_1: Linear::new(features, width, &init.at("linear_1")),
+            linear_2: Linear::new(width, width, &init.at("linear_2")),
         }
     }
 

@@ -24,12 +24,15 @@ pub struct InstanceNormPlusPlus {
 
 impl InstanceNormPlusPlus {
     /// `channels` must be at least two. NCSNv2 draws alpha and gamma from N(1, 0.02^2).
-    pub fn new(channels: usize, init: &mut Init) -> Self {
-        let near_one = |init: &mut Init| init.normal([channels], 0.02).map(|noise| noise + 1.0);
+    pub fn new(channels: usize, init: &Init) -> Self {
+        let near_one = |name| {
+            let noise = init.normal(name, [channels], 0.02);
+            noise.map(|noise| noise + 1.0)
+        };
         Self {
-            alpha: near_one(init),
-            gamma: near_one(init),
-            beta: init.constant([channels], 0.0),
+            alpha: near_one("alpha"),
+            gamma: near_one("gamma"),
+            beta: init.constant("beta", [channels], 0.0),
         }
     }
 
@@ -50,7 +53,7 @@ mod tests {
     #[test]
     fn flat_channels_give_their_standardised_means() {
         let device = Device::flex();
-        let norm = InstanceNormPlusPlus::new(2, &mut Init::new(3, &device));
+        let norm = InstanceNormPlusPlus::new(2, &Init::new(3, &device));
         let values = |t: Tensor<1>| t.into_data().try_into_vec::<f32>().unwrap();
         let alpha = values(norm.alpha.val());
         let gamma = values(norm.gamma.val());

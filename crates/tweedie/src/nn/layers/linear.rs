@@ -19,11 +19,11 @@ pub struct Linear {
 
 impl Linear {
     /// A layer from `inputs` to `outputs` features, with PyTorch's initial weights.
-    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
+    pub fn new(inputs: usize, outputs: usize, init: &Init) -> Self {
         let bound = (inputs as f64).powf(-0.5);
         Self {
-            weight: init.uniform([outputs, inputs], bound),
-            bias: init.uniform([outputs], bound),
+            weight: init.uniform("weight", [outputs, inputs], bound),
+            bias: init.uniform("bias", [outputs], bound),
             kept: Kept::default(),
         }
     }

@@ -22,10 +22,10 @@ pub struct GroupNorm {
 
 impl GroupNorm {
     /// `groups` must divide `channels`.
-    pub fn new(groups: usize, channels: usize, epsilon: f64, init: &mut Init) -> Self {
+    pub fn new(groups: usize, channels: usize, epsilon: f64, init: &Init) -> Self {
         Self {
-            weight: init.constant([channels], 1.0),
-            bias: init.constant([channels], 0.0),
+            weight: init.constant("weight", [channels], 1.0),
+            bias: init.constant("bias", [channels], 0.0),
             groups,
             epsilon,
         }

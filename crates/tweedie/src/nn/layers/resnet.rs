@@ -40,7 +40,7 @@ pub struct ResnetBlock {
 
 impl ResnetBlock {
     /// A block of the given shape.
-    pub fn new(config: ResnetConfig, init: &mut Init) -> Self {
+    pub fn new(config: ResnetConfig, init: &Init) -> Self {
         let ResnetConfig {
             inputs,
             outputs,
@@ -49,12 +49,14 @@ impl ResnetBlock {
             epsilon,
         } = config;
         Self {
-            norm1: GroupNorm::new(groups, inputs, epsilon, init),
-            conv1: Conv2d::new(inputs, outputs, 3, init),
-            time_emb_proj: embedding.map(|width| Linear::new(width, outputs, init)),
-            norm2: GroupNorm::new(groups, outputs, epsilon, init),
-            conv2: Conv2d::zeros(outputs, outputs, 3, init),
-            conv_shortcut: (inputs != outputs).then(|| Conv2d::new(inputs, outputs, 1, init)),
+            norm1: GroupNorm::new(groups, inputs, epsilon, &init.at("norm1")),
+            conv1: Conv2d::new(inputs, outputs, 3, &init.at("conv1")),
+            time_emb_proj: embedding
+                .map(|width| Linear::new(width, outputs, &init.at("time_emb_proj"))),
+            norm2: GroupNorm::new(groups, outputs, epsilon, &init.at("norm2")),
+            conv2: Conv2d::zeros(outputs, outputs, 3, &init.at("conv2")),
+            conv_shortcut: (inputs != outputs)
+                .then(|| Conv2d::new(inputs, outputs, 1, &init.at("conv_shortcut"))),
         }
     }
 

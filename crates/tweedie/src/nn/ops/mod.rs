@@ -244,6 +244,17 @@ pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     }
 }
 
+/// Puts the columns of `y` `[N, B]` behind those of `x` `[N, A]`: `[N, A + B]`.
+pub fn append(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    let ([n, a], [_, b]) = (x.dims(), y.dims());
+    // Columns are the channels of images of one pixel.
+    let [x, y] = [x, y].map(|part| {
+        let [n, columns] = part.dims();
+        part.reshape([n, 1, 1, columns])
+    });
+    concat(x, y).reshape([n, a + b])
+}
+
 /// Softmax attention of `heads` heads: `q`, `k`, `v` are `[N, T, C]`, scaled by
 /// `(C / heads)^(-1/2)`.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {

@@ -9,7 +9,7 @@ const TEXT: &str = "The denoising score matching loss, summed over dimensions, a
     undetermined. By noise level it shows where the network still improves.";
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
-    let lines = report.run.stats()?;
+    let lines = report.run.stats()?.lines;
     let Some(last) = lines.last() else {
         return Ok(report);
     };

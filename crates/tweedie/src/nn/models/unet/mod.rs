@@ -5,17 +5,21 @@
 mod blocks;
 mod config;
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 
 use self::blocks::{DownBlock, MidBlock, UpBlock};
 pub use self::config::{DownBlockType, UNetConfig, UpBlockType};
-use crate::error::Result;
+use super::{Inputs, Model};
+use crate::error::{Error, Result};
 use crate::nn::init::Init;
 use crate::nn::layers::{
     Activation, Conv2d, GroupNorm, ResnetConfig, TimeEmbedding, positional_embedding,
 };
-use crate::nn::{Precision, ops};
+use crate::nn::{Body, Conditioning, Forward, Precision, ops};
+use crate::noise::Timesteps;
 
 /// The network. See [`UNetConfig`] for its hyper-parameters.
 #[derive(Module, Debug)]
@@ -29,6 +33,12 @@ pub struct UNet2d {
     conv_out: Conv2d,
     #[module(skip)]
     config: UNetConfig,
+    /// Of one image, `[C, H, W]`.
+    #[module(skip)]
+    shape: [usize; 3],
+    /// Where the network sees sigma as a timestep.
+    #[module(skip)]
+    timesteps: Option<Arc<Timesteps>>,
     #[module(skip)]
     precision: Precision,
 }
@@ -42,7 +52,7 @@ impl UNet2d {
         config: &UNetConfig,
         shape: [usize; 3],
         conditional: bool,
-        init: &mut Init,
+        init: &Init,
     ) -> Result<Self> {
         config.validate(shape)?;
         let widths = &config.block_out_channels;
@@ -55,8 +65,9 @@ impl UNet2d {
             groups: config.norm_num_groups,
             epsilon: config.norm_eps,
         };
-        let conv_in = Conv2d::new(shape[0], first, 3, init);
-        let time_embedding = embedding.map(|width| TimeEmbedding::new(first, width, init));
+        let conv_in = Conv2d::new(shape[0], first, 3, &init.at("conv_in"));
+        let time_embedding =
+            embedding.map(|width| TimeEmbedding::new(first, width, &init.at("time_embedding")));
 
         let mut down_blocks = Vec::new();
         let mut inputs = first;
@@ -67,18 +78,24 @@ impl UNet2d {
                 i,
                 resnet(inputs, outputs),
                 is_last,
-                init,
+                &init.at("down_blocks").at(i),
             ));
             inputs = outputs;
         }
-        let mid_block = MidBlock::new(config, resnet(last, last), init);
+        let mid_block = MidBlock::new(config, resnet(last, last), &init.at("mid_block"));
         let mut up_blocks = Vec::new();
         let mut previous = last;
         for (i, &outputs) in widths.iter().rev().enumerate() {
             let level = widths.len() - 1 - i;
             let shallower = widths[level.saturating_sub(1)];
-            let shape = resnet(previous, outputs);
-            up_blocks.push(UpBlock::new(config, i, shape, shallower, level == 0, init));
+            up_blocks.push(UpBlock::new(
+                config,
+                i,
+                resnet(previous, outputs),
+                shallower,
+                level == 0,
+                &init.at("up_blocks").at(i),
+            ));
             previous = outputs;
         }
         Ok(Self {
@@ -87,16 +104,23 @@ impl UNet2d {
             down_blocks,
             mid_block,
             up_blocks,
-            conv_norm_out: GroupNorm::new(config.norm_num_groups, first, config.norm_eps, init),
-            conv_out: Conv2d::zeros(first, shape[0], 3, init),
+            conv_norm_out: GroupNorm::new(
+                config.norm_num_groups,
+                first,
+                config.norm_eps,
+                &init.at("conv_norm_out"),
+            ),
+            conv_out: Conv2d::zeros(first, shape[0], 3, &init.at("conv_out")),
             config: config.clone(),
+            shape,
+            timesteps: None,
             precision: Precision::F32,
         })
     }
 
     /// `x` `[N, C, H, W]` and one time value per image (ignored by an unconditional network) to
     /// `[N, C, H, W]`. Inside, channels come last.
-    pub fn forward(&self, x: Tensor<4>, time: &[f64]) -> Tensor<4> {
+    pub fn forward_images(&self, x: Tensor<4>, time: &[f64]) -> Tensor<4> {
         let embedding = self.embed(time, &x);
         let embedding = embedding.as_ref();
         let x = ops::channels_last(x);
@@ -115,14 +139,14 @@ impl UNet2d {
         ops::channels_first(self.conv_out.forward_normed(norm, h, None, None))
     }
 
-    /// How images are stored between the layers.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// Stores images between the layers in `precision` from now on.
-    pub fn set_precision(&mut self, precision: Precision) {
-        self.precision = precision;
+    /// The number whose sines and cosines the network sees for `sigma`.
+    fn time(&self, sigma: f64) -> f64 {
+        match &self.timesteps {
+            Some(table) => table.timestep(sigma),
+            // EDM's c_noise = ln(sigma)/4, on the scale of the 1000 steps that the frequencies of
+            // a positional embedding are made for.
+            None => 250.0 * sigma.ln(),
+        }
     }
 
     /// The noise embedding with the activation that every block applies to it, computed once.
@@ -134,5 +158,54 @@ impl UNet2d {
         let data = burn::tensor::TensorData::new(features, [time.len(), width]);
         let features = Tensor::from_data(data, &x.device());
         Some(ops::activate(embed.forward(features), Activation::Silu))
+    }
+}
+
+impl Forward for UNet2d {
+    fn inputs(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn outputs(&self) -> usize {
+        self.inputs()
+    }
+
+    fn needs_sigmas(&self) -> bool {
+        self.time_embedding.is_some()
+    }
+
+    fn preferred_batch(&self) -> usize {
+        16
+    }
+
+    fn forward(&self, x: Tensor<2>, conditioning: &Conditioning<'_>) -> Tensor<2> {
+        let ([n, dim], [c, h, w]) = (x.dims(), self.shape);
+        let sigmas = conditioning.sigmas.unwrap_or_default();
+        let time: Vec<f64> = sigmas.iter().map(|&sigma| self.time(sigma)).collect();
+        self.forward_images(x.reshape([n, c, h, w]), &time)
+            .reshape([n, dim])
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn set_precision(&mut self, precision: Precision) -> bool {
+        self.precision = precision;
+        true
+    }
+}
+
+impl Model for UNetConfig {
+    fn body(&self, inputs: &Inputs<'_>, init: &Init) -> Result<Box<dyn Body>> {
+        let shape: [usize; 3] = inputs.shape.try_into().map_err(|_| Error::Shape {
+            what: "the data (a U-Net takes images; use an MLP for vectors)".into(),
+            expected: vec![1, 32, 32],
+            found: inputs.shape.to_vec(),
+        })?;
+        let mut unet = UNet2d::new(self, shape, inputs.conditional, init)?;
+        let table = inputs.timesteps.map(|table| table.table()).transpose()?;
+        unet.timesteps = table.map(Arc::new);
+        Ok(Box::new(unet))
     }
 }

@@ -112,13 +112,8 @@ impl UNetConfig {
     /// Names the setting and what it accepts.
     pub fn validate(&self, shape: [usize; 3]) -> Result<()> {
         let widths = &self.block_out_channels;
-        let refuse = |name: &str, value: String, reason: String| {
-            Err(Error::setting(
-                format!("network.unet.{name}"),
-                value,
-                reason,
-            ))
-        };
+        let refuse =
+            |name: &str, value: String, reason: String| Err(Error::setting(name, value, reason));
         if widths.is_empty() || widths.contains(&0) {
             let reason = "needs at least one resolution, each with one channel or more";
             return refuse("block_out_channels", format!("{widths:?}"), reason.into());
@@ -185,7 +180,7 @@ impl UNetConfig {
         if shape[1..].iter().any(|side| !side.is_multiple_of(factor)) {
             let reason = format!(
                 "{} resolutions need image sides divisible by {factor}, but the images are {}x{}; \
-                 remove a resolution or set data.size",
+                 remove a resolution or resize the images",
                 widths.len(),
                 shape[1],
                 shape[2]

@@ -24,19 +24,27 @@ impl DownBlock {
         level: usize,
         shape: ResnetConfig,
         is_last: bool,
-        init: &mut Init,
+        init: &Init,
     ) -> Self {
         let mut resnets = Vec::new();
         let mut attentions = Vec::new();
         for j in 0..config.layers_per_block {
             let inputs = if j == 0 { shape.inputs } else { shape.outputs };
-            resnets.push(ResnetBlock::new(ResnetConfig { inputs, ..shape }, init));
+            let shape_here = ResnetConfig { inputs, ..shape };
+            resnets.push(ResnetBlock::new(shape_here, &init.at("resnets").at(j)));
             if config.attends_down(level) {
-                attentions.push(Attention::new(attention(config, shape), init));
+                let init = init.at("attentions").at(j);
+                attentions.push(Attention::new(attention(config, shape), &init));
             }
         }
         let downsamplers = (!is_last)
-            .then(|| Downsample::new(shape.outputs, config.downsample_padding, init))
+            .then(|| {
+                Downsample::new(
+                    shape.outputs,
+                    config.downsample_padding,
+                    &init.at("downsamplers").at(0),
+                )
+            })
             .into_iter()
             .collect();
         Self {
@@ -76,12 +84,14 @@ pub struct MidBlock {
 }
 
 impl MidBlock {
-    pub fn new(config: &UNetConfig, shape: ResnetConfig, init: &mut Init) -> Self {
+    pub fn new(config: &UNetConfig, shape: ResnetConfig, init: &Init) -> Self {
         Self {
-            resnets: vec![ResnetBlock::new(shape, init), ResnetBlock::new(shape, init)],
+            resnets: [0, 1]
+                .map(|j| ResnetBlock::new(shape, &init.at("resnets").at(j)))
+                .into(),
             attentions: config
                 .add_attention
-                .then(|| Attention::new(attention(config, shape), init))
+                .then(|| Attention::new(attention(config, shape), &init.at("attentions").at(0)))
                 .into_iter()
                 .collect(),
         }
@@ -115,7 +125,7 @@ impl UpBlock {
         shape: ResnetConfig,
         shallower: usize,
         is_last: bool,
-        init: &mut Init,
+        init: &Init,
     ) -> Self {
         let mut resnets = Vec::new();
         let mut attentions = Vec::new();
@@ -128,13 +138,15 @@ impl UpBlock {
                 shape.outputs
             };
             let inputs = arriving + skip;
-            resnets.push(ResnetBlock::new(ResnetConfig { inputs, ..shape }, init));
+            let shape_here = ResnetConfig { inputs, ..shape };
+            resnets.push(ResnetBlock::new(shape_here, &init.at("resnets").at(j)));
             if config.attends_up(i) {
-                attentions.push(Attention::new(attention(config, shape), init));
+                let init = init.at("attentions").at(j);
+                attentions.push(Attention::new(attention(config, shape), &init));
             }
         }
         let upsamplers = (!is_last)
-            .then(|| Upsample::new(shape.outputs, init))
+            .then(|| Upsample::new(shape.outputs, &init.at("upsamplers").at(0)))
             .into_iter()
             .collect();
         Self {

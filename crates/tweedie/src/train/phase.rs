@@ -1,0 +1,64 @@
+//! A network's turn in a round, and what an update of it reports.
+
+use super::Objective;
+
+/// A network's turn in every round.
+pub struct Phase<'a> {
+    /// The network that is updated.
+    pub network: String,
+    /// How many times in a row.
+    pub times: u64,
+    /// Examples of an update.
+    pub batch: usize,
+    /// Parts that they are computed in; a divisor of `batch`. Their gradients add up.
+    pub accumulate: usize,
+    /// What for.
+    pub objective: Box<dyn Objective + 'a>,
+}
+
+impl<'a> Phase<'a> {
+    /// One update of `network` for `objective` on `batch` examples.
+    pub fn new(network: &str, batch: usize, objective: impl Objective + 'a) -> Self {
+        Self {
+            network: network.to_owned(),
+            times: 1,
+            batch,
+            accumulate: 1,
+            objective: Box::new(objective),
+        }
+    }
+
+    /// The same, `times` times a round.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The same with each update's examples in `parts` parts.
+    #[must_use]
+    pub fn accumulate(self, parts: usize) -> Self {
+        Self {
+            accumulate: parts,
+            ..self
+        }
+    }
+}
+
+/// What an update did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateReport {
+    /// The network.
+    pub network: String,
+    /// Which of its updates, from 0.
+    pub update: u64,
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// Each example's loss.
+    pub losses: Vec<f32>,
+    /// Each example's noise level; empty where there is no noise.
+    pub sigmas: Vec<f64>,
+    /// The gradient's norm before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
