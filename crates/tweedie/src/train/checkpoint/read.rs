@@ -74,6 +74,11 @@ impl Checkpoints {
     pub fn newest<T>(&self, read: impl Fn(u64) -> Result<T>) -> Result<Option<(u64, T)>> {
         for tries in 1.. {
             let Some(&step) = self.steps()?.last() else {
+                // A listing made while a writer renames may miss both the new checkpoint and the
+                // one it replaces: only repeated listings say that there is none.
+                if tries < TRIES {
+                    continue;
+                }
                 break;
             };
             match read(step) {
