@@ -10,6 +10,7 @@ use super::init::Init;
 use super::params::{self, Gradient, Parameter};
 use super::unet::{UNet2d, UNetConfig};
 use super::{InputScaling, Mlp, MlpConfig, Parameterisation, Precision, Preconditioning, ops};
+use crate::data::Shape;
 use crate::error::{Error, Result};
 use crate::noise::{TimestepTable, Timesteps};
 
@@ -34,7 +35,7 @@ pub struct NetworkConfig {
     /// A U-Net, for images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unet: Option<UNetConfig>,
-    /// An MLP, for vectors.
+    /// An MLP, for vectors and signals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlp: Option<MlpConfig>,
 }
@@ -81,16 +82,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with initial weights for samples of `shape` (`[C, H, W]` or `[D]`).
+    /// A network with initial weights for samples of `shape`: a U-Net for images, an MLP for any.
     ///
     /// # Errors
     /// When the configuration names both kinds or neither, or does not fit the shape.
-    pub fn new(
-        config: &NetworkConfig,
-        shape: &[usize],
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn new(config: &NetworkConfig, shape: Shape, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, shape, Init::new(seed, device), device)
     }
 
@@ -98,24 +94,33 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::new`].
-    pub fn blank(config: &NetworkConfig, shape: &[usize], device: &Device) -> Result<Self> {
+    pub fn blank(config: &NetworkConfig, shape: Shape, device: &Device) -> Result<Self> {
         Self::build(config, shape, Init::blank(device), device)
     }
 
     fn build(
         config: &NetworkConfig,
-        shape: &[usize],
+        shape: Shape,
         mut init: Init,
         device: &Device,
     ) -> Result<Self> {
-        let dim = shape.iter().product();
+        let dim = shape.values();
         let body = match (&config.unet, &config.mlp) {
             (Some(unet), None) => {
-                let shape: [usize; 3] = shape.try_into().map_err(|_| Error::Shape {
-                    what: "the data (a U-Net takes images; use network.mlp for vectors)".into(),
-                    expected: vec![1, 32, 32],
-                    found: shape.to_vec(),
-                })?;
+                let Shape::Image {
+                    channels,
+                    height,
+                    width,
+                } = shape
+                else {
+                    return Err(Error::Shape {
+                        what: "the data (a U-Net takes images; use network.mlp for the rest)"
+                            .into(),
+                        expected: vec![1, 32, 32],
+                        found: shape.to_vec(),
+                    });
+                };
+                let shape = [channels, height, width];
                 let unet = UNet2d::new(unet, shape, config.conditional, &mut init)?;
                 Body::UNet(Box::new(unet), shape)
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::sample_config::SampleConfig;
-use crate::data::{DataSpec, Dataset};
+use crate::data::{DataSpec, Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::nn::unet::UNetConfig;
 use crate::nn::{MlpConfig, NetworkConfig};
@@ -213,6 +213,10 @@ impl Config {
             }
         }
         self.train.validate()?;
+        if self.train.flip && matches!(data.shape(), Shape::Signal { .. }) {
+            let reason = "mirrors images; a signal played backwards is another one: leave it out";
+            return Err(Error::setting("train.flip", true, reason));
+        }
         self.training_noise()?;
         self.sample.sampler(max, min)?;
         self.sample.threshold(data.map().model_range())?;

@@ -115,7 +115,7 @@ impl Model {
             return Err(Error::content(run.path(), reason));
         }
         let device = config.train.engine.device()?;
-        let network = Network::blank(&config.network, &data.shape, &device)?;
+        let network = Network::blank(&config.network, data.shape, &device)?;
         let weights = run
             .checkpoints()
             .weights(step, &network.parameters(), sample.ema)?;

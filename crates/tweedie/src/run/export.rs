@@ -2,21 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use super::signals::{self, Panel};
 use super::{Drawn, Model};
-use crate::data::{npz_bytes_f32, npz_bytes_u8};
+use crate::data::{Shape, npz_bytes_f32, npz_bytes_u8};
 use crate::error::Result;
 use crate::files::write_atomic;
 use crate::report::{Axis, Chart, Cloud, Grid, Scatter, Series, density, extent, save_image_png};
 
 /// Most samples in a grid.
 const GRID: usize = 400;
+/// Most signals in a picture.
+const SIGNALS: usize = 12;
 
 /// Writes `drawn` to `folder` and returns what a person should look at. The first sample's
 /// number is `first`; `each` writes a PNG file a sample.
 ///
 /// Images: `000017.png` (the seed), `grid.png`, and `samples.npz` with `arr_0` `[n, H, W, C]` of
-/// bytes. Vectors: `samples.npz` with `arr_0` `[n, D]` of float32 in the data's units, and
-/// `samples.png`.
+/// bytes. Vectors and signals: `samples.npz` with `arr_0` `[n, D]` or `[n, C, T]` of float32 in the
+/// data's units, and `samples.png`.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -29,11 +32,26 @@ pub fn export(
 ) -> Result<Vec<PathBuf>> {
     let npz = folder.join("samples.npz");
     let n = drawn.len();
-    let &[c, h, w] = &model.data().shape[..] else {
+    let shape = model.data().shape;
+    let Shape::Image {
+        channels: c,
+        height: h,
+        width: w,
+    } = shape
+    else {
         let raw = drawn.to_raw(model);
-        write_atomic(&npz, &npz_bytes_f32(&[n, drawn.dim], &raw)?)?;
+        let sides = [vec![n], shape.to_vec()].concat();
+        write_atomic(&npz, &npz_bytes_f32(&sides, &raw)?)?;
         let picture = folder.join("samples.png");
-        plot(&raw, drawn.dim)?.save_png(&picture)?;
+        match shape {
+            Shape::Signal { length, .. } => {
+                let named = raw.chunks_exact(drawn.dim).zip(first..);
+                let named = named.map(|(signal, seed)| Panel::new(format!("seed {seed}"), signal));
+                signals::sheet(named.take(SIGNALS), length)?
+            }
+            _ => plot(&raw, drawn.dim)?,
+        }
+        .save_png(&picture)?;
         return Ok(vec![picture, npz]);
     };
     let bytes = drawn.to_u8(model);

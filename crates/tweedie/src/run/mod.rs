@@ -9,6 +9,7 @@ mod levels;
 mod likelihood;
 mod report;
 mod sample_config;
+mod signals;
 mod train;
 
 pub use config::{Config, NoiseConfig, NoiseKind};

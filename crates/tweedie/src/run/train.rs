@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
 use super::{Config, Draw, Line, Model, RunDir};
-use crate::data::Dataset;
+use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::report::Grid;
@@ -78,8 +78,8 @@ impl Session {
         let stored = run.config()?;
         let data = crate::data::open(&config.data)?;
         if !DataCard::new(&data).is_like(&run.data()?) {
-            let reason = "is not the data that the run began with (number, shape or range \
-                          differ); restore it, or start another run with --out";
+            let reason = "is not the data that the run began with (number, shape, range or \
+                          classes differ); restore it, or start another run with --out";
             return Err(Error::content(data.name(), reason));
         }
         let config = config.resolve(&data)?;
@@ -178,7 +178,12 @@ impl Session {
 
     /// A picture of samples from the moving average; none for vectors.
     fn draw_grid(&self, trainer: &Trainer<'_>) -> Result<Option<PathBuf>> {
-        let &[c, h, w] = self.data.shape() else {
+        let Shape::Image {
+            channels,
+            height,
+            width,
+        } = self.data.shape()
+        else {
             return Ok(None);
         };
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
@@ -187,7 +192,7 @@ impl Session {
             .run
             .path()
             .join(format!("samples/step-{:09}.png", trainer.step()));
-        Grid::new([c, h, w])
+        Grid::new([channels, height, width])
             .columns(8)
             .render(&drawn.to_u8(&model))?
             .save_png(&path)?;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Objective;
 use super::objective::Factors;
-use crate::data::Dataset;
+use crate::data::{Dataset, Shape};
 use crate::noise::TrainingNoise;
 use crate::random::{NoiseSource, Stream, rows_a_task};
 
@@ -168,9 +168,9 @@ impl Order {
 }
 
 /// Mirrors an image `[C, H, W]` left to right; leaves anything else alone.
-fn mirror(x: &mut [f32], shape: &[usize]) {
-    if let [_, _, width] = shape {
-        x.chunks_mut(*width).for_each(<[f32]>::reverse);
+fn mirror(x: &mut [f32], shape: Shape) {
+    if let Shape::Image { width, .. } = shape {
+        x.chunks_mut(width).for_each(<[f32]>::reverse);
     }
 }
 
@@ -233,6 +233,7 @@ mod tests {
         ] {
             let dim: usize = shape.iter().product();
             let values = (0..items * dim).map(|i| i as f32 * 0.01).collect();
+            let shape = Shape::from_sides(&shape).unwrap();
             let data = Dataset::from_f32("test", shape, values, ValueMap::identity()).unwrap();
             for noise in [&discrete, &continuous] {
                 let form = Parameterisation::new(Preconditioning::Edm, 0.7);
