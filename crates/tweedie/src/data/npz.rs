@@ -33,8 +33,9 @@ fn damaged(path: &Path, error: &zip::result::ZipError) -> Error {
     Error::content(path, reason)
 }
 
-/// The array `arr_0` in the npz file `bytes`, or its first array, leaving out that of the
-/// `labels`, and a note where others were passed over; `path` is for messages.
+/// The array `arr_0` in the npz file `bytes`, or its first array, and a note where others were
+/// passed over; `path` is for messages. Where the array of the `labels` is given, that is left
+/// out, and others whose names are usual for labels come last.
 pub(crate) fn parse(
     path: &Path,
     bytes: &[u8],
@@ -42,6 +43,9 @@ pub(crate) fn parse(
 ) -> Result<(Array, Option<String>)> {
     let mut arrays = names(path, bytes)?;
     arrays.retain(|name| Some(name.as_str()) != labels);
+    if labels.is_some() {
+        arrays.sort_by_key(|name| USUAL_LABELS.contains(&name.as_str()));
+    }
     let first = arrays
         .iter()
         .find(|&name| name == "arr_0")
