@@ -56,6 +56,27 @@ fn signals_train_sample_and_report() {
         &["network"],
     );
     succeed(&["train", text(&config), "--out", text(&run)]);
+    // To an MLP a signal is the vector of its values.
+    let (flat, twin) = (dir.path().join("flat.npz"), dir.path().join("twin"));
+    let values = open(&DataSpec {
+        kind: Kind::Signal,
+        ..DataSpec::new(text(&data))
+    });
+    let values = values.unwrap().gather(&(0..40).collect::<Vec<_>>());
+    fs::write(&flat, npz_bytes_f32(&[40, 32], &values).unwrap()).unwrap();
+    let source = format!("data.source={}", text(&flat));
+    succeed(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&twin),
+        "--set",
+        &source,
+        "--set",
+        "data.kind=auto",
+    ]);
+    let weights = |run: &Path| fs::read(run.join("checkpoints/000000006/model.safetensors"));
+    assert_eq!(weights(&run).unwrap(), weights(&twin).unwrap());
     // Without blanks and line ends.
     let card = fs::read_to_string(run.join("data.json")).unwrap();
     let card: String = card.split_whitespace().collect();

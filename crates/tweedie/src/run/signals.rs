@@ -5,8 +5,8 @@ use crate::report::{Axis, Chart, Picture, Series};
 
 /// Charts in a row.
 pub(super) const COLUMNS: usize = 3;
-/// Size of a chart, in pixels.
-const SIZE: (usize, usize) = (400, 240);
+/// Size of a chart, in pixels: high enough for a scale.
+const SIZE: (usize, usize) = (400, 300);
 /// Most channels drawn in a chart: more lines than colours tell nothing apart.
 const CHANNELS: usize = 6;
 

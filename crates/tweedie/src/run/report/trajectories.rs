@@ -94,7 +94,8 @@ fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Pi
     let data = report.model.data();
     let dim = data.shape.values();
     let mut panels = Vec::new();
-    for k in 0..FOLLOWED {
+    // Two are enough: their charts are larger than images.
+    for k in 0..FOLLOWED / 2 {
         for (title, denoised) in [
             (format!("seed {k}"), false),
             (format!("seed {k} EDS"), true),
