@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use tweedie::Result;
+use tweedie::data::Shape;
 use tweedie::engine::Engine;
 use tweedie::nn::unet::UNetConfig;
 use tweedie::nn::{Conditioning, Network, NetworkConfig, params};
@@ -33,7 +34,8 @@ fn main() -> Result<()> {
             ..NetworkConfig::default()
         };
         let device = Engine::Flex.device()?.autodiff();
-        let network = Network::new(&config, &[1, side, side], 0, &device)?;
+        let shape = Shape::from_sides(&[1, side, side])?;
+        let network = Network::new(&config, &shape.to_vec(), 0, &device)?;
         let plain = network.without_gradients();
         let x = vec![0.3; batch * side * side];
         let sigma = vec![1.0; batch];

@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use tweedie::data::DataSpec;
+use tweedie::data::{DataSpec, Shape};
 use tweedie::engine::Engine;
 use tweedie::nn::unet::UNetConfig;
 use tweedie::nn::{
@@ -91,7 +91,8 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
         ..NetworkConfig::default()
     };
     let device = Engine::Flex.device().unwrap().autodiff();
-    let network = Network::new(&config, &[1, 16, 16], 0, &device).unwrap();
+    let shape = Shape::from_sides(&[1, 16, 16]).unwrap();
+    let network = Network::new(&config, &shape.to_vec(), 0, &device).unwrap();
     let (n, dim) = (8, 256);
 
     let form = Parameterisation::new(Preconditioning::ScaledScore, 0.5);
@@ -105,7 +106,7 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     }
 
     let data = tweedie::data::open(&DataSpec::new("digits")).unwrap();
-    let network = Network::new(&config, data.shape(), 0, &device).unwrap();
+    let network = Network::new(&config, &data.shape().to_vec(), 0, &device).unwrap();
     let noise = TrainingNoise::LogUniform {
         sigma_min: 0.01,
         sigma_max: 10.0,

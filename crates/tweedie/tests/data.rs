@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use image::{GrayImage, Luma, Rgb, RgbImage, RgbaImage};
 use tempfile::TempDir;
-use tweedie::data::{BUILT_IN, DataSpec, Dataset, Fit, digits, open};
+use tweedie::data::{
+    BUILT_IN, DataSpec, Dataset, Fit, Kind, LabelSource, Labels, Shape, digits, open,
+};
 
 struct Place(TempDir);
 
@@ -102,7 +104,7 @@ fn digits_span_the_range_and_take_image_options() {
         ..DataSpec::new("digits")
     };
     let set = open(&large).unwrap();
-    assert_eq!((set.len(), set.shape()), (5, &[3, 16, 16][..]));
+    assert_eq!((set.len(), set.shape().to_vec()), (5, vec![3, 16, 16]));
     assert!(item(&set, 4).iter().all(|v| (0.0..=1.0).contains(v)));
 }
 
@@ -239,7 +241,7 @@ fn idx_files_hold_images_or_vectors() {
     ]
     .concat();
     let set = open(&place.write("any-name", &images)).unwrap();
-    assert_eq!((set.len(), set.shape()), (2, &[1, 1, 2][..]));
+    assert_eq!((set.len(), set.shape().to_vec()), (2, vec![1, 1, 2]));
     assert_eq!(set.gather(&[0, 1]), [0.0, 1.0, 0.2, 0.0]);
     let vectors = [&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[7, 9]].concat();
     assert_eq!(
@@ -256,7 +258,8 @@ fn npy_and_npz_files_hold_images_or_vectors() {
     let place = Place::new();
     let vectors = npy("<f4", "(2, 2)", &floats(&[1.0, 2.0, 3.0, 4.0]));
     let set = open(&place.write("a.npy", &vectors)).unwrap();
-    assert_eq!((set.shape(), item(&set, 1)), (&[2][..], vec![3.0, 4.0]));
+    assert_eq!(set.shape(), Shape::Vector { dim: 2 });
+    assert_eq!(item(&set, 1), [3.0, 4.0]);
     let set = open(&place.write(
         "b.npy",
         &npy("|u1", "(1, 1, 2, 3)", &[0, 51, 102, 153, 204, 255]),
@@ -268,7 +271,7 @@ fn npy_and_npz_files_hold_images_or_vectors() {
         &[0, 51, 102, 0, 51, 102, 0, 51, 102, 0, 51, 102],
     );
     let set = open(&place.write("c.npy", &wide)).unwrap();
-    assert_eq!(set.shape(), [3, 2, 2]);
+    assert_eq!(set.shape().to_vec(), [3, 2, 2]);
     assert_eq!(item(&set, 0)[..5], [0.0, 0.0, 0.0, 0.0, 0.2]);
 
     let mut zip = zip::ZipWriter::new(fs::File::create(place.path("d.npz")).unwrap());
@@ -367,7 +370,7 @@ fn folders_of_images_are_read_in_order_and_others_counted() {
     place.write("notes.txt", b"hello");
     place.write(".hidden.png", b"hello");
     let set = open(&place.folder()).unwrap();
-    assert_eq!((set.len(), set.shape()), (5, &[3, 2, 2][..]));
+    assert_eq!((set.len(), set.shape().to_vec()), (5, vec![3, 2, 2]));
     assert_eq!(item(&set, 0), [[1.0; 4], [0.0; 4], [0.4; 4]].concat());
     assert_eq!(item(&set, 1), [0.2; 12]);
     assert_eq!(item(&set, 3), [1.0; 12]);
@@ -383,7 +386,7 @@ fn folders_of_images_are_read_in_order_and_others_counted() {
         ..place.folder()
     })
     .unwrap();
-    assert_eq!((grey.len(), grey.shape()), (2, &[1, 2, 2][..]));
+    assert_eq!((grey.len(), grey.shape().to_vec()), (2, vec![1, 2, 2]));
 }
 
 #[test]
@@ -480,11 +483,331 @@ fn the_fetched_sets_are_what_they_should_be() {
         ("fashion-mnist/train-images-idx3-ubyte.gz", 0.2860, 0.3530),
     ] {
         let set = open(&spec(&root.join(file))).unwrap();
-        assert_eq!((set.len(), set.shape()), (60_000, &[1, 28, 28][..]));
+        assert_eq!((set.len(), set.shape().to_vec()), (60_000, vec![1, 28, 28]));
         let (found_mean, found_std) = set.mean_std();
         assert!(
             (found_mean - mean).abs() < 1e-4 && (found_std - std).abs() < 1e-4,
             "{file}"
         );
     }
+}
+
+fn with_labels(spec: DataSpec, name: &str) -> DataSpec {
+    let labels = match name {
+        "" => LabelSource::Auto,
+        name => LabelSource::Named(name.into()),
+    };
+    DataSpec { labels, ..spec }
+}
+
+fn labels(spec: &DataSpec) -> Labels {
+    open(spec).unwrap().labels().cloned().unwrap()
+}
+
+/// An IDX file of `n` images of one pixel, each its number.
+fn idx_images(n: u8) -> Vec<u8> {
+    let header = [0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 1, 0, 0, 0, 1];
+    header.into_iter().chain(0..n).collect()
+}
+
+fn idx_labels(labels: &[u8]) -> Vec<u8> {
+    [&[0, 0, 8, 1, 0, 0, 0, labels.len() as u8], labels].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn npz(path: &Path, members: &[(&str, Vec<u8>)]) -> DataSpec {
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in members {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    spec(path)
+}
+
+#[test]
+fn labels_are_read_only_when_asked_for() {
+    for name in BUILT_IN {
+        let plain = open(&DataSpec::new(name)).unwrap();
+        assert!(plain.labels().is_none(), "{name}");
+        let asked = with_labels(DataSpec::new(name), "");
+        if name == "swiss-roll" {
+            refused(&asked, &["data.labels", "'swiss-roll' has no classes"]);
+            continue;
+        }
+        let set = open(&asked).unwrap();
+        assert_eq!(item(&set, 9), item(&plain, 9), "{name}");
+        let classes = match name {
+            "digits" => 10,
+            "gaussians-8" => 8,
+            "gaussians-25" => 25,
+            _ => 2,
+        };
+        let found = set.labels().unwrap();
+        assert_eq!((found.len(), found.classes().len()), (set.len(), classes));
+    }
+    let digits = labels(&with_labels(DataSpec::new("digits"), ""));
+    assert_eq!(digits.values()[..4], [0, 1, 2, 3]);
+    assert_eq!(
+        digits.counts(),
+        [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    );
+    let named = with_labels(DataSpec::new("digits"), "labels.npy");
+    refused(&named, &["data.labels", "built in", "labels = true"]);
+    let text = "source = 'digits'\nlabels = true\nkind = 'signal'";
+    let read: DataSpec = toml::from_str(text).unwrap();
+    assert_eq!(
+        (&read.labels, read.kind),
+        (&LabelSource::Auto, Kind::Signal)
+    );
+    let plain = toml::to_string(&DataSpec::new("digits")).unwrap();
+    assert!(
+        !plain.contains("labels") && !plain.contains("kind"),
+        "{plain}"
+    );
+    let again: DataSpec = toml::from_str(&toml::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
+}
+
+#[test]
+fn the_limit_and_standardise_keep_labels_with_their_items() {
+    let place = Place::new();
+    let csv = place.write("a.csv", b"x,c\n1,b\n2,a\n3,b\n4,c\n");
+    let spec = DataSpec {
+        limit: Some(3),
+        standardise: true,
+        ..with_labels(csv, "c")
+    };
+    let set = open(&spec).unwrap();
+    let found = set.labels().unwrap();
+    assert_eq!(found.values(), [1, 0, 1]);
+    // Classes are those of the whole file, so that a limited set fits the same network.
+    assert_eq!(found.classes(), ["a", "b", "c"]);
+    assert!(
+        set.notes()[0].contains("2 of the 3 classes"),
+        "{:?}",
+        set.notes()
+    );
+    let few = DataSpec {
+        limit: Some(5),
+        ..with_labels(DataSpec::new("digits"), "")
+    };
+    assert_eq!(labels(&few).values(), [0, 1, 2, 3, 4]);
+    assert_eq!(labels(&few).classes().len(), 10);
+}
+
+#[test]
+fn idx_files_find_their_labels_by_name() {
+    let place = Place::new();
+    let images = place.write("t10k-images-idx3-ubyte", &idx_images(3));
+    let auto = with_labels(images.clone(), "");
+    refused(
+        &auto,
+        &["t10k-labels-idx1-ubyte: no such file", "labels = "],
+    );
+    place.write("t10k-labels-idx1-ubyte.gz", &gzip(&idx_labels(&[2, 0, 1])));
+    assert_eq!(labels(&auto).values(), [2, 0, 1]);
+    place.write("t10k-labels-idx1-ubyte", &idx_labels(&[1, 1, 0]));
+    assert_eq!(labels(&auto).values(), [1, 1, 0]);
+    let packed = place.write("t10k-images-idx3-ubyte.gz", &gzip(&idx_images(3)));
+    assert_eq!(labels(&with_labels(packed, "")).values(), [2, 0, 1]);
+    let dotted = place.write("train-images.idx3-ubyte", &idx_images(2));
+    place.write("train-labels.idx1-ubyte", &idx_labels(&[0, 1]));
+    assert_eq!(labels(&with_labels(dotted, "")).values(), [0, 1]);
+
+    let other = place.write("pixels", &idx_images(3));
+    refused(
+        &with_labels(other.clone(), ""),
+        &["pixels", "no \"images\"", "labels = \"PATH\""],
+    );
+    let file = place.path("t10k-labels-idx1-ubyte");
+    let named = with_labels(other.clone(), file.to_str().unwrap());
+    assert_eq!(labels(&named).values(), [1, 1, 0]);
+    place.write("t10k-labels-idx1-ubyte", &idx_labels(&[1, 1]));
+    refused(&named, &["t10k-labels", "2 labels for 3 items"]);
+    refused(&with_labels(other, "no-such"), &["read", "no-such"]);
+}
+
+#[test]
+fn npy_and_npz_files_have_labels_beside_or_inside() {
+    let place = Place::new();
+    let pixels = npy("|u1", "(3, 1, 2)", &[0, 1, 2, 3, 4, 5]);
+    let numbers = npy("<f4", "(3, 1)", &floats(&[2.0, 0.0, 2.0]));
+    let data = place.write("x.npy", &pixels);
+    let file = place.write("y.npy", &numbers).source;
+    let beside = with_labels(data.clone(), &file);
+    assert_eq!(labels(&beside).values(), [2, 0, 2]);
+    assert_eq!(labels(&beside).classes(), ["0", "1", "2"]);
+    refused(
+        &with_labels(data.clone(), ""),
+        &["data.labels", "another file", "PATH"],
+    );
+    let wrong = place.write("w.npy", &npy("<f4", "(3,)", &floats(&[0.0, 0.5, 1.0])));
+    refused(
+        &with_labels(data.clone(), &wrong.source),
+        &["w.npy", "item 1", "0.5 is not a whole"],
+    );
+    let wrong = place.write("w.npy", &npy("<f4", "(3,)", &floats(&[0.0, 1.0, -1.0])));
+    refused(
+        &with_labels(data.clone(), &wrong.source),
+        &["item 2", "negative"],
+    );
+    let wrong = place.write("w.npy", &npy("|u1", "(1, 3)", &[0, 1, 2]));
+    refused(&with_labels(data, &wrong.source), &["[1, 3]", "[N]"]);
+
+    // The likeliest name first; the array of labels is never taken for the data.
+    let y = npy("|u1", "(3,)", &[1, 0, 0]);
+    let members = [
+        ("y_train", y.clone()),
+        ("labels", numbers),
+        ("x_train", pixels.clone()),
+    ];
+    let whole = npz(&place.path("a.npz"), &members);
+    let auto = with_labels(whole.clone(), "");
+    assert_eq!(labels(&auto).values(), [2, 0, 2]);
+    let named = open(&with_labels(whole.clone(), "y_train")).unwrap();
+    assert_eq!(named.labels().unwrap().values(), [1, 0, 0]);
+    assert!(
+        named
+            .notes()
+            .iter()
+            .any(|note| note.contains("labels from 'y_train'")),
+        "{:?}",
+        named.notes()
+    );
+    refused(
+        &with_labels(whole, "z"),
+        &["data.labels", "'z'", "\"y_train\", \"labels\", \"x_train\""],
+    );
+    let pair = npz(
+        &place.path("b.npz"),
+        &[("arr_0", pixels.clone()), ("arr_1", y.clone())],
+    );
+    assert_eq!(labels(&with_labels(pair, "")).values(), [1, 0, 0]);
+    let none = npz(&place.path("c.npz"), &[("arr_0", pixels)]);
+    let beside = with_labels(none.clone(), &file);
+    assert_eq!(labels(&beside).values(), [2, 0, 2]);
+    refused(
+        &with_labels(none, ""),
+        &["data.labels", "\"arr_0\"", "name the one"],
+    );
+    let alone = npz(&place.path("d.npz"), &[("y", y)]);
+    refused(&with_labels(alone, ""), &["d.npz", "nothing but 'y'"]);
+}
+
+#[test]
+fn a_csv_column_is_taken_for_labels() {
+    let place = Place::new();
+    let csv = place.write(
+        "iris.csv",
+        b"length,species,width\n1,setosa,2\n3,virginica,4\n",
+    );
+    let set = open(&with_labels(csv.clone(), "species")).unwrap();
+    assert_eq!(set.shape(), Shape::Vector { dim: 2 });
+    assert_eq!(set.gather(&[0, 1]), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(set.labels().unwrap().classes(), ["setosa", "virginica"]);
+    assert_eq!(labels(&with_labels(csv.clone(), "2")).values(), [0, 1]);
+    refused(
+        &with_labels(csv, "kind"),
+        &["iris.csv", "\"kind\"", "\"length\", \"species\", \"width\""],
+    );
+}
+
+#[test]
+fn sub_folders_are_classes() {
+    let place = Place::new();
+    for (name, level) in [
+        ("b/1.png", 51),
+        ("a/x/2.png", 102),
+        ("b/0.jpg", 255),
+        ("c/3.webp", 0),
+    ] {
+        RgbImage::from_pixel(2, 2, Rgb([level; 3]))
+            .save(place.path(name))
+            .unwrap();
+    }
+    for name in ["", "folders"] {
+        let set = open(&with_labels(place.folder(), name)).unwrap();
+        let found = set.labels().unwrap();
+        assert_eq!(found.classes(), ["a", "b", "c"]);
+        assert_eq!(found.values(), [0, 1, 1, 2]);
+        assert_eq!(item(&set, 0), [0.4; 12]);
+        assert_eq!(item(&set, 2), [0.2; 12]);
+    }
+    let few = DataSpec {
+        limit: Some(2),
+        ..with_labels(place.folder(), "")
+    };
+    assert_eq!(labels(&few).values(), [0, 1]);
+    assert_eq!(labels(&few).classes().len(), 3);
+    // By a file: one label an image, in the order of their paths.
+    let file = place
+        .write("labels.npy", &npy("|u1", "(4,)", &[3, 0, 1, 1]))
+        .source;
+    assert_eq!(
+        labels(&with_labels(place.folder(), &file)).values(),
+        [3, 0, 1, 1]
+    );
+    refused(
+        &with_labels(place.folder(), "no-such"),
+        &["data.labels", "'no-such'", "labels = \"folders\""],
+    );
+    RgbImage::new(2, 2).save(place.path("loose.png")).unwrap();
+    refused(
+        &with_labels(place.folder(), ""),
+        &["loose.png", "no sub-folder"],
+    );
+}
+
+#[test]
+fn signals_are_read_when_the_table_says_so() {
+    let place = Place::new();
+    let signal = |spec: DataSpec| DataSpec {
+        kind: Kind::Signal,
+        ..spec
+    };
+    let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    let array = place.write("a.npy", &npy("<f4", "(2, 2, 3)", &floats(&values)));
+    let shape = Shape::Signal {
+        channels: 2,
+        length: 3,
+    };
+    let set = open(&signal(array.clone())).unwrap();
+    assert_eq!((set.len(), set.shape(), set.is_image()), (2, shape, false));
+    assert_eq!(item(&set, 1), values[6..]);
+    // The same file is grey images otherwise, whose values must lie in the range.
+    refused(&array, &["a.npy", "outside range"]);
+    let (mean, std) = open(&DataSpec {
+        standardise: true,
+        ..signal(array.clone())
+    })
+    .unwrap()
+    .mean_std();
+    assert!(mean.abs() < 1e-6 && (std - 1.0).abs() < 1e-6);
+    let mono = place.write("b.npy", &npy("<f4", "(4, 3)", &floats(&values)));
+    let shape = Shape::Signal {
+        channels: 1,
+        length: 3,
+    };
+    assert_eq!(open(&signal(mono)).unwrap().shape(), shape);
+    let csv = place.write("c.csv", b"1,2,3\n4,5,6\n");
+    assert_eq!(open(&signal(csv)).unwrap().shape(), shape);
+    let images = place.write("d.npy", &npy("|u1", "(1, 1, 2, 2)", &[0; 4]));
+    refused(&signal(images), &["d.npy", "holds no signals", "[N, C, T]"]);
+    for name in ["digits", "two-moons"] {
+        refused(&signal(DataSpec::new(name)), &["data.kind", name]);
+    }
+    let sized = DataSpec {
+        size: Some(3),
+        ..signal(array)
+    };
+    refused(&sized, &["data.size", "holds signals"]);
+    GrayImage::new(2, 2).save(place.path("e.png")).unwrap();
+    refused(&signal(place.folder()), &["data.kind", "remove kind"]);
 }

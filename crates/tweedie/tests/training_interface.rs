@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use tweedie::data::{Dataset, ValueMap};
+use tweedie::data::{Dataset, Shape, ValueMap};
 use tweedie::engine::Engine;
 use tweedie::measure::optimal_discriminator;
 use tweedie::nn::init::Init;
@@ -216,7 +216,13 @@ impl Term for Adversarial {
 
 fn points() -> Dataset {
     let values = samples(&known()[0], 500, 3);
-    Dataset::from_f32("points", vec![DIM], values, ValueMap::identity()).unwrap()
+    Dataset::from_f32(
+        "points",
+        Shape::Vector { dim: DIM },
+        values,
+        ValueMap::identity(),
+    )
+    .unwrap()
 }
 
 fn score_network(seed: u64) -> Network {
@@ -561,7 +567,13 @@ fn labels_reach_a_network_with_classes_and_some_are_withheld() {
     ];
     let labels = [0, 0, 1, 1, 2, 2];
     let data = items.concat();
-    let data = Dataset::from_f32("items", vec![DIM], data, ValueMap::identity()).unwrap();
+    let data = Dataset::from_f32(
+        "items",
+        Shape::Vector { dim: DIM },
+        data,
+        ValueMap::identity(),
+    )
+    .unwrap();
     // With F = H and sigma^4 on the score's error, the loss is ||H - x||^2: least at the mean of
     // the items of a class, and of all items for none.
     let form = Parameterisation::new(Preconditioning::X0, 1.0);

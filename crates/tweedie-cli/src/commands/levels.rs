@@ -25,7 +25,7 @@ pub fn run(args: &Levels) -> Result<()> {
     let report = tweedie::run::levels(&data, args.sigma_min, args.overlap)?;
 
     say!(
-        "{}: {} items of shape {:?}",
+        "{}: {} items of shape {}",
         data.name(),
         data.len(),
         data.shape()
@@ -34,6 +34,9 @@ pub fn run(args: &Levels) -> Result<()> {
         say!("  {note}");
     }
     say!("values: {}", values(&data));
+    if let Some(labels) = data.labels() {
+        say!("{}", classes(labels));
+    }
     let d = &report.distance;
     say!();
     say!("Technique 1, sigma_1: the largest distance between two items");
@@ -93,6 +96,25 @@ fn values(data: &tweedie::data::Dataset) -> String {
         _ => String::new(),
     };
     format!("{range}mean {mean:.4}, standard deviation {std:.4}")
+}
+
+/// How many classes there are, and how many items the smallest and the largest have.
+fn classes(labels: &tweedie::data::Labels) -> String {
+    let counts = labels.counts();
+    let named = |place: usize| {
+        let name = labels.classes()[place].escape_debug();
+        format!("'{name}' ({} items)", counts[place])
+    };
+    // The first of those that are equal.
+    let smallest = (0..counts.len()).min_by_key(|&place| counts[place]);
+    let largest = (0..counts.len()).rev().max_by_key(|&place| counts[place]);
+    let (smallest, largest) = (smallest.map(named), largest.map(named));
+    format!(
+        "classes: {}, the smallest {}, the largest {}",
+        counts.len(),
+        smallest.unwrap_or_default(),
+        largest.unwrap_or_default()
+    )
 }
 
 /// A float as TOML, without the noise of rounding.

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use super::array::{Array, Values};
+use super::shape::Shape;
+use super::spec::Kind;
 use crate::error::{Error, Result};
 
-/// Items of one shape, `[D]` or planar `[C, H, W]` with C 1 or 3, row-major.
+/// Items of one shape, row-major; images have 1 or 3 channels.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Items {
-    pub shape: Vec<usize>,
+    pub shape: Shape,
     pub values: Values,
 }
 
@@ -19,7 +21,14 @@ pub(crate) struct Items {
 /// - 3, `[N, H, W]`: images of one channel.
 /// - 4, `[N, H, W, C]` or `[N, C, H, W]`: images; C, which is 1 or 3, says which axis it is.
 ///   Where both could be it (images 1 or 3 pixels high or wide), the array is refused.
-pub(crate) fn arrange(path: &Path, array: Array, limit: Option<usize>) -> Result<Items> {
+///
+/// Of signals, `[N, T]` (one channel) or `[N, C, T]`.
+pub(crate) fn arrange(
+    path: &Path,
+    array: Array,
+    kind: Kind,
+    limit: Option<usize>,
+) -> Result<Items> {
     let Array { dims, mut values } = array;
     let refuse = |reason: String| Err(Error::content(path, reason));
     if values.is_empty() {
@@ -34,7 +43,14 @@ pub(crate) fn arrange(path: &Path, array: Array, limit: Option<usize>) -> Result
     let kept = limit.map_or(count, |limit| limit.min(count));
     values.truncate(values.len() / count * kept);
     let is_channels = |side: usize| side == 1 || side == 3;
-    let shape = match *item {
+    let sides = match *item {
+        [t] if kind == Kind::Signal => vec![1, t],
+        [c, t] if kind == Kind::Signal => vec![c, t],
+        _ if kind == Kind::Signal => {
+            return refuse(format!(
+                "an array of shape {dims:?} holds no signals; give [N, T] or [N, C, T]"
+            ));
+        }
         [] if matches!(values, Values::U8(_)) || dims.is_empty() => {
             return refuse(format!(
                 "an array of shape {dims:?} holds no images or vectors (labels, perhaps?); give the \
@@ -62,6 +78,7 @@ pub(crate) fn arrange(path: &Path, array: Array, limit: Option<usize>) -> Result
             ));
         }
     };
+    let shape = Shape::from_sides(&sides)?;
     Ok(Items { shape, values })
 }
 
@@ -87,6 +104,14 @@ mod tests {
     use super::*;
 
     fn bytes(dims: &[usize], limit: Option<usize>) -> Result<Items> {
+        read(dims, Kind::Auto, limit)
+    }
+
+    fn sides(dims: &[usize], kind: Kind) -> Vec<usize> {
+        read(dims, kind, None).unwrap().shape.to_vec()
+    }
+
+    fn read(dims: &[usize], kind: Kind, limit: Option<usize>) -> Result<Items> {
         let n = dims.iter().product::<usize>();
         let values = Values::U8((0..n).map(|i| i as u8).collect());
         arrange(
@@ -95,18 +120,21 @@ mod tests {
                 dims: dims.to_vec(),
                 values,
             },
+            kind,
             limit,
         )
     }
 
     #[test]
     fn the_rank_says_what_items_are() {
-        assert_eq!(bytes(&[2, 5], None).unwrap().shape, [5]);
-        assert_eq!(bytes(&[2, 5, 4], None).unwrap().shape, [1, 5, 4]);
-        assert_eq!(bytes(&[2, 3, 5, 4], None).unwrap().shape, [3, 5, 4]);
-        assert_eq!(bytes(&[2, 5, 4, 1], None).unwrap().shape, [1, 5, 4]);
+        assert_eq!(sides(&[2, 5], Kind::Auto), [5]);
+        assert_eq!(sides(&[2, 5, 4], Kind::Auto), [1, 5, 4]);
+        assert_eq!(sides(&[2, 3, 5, 4], Kind::Auto), [3, 5, 4]);
+        assert_eq!(sides(&[2, 5, 4, 1], Kind::Auto), [1, 5, 4]);
+        assert_eq!(sides(&[2, 5], Kind::Signal), [1, 5]);
+        assert_eq!(sides(&[2, 5, 4], Kind::Signal), [5, 4]);
         let last = bytes(&[2, 2, 2, 3], None).unwrap();
-        assert_eq!(last.shape, [3, 2, 2]);
+        assert_eq!(last.shape.to_vec(), [3, 2, 2]);
         let Values::U8(values) = last.values else {
             unreachable!()
         };
@@ -116,7 +144,8 @@ mod tests {
             dims: vec![2],
             values: Values::F32(vec![0.5, 1.5]),
         };
-        assert_eq!(arrange(Path::new("a"), floats, None).unwrap().shape, [1]);
+        let numbers = arrange(Path::new("a"), floats, Kind::Auto, None).unwrap();
+        assert_eq!(numbers.shape, Shape::Vector { dim: 1 });
     }
 
     #[test]
@@ -141,6 +170,10 @@ mod tests {
         ] {
             let error = bytes(dims, None).unwrap_err().to_string();
             assert!(error.contains("give") || error.contains("store"), "{error}");
+        }
+        for dims in [&[5][..], &[2, 0, 3], &[2, 1, 4, 4]] {
+            let error = read(dims, Kind::Signal, None).unwrap_err().to_string();
+            assert!(error.contains("give"), "{error}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A data set in memory: items of one shape, stored as they came, mapped when read.
 
 use super::array::Values;
+use super::labels::Labels;
 use super::range::ValueMap;
+use super::shape::Shape;
 use crate::error::{Error, Result};
 
 /// Items of one shape.
@@ -11,24 +13,25 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Dataset {
     name: String,
-    shape: Vec<usize>,
+    shape: Shape,
     dim: usize,
     values: Values,
     map: ValueMap,
     /// The model value of each byte; empty for f32 values.
     table: Vec<f32>,
+    labels: Option<Labels>,
     notes: Vec<String>,
 }
 
 impl Dataset {
-    /// A set of bytes. `shape` is one item's, `[D]` or `[C, H, W]`; `values` is `[n, shape..]`
-    /// row-major, with n at least 1.
+    /// A set of bytes. `shape` is one item's; `values` is `[n, shape..]` row-major, with n at
+    /// least 1.
     ///
     /// # Errors
-    /// A shape of another rank or with a 0 in it, or values that are not whole items.
+    /// A shape with a 0 in it, or values that are not whole items.
     pub fn from_u8(
         name: impl Into<String>,
-        shape: Vec<usize>,
+        shape: Shape,
         values: Vec<u8>,
         map: ValueMap,
     ) -> Result<Self> {
@@ -42,7 +45,7 @@ impl Dataset {
     /// `map`: the message names the item and the position in it, both counted from 0.
     pub fn from_f32(
         name: impl Into<String>,
-        shape: Vec<usize>,
+        shape: Shape,
         values: Vec<f32>,
         map: ValueMap,
     ) -> Result<Self> {
@@ -51,24 +54,16 @@ impl Dataset {
 
     pub(crate) fn from_values(
         name: String,
-        shape: Vec<usize>,
+        shape: Shape,
         values: Values,
         map: ValueMap,
     ) -> Result<Self> {
-        let dim = shape
-            .iter()
-            .try_fold(1_usize, |product, &side| product.checked_mul(side));
-        let dim = match (shape.len(), dim) {
-            (1 | 3, Some(dim)) if dim > 0 => dim,
-            _ => {
-                let reason =
-                    "an item is a vector [D] or an image [C, H, W], every number at least 1";
-                return Err(Error::setting("shape", format!("{shape:?}"), reason));
-            }
-        };
+        let sides = shape.to_vec();
+        // The fields are public: whoever filled them in may have written a 0.
+        let dim = Shape::from_sides(&sides)?.values();
         if values.is_empty() || !values.len().is_multiple_of(dim) {
             let mut expected = vec![values.len().div_ceil(dim).max(1)];
-            expected.extend(&shape);
+            expected.extend(sides);
             return Err(Error::Shape {
                 what: name,
                 expected,
@@ -91,6 +86,7 @@ impl Dataset {
             values,
             map,
             table,
+            labels: None,
             notes: Vec::new(),
         })
     }
@@ -98,6 +94,31 @@ impl Dataset {
     pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
         self
+    }
+
+    pub(crate) fn add_note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// The same items with a class each.
+    ///
+    /// # Errors
+    /// When there is not one label an item.
+    pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
+        if labels.len() != self.len() {
+            return Err(Error::Shape {
+                what: format!("the labels of {}", self.name),
+                expected: vec![self.len()],
+                found: vec![labels.len()],
+            });
+        }
+        self.labels = Some(labels);
+        Ok(self)
+    }
+
+    /// The classes of the items, where the set was read with labels.
+    pub fn labels(&self) -> Option<&Labels> {
+        self.labels.as_ref()
     }
 
     /// Whether stored values are whole-numbered levels, as bytes of images are.
@@ -111,7 +132,12 @@ impl Dataset {
     /// # Errors
     /// Where the map does not fit the values.
     pub fn remapped(self, map: ValueMap) -> Result<Self> {
-        Ok(Self::from_values(self.name, self.shape, self.values, map)?.with_notes(self.notes))
+        let set = Self::from_values(self.name, self.shape, self.values, map)?;
+        Ok(Self {
+            labels: self.labels,
+            notes: self.notes,
+            ..set
+        })
     }
 
     /// The built-in name or the path the set came from.
@@ -136,9 +162,9 @@ impl Dataset {
         self.values.is_empty()
     }
 
-    /// One item's shape: `[C, H, W]` for images (planar), `[D]` for vectors.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
+    /// One item's shape; images and signals are planar.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Values in one item: the product of the shape, at least 1.
@@ -148,7 +174,7 @@ impl Dataset {
 
     /// Whether items are images.
     pub fn is_image(&self) -> bool {
-        self.shape.len() == 3
+        self.shape.is_image()
     }
 
     /// The map from stored to model values.
@@ -216,6 +242,9 @@ impl Dataset {
     /// The first `n` items, or all where there are fewer.
     pub fn truncate(mut self, n: usize) -> Self {
         self.values.truncate(n.saturating_mul(self.dim));
+        if let Some(labels) = &mut self.labels {
+            labels.truncate(n);
+        }
         self
     }
 
@@ -224,6 +253,7 @@ impl Dataset {
         let rest = self.values.split_off(n.saturating_mul(self.dim));
         let rest = Self {
             values: rest,
+            labels: self.labels.as_mut().map(|labels| labels.split_off(n)),
             ..self.without_values()
         };
         (self, rest)
@@ -239,11 +269,12 @@ impl Dataset {
     fn without_values(&self) -> Self {
         Self {
             name: self.name.clone(),
-            shape: self.shape.clone(),
+            shape: self.shape,
             dim: self.dim,
             values: Values::U8(Vec::new()),
             map: self.map.clone(),
             table: self.table.clone(),
+            labels: None,
             notes: self.notes.clone(),
         }
     }
@@ -270,7 +301,8 @@ mod tests {
 
     fn bytes() -> Dataset {
         let map = ValueMap::between([0.0, 255.0], [-1.0, 1.0]).unwrap();
-        Dataset::from_u8("six", vec![1, 1, 2], vec![0, 255, 51, 102, 153, 204], map).unwrap()
+        let shape = Shape::from_sides(&[1, 1, 2]).unwrap();
+        Dataset::from_u8("six", shape, vec![0, 255, 51, 102, 153, 204], map).unwrap()
     }
 
     #[test]
@@ -279,7 +311,7 @@ mod tests {
         assert_eq!((set.len(), set.dim(), set.is_image()), (3, 2, true));
         assert_eq!(set.gather(&[1, 0, 1]), [-0.6, -0.2, -1.0, 1.0, -0.6, -0.2]);
         let map = ValueMap::standardising(1.0, 2.0).unwrap();
-        let set = Dataset::from_f32("f", vec![1], vec![1.0, 3.0], map).unwrap();
+        let set = Dataset::from_f32("f", Shape::Vector { dim: 1 }, vec![1.0, 3.0], map).unwrap();
         assert_eq!(set.gather(&[0, 1]), [0.0, 1.0]);
         assert!(!set.is_image());
     }
@@ -296,6 +328,25 @@ mod tests {
     }
 
     #[test]
+    fn labels_stay_with_their_items() {
+        let classes = vec!["a".into(), "b".into()];
+        let labels = |values| Labels::new(values, classes.clone()).unwrap();
+        let set = bytes().with_labels(labels(vec![1, 0, 1])).unwrap();
+        let of = |set: &Dataset| set.labels().unwrap().values().to_vec();
+        assert_eq!(of(&set.clone().truncate(2)), [1, 0]);
+        let (first, rest) = set.clone().split_at(1);
+        assert_eq!((of(&first), of(&rest)), (vec![1], vec![0, 1]));
+        assert_eq!(rest.labels().unwrap().classes(), classes);
+        let (all, none) = set.clone().split_at(usize::MAX);
+        assert_eq!((of(&all), of(&none)), (vec![1, 0, 1], vec![]));
+        let map = ValueMap::identity();
+        assert_eq!(of(&set.remapped(map).unwrap()), [1, 0, 1]);
+        assert!(bytes().labels().is_none());
+        let error = bytes().with_labels(labels(vec![1, 0])).unwrap_err();
+        assert!(error.to_string().contains("the labels of six"), "{error}");
+    }
+
+    #[test]
     fn the_mean_and_deviation_are_those_of_model_values() {
         let (mean, std) = bytes().mean_std();
         // Levels -1, 1, -0.6, -0.2, 0.2, 0.6.
@@ -306,12 +357,22 @@ mod tests {
     #[test]
     fn what_cannot_be_a_set_is_refused() {
         let f32s = |shape, values| Dataset::from_f32("x", shape, values, ValueMap::identity());
-        assert!(f32s(vec![2], vec![0.0; 3]).is_err());
-        assert!(f32s(vec![2], vec![]).is_err());
-        assert!(f32s(vec![0], vec![0.0]).is_err());
-        assert!(f32s(vec![2, 2], vec![0.0; 4]).is_err());
-        assert!(f32s(vec![usize::MAX, 2, 2], vec![0.0; 4]).is_err());
-        let error = f32s(vec![2], vec![0.0, 0.0, 0.0, f32::NAN])
+        let vector = |dim| Shape::Vector { dim };
+        assert!(f32s(vector(2), vec![0.0; 3]).is_err());
+        assert!(f32s(vector(2), vec![]).is_err());
+        assert!(f32s(vector(0), vec![0.0]).is_err());
+        let signal = Shape::Signal {
+            channels: 2,
+            length: 3,
+        };
+        assert!(f32s(signal, vec![0.0; 4]).is_err());
+        let too_large = Shape::Image {
+            channels: usize::MAX,
+            height: 2,
+            width: 2,
+        };
+        assert!(f32s(too_large, vec![0.0; 4]).is_err());
+        let error = f32s(vector(2), vec![0.0, 0.0, 0.0, f32::NAN])
             .unwrap_err()
             .to_string();
         assert!(error.contains("x: item 1, position 1 is NaN"), "{error}");

@@ -20,7 +20,7 @@ pub fn pixels() -> &'static [u8] {
     &PACKED[..PIXELS]
 }
 
-/// The digit that each image shows, `[1797]`, each 0 to 9.
+/// The digit that each image shows, `[1797]`, each 0 to 9: what `labels = true` reads.
 pub fn labels() -> &'static [u8] {
     &PACKED[PIXELS..]
 }

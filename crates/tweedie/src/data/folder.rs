@@ -3,19 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Labels;
 use super::arrange::Items;
 use super::array::Values;
 use super::fit::{fit, fitted_shape};
+use super::label_source::{self, LabelSource};
+use super::open::Contents;
 use super::picture;
+use super::shape::Shape;
 use super::spec::{DataSpec, Fit};
 use crate::error::{Error, Result};
 
-/// The images under `folder`, sorted by path and fitted as `spec` says, and notes for the user.
+/// The images under `folder`, sorted by path and fitted as `spec` says.
 ///
 /// Folders inside are read too; links to folders are not followed, as they may lead in circles.
 /// Hidden files and folders (names with a leading dot) do not count as there. Where the spec
 /// leaves the channels open, there is one if no image has colour, else three.
-pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<(Items, Vec<String>)> {
+pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<Contents> {
     let mut found = Found::default();
     walk(folder, &mut found)?;
     let Found {
@@ -29,6 +33,7 @@ pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<(Items, Vec<String>
         return Err(Error::content(folder, reason));
     }
     pictures.sort();
+    let labels = labels(folder, &pictures, &spec.labels)?;
     pictures.truncate(spec.limit.unwrap_or(usize::MAX));
 
     let mut stack = Stack::default();
@@ -53,14 +58,47 @@ pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<(Items, Vec<String>
             "dropped the alpha channel of {dropped_alpha} images"
         ));
     }
-    let shape = stack.shape.unwrap_or_default().to_vec();
-    Ok((
-        Items {
-            shape,
-            values: Values::U8(stack.values),
-        },
+    let items = Items {
+        shape: Shape::from_sides(&stack.shape.unwrap_or_default())?,
+        values: Values::U8(stack.values),
+    };
+    Ok(Contents {
+        items,
+        labels,
         notes,
-    ))
+    })
+}
+
+/// The labels of all `pictures`, which are sorted.
+fn labels(folder: &Path, pictures: &[PathBuf], source: &LabelSource) -> Result<Option<Labels>> {
+    match source {
+        LabelSource::None => return Ok(None),
+        LabelSource::Named(name) if name != "folders" => {
+            let Some(path) = label_source::existing(name) else {
+                let way_out = "is a folder, whose labels are its sub-folders (labels = \"folders\") \
+                               or those of a file, and there is no such file";
+                return Err(source.refuse(&folder.to_string_lossy(), way_out));
+            };
+            return label_source::of_file(&path, pictures.len()).map(Some);
+        }
+        LabelSource::Auto | LabelSource::Named(_) => {}
+    }
+    let names = pictures.iter().map(|path| class(folder, path));
+    Labels::named(folder, &names.collect::<Result<Vec<_>>>()?).map(Some)
+}
+
+/// The sub-folder of `folder` that `picture` lies in, at whatever depth.
+fn class(folder: &Path, picture: &Path) -> Result<String> {
+    let mut parts = picture.strip_prefix(folder).unwrap_or(picture).iter();
+    let (Some(first), Some(_)) = (parts.next(), parts.next()) else {
+        let reason = "the image lies in no sub-folder, so it has no class; move it into that of its \
+                      class, or leave labels out";
+        return Err(Error::content(picture, reason));
+    };
+    first.to_str().map(String::from).ok_or_else(|| {
+        let reason = "the sub-folder's name is a class, but is not UTF-8; rename it";
+        Error::content(picture, reason)
+    })
 }
 
 #[derive(Default)]

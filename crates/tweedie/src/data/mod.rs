@@ -1,7 +1,7 @@
 //! Data sets: what a `[data]` table names, read whole into memory and served as model values.
 //!
 //! [`open`] turns a [`DataSpec`] into a [`Dataset`]: built-in sets, IDX, npy, npz, csv, or a
-//! folder of images. Readers of files trust nothing: sizes a header claims are checked against
+//! folder of images; with a class for each item where the spec asks for labels. Readers of files trust nothing: sizes a header claims are checked against
 //! the bytes that are there before anything is allocated for them.
 
 mod arrange;
@@ -12,6 +12,8 @@ pub mod digits;
 mod fit;
 mod folder;
 mod idx;
+mod label_source;
+mod labels;
 mod npy;
 mod npz;
 mod npz_write;
@@ -19,14 +21,18 @@ mod open;
 mod picture;
 mod range;
 mod resize;
+mod shape;
 mod spec;
 mod synthetic;
 mod table;
 
 pub use dataset::Dataset;
+pub use label_source::LabelSource;
+pub use labels::{Labels, MOST_CLASSES};
 pub(crate) use npz_write::write_npz;
 pub use npz_write::{npz_bytes_f32, npz_bytes_u8};
 pub use open::{BUILT_IN, open};
 pub use range::ValueMap;
-pub use spec::{DataSpec, Fit};
+pub use shape::Shape;
+pub use spec::{DataSpec, Fit, Kind};
 pub use synthetic::{Mixture, mixture};

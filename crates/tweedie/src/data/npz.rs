@@ -13,28 +13,52 @@ use crate::error::{Error, Result};
 /// The first bytes of a zip archive with at least one member.
 pub(crate) const MAGIC: &[u8; 4] = b"PK\x03\x04";
 
-/// The array `arr_0` in the npz file `bytes`, or its first array, and a note where others were
-/// passed over; `path` is for messages.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(Array, Option<String>)> {
-    let damaged = |error: zip::result::ZipError| {
-        let reason = format!("the npz archive cannot be read ({error}); save it again");
-        Error::content(path, reason)
-    };
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+/// The arrays under which labels are usually stored: by name, by Keras, and second of two by
+/// `numpy.savez` (as OpenAI's guided-diffusion writes samples).
+pub(crate) const USUAL_LABELS: [&str; 4] = ["labels", "y", "y_train", "arr_1"];
+
+/// The names of the arrays in the npz file `bytes`; `path` is for messages.
+pub(crate) fn names(path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, &e))?;
     let mut arrays = Vec::new();
     for name in archive.file_names() {
-        arrays.extend(
-            name.map_err(damaged)?
-                .strip_suffix(".npy")
-                .map(String::from),
-        );
+        let name = name.map_err(|e| damaged(path, &e))?;
+        arrays.extend(name.strip_suffix(".npy").map(String::from));
+    }
+    Ok(arrays)
+}
+
+fn damaged(path: &Path, error: &zip::result::ZipError) -> Error {
+    let reason = format!("the npz archive cannot be read ({error}); save it again");
+    Error::content(path, reason)
+}
+
+/// The array `arr_0` in the npz file `bytes`, or its first array, and a note where others were
+/// passed over; `path` is for messages. Where the array of the `labels` is given, that is left
+/// out, and others whose names are usual for labels come last.
+pub(crate) fn parse(
+    path: &Path,
+    bytes: &[u8],
+    labels: Option<&str>,
+) -> Result<(Array, Option<String>)> {
+    let mut arrays = names(path, bytes)?;
+    arrays.retain(|name| Some(name.as_str()) != labels);
+    if labels.is_some() {
+        arrays.sort_by_key(|name| USUAL_LABELS.contains(&name.as_str()));
     }
     let first = arrays
         .iter()
         .find(|&name| name == "arr_0")
         .or(arrays.first());
     let Some(chosen) = first else {
-        let reason = "the archive holds no .npy member; write it with numpy.savez";
+        let reason = match labels {
+            Some(labels) => format!(
+                "the archive holds nothing but '{}', which are the labels; store the data beside \
+                 them",
+                labels.escape_debug()
+            ),
+            None => "the archive holds no .npy member; write it with numpy.savez".into(),
+        };
         return Err(Error::content(path, reason));
     };
     let note = (arrays.len() > 1).then(|| {
@@ -44,13 +68,20 @@ pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(Array, Option<String>)
             arrays.len()
         )
     });
-    let member = archive.by_name(&format!("{chosen}.npy")).map_err(damaged)?;
+    Ok((member(path, bytes, chosen)?, note))
+}
+
+/// The array `name` in the npz file `bytes`; `path` is for messages.
+pub(crate) fn member(path: &Path, bytes: &[u8], name: &str) -> Result<Array> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, &e))?;
+    let member = archive
+        .by_name(&format!("{name}.npy"))
+        .map_err(|e| damaged(path, &e))?;
     // The archive's own claim of the packed size is bounded by the archive.
     let packed = usize::try_from(member.compressed_size())
         .unwrap_or(usize::MAX)
         .min(bytes.len());
-    let array = npy::parse(path, Source::deflated(path, member, packed))?;
-    Ok((array, note))
+    npy::parse(path, Source::deflated(path, member, packed))
 }
 
 #[cfg(test)]
@@ -75,7 +106,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<(Array, Option<String>)> {
-        parse(Path::new("some.npz"), bytes)
+        parse(Path::new("some.npz"), bytes, None)
     }
 
     #[test]
@@ -93,6 +124,28 @@ mod tests {
             let (array, note) = read(&bytes).unwrap();
             assert_eq!((array.values, note), (Values::U8(vec![1]), None));
         }
+    }
+
+    #[test]
+    fn the_labels_are_not_taken_for_the_data() {
+        let (one, two) = (
+            npy::file("|u1", "(1,)", &[1]),
+            npy::file("|u1", "(1,)", &[2]),
+        );
+        let path = Path::new("some.npz");
+        let bytes = npz(
+            CompressionMethod::Stored,
+            &[("y.npy", &one), ("x.npy", &two)],
+        );
+        assert_eq!(names(path, &bytes).unwrap(), ["y", "x"]);
+        let (array, note) = parse(path, &bytes, Some("y")).unwrap();
+        assert_eq!((array.values, note), (Values::U8(vec![2]), None));
+        let labels = member(path, &bytes, "y").unwrap();
+        assert_eq!(labels.values, Values::U8(vec![1]));
+        assert!(member(path, &bytes, "z").is_err());
+        let bytes = npz(CompressionMethod::Stored, &[("y.npy", &one)]);
+        let error = parse(path, &bytes, Some("y")).unwrap_err().to_string();
+        assert!(error.contains("nothing but 'y'"), "{error}");
     }
 
     #[test]
@@ -118,8 +171,12 @@ mod tests {
                 let mut bytes = npz(method, &[("x.npy", &array)]);
                 let i = at.index(bytes.len());
                 bytes[i] = with;
-                let _ = read(&bytes);
-                let _ = read(&bytes[..keep.index(bytes.len())]);
+                let cut = bytes[..keep.index(bytes.len())].to_vec();
+                for bytes in [bytes, cut] {
+                    let _ = read(&bytes);
+                    let _ = names(Path::new("some.npz"), &bytes);
+                    let _ = member(Path::new("some.npz"), &bytes, "x");
+                }
             }
         }
 

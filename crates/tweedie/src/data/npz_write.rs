@@ -91,7 +91,7 @@ mod tests {
         let pixels: Vec<u8> = (0..2 * 4 * 5 * 3).map(|i| i as u8 * 2).collect();
         std::fs::write(&images, npz_bytes_u8(&[2, 4, 5, 3], &pixels).unwrap()).unwrap();
         let data = open(&DataSpec::new(images.to_str().unwrap())).unwrap();
-        assert_eq!((data.len(), data.shape()), (2, &[3, 4, 5][..]));
+        assert_eq!((data.len(), data.shape().to_vec()), (2, vec![3, 4, 5]));
 
         let vectors = dir.path().join("vectors.npz");
         let values = [1.5, -2.0, 0.25, 7.0];

@@ -4,11 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use super::arrange::{Items, arrange};
-use super::array::Values;
+use super::array::{Array, Values};
 use super::bounded::Source;
 use super::dataset::Dataset;
 use super::fit::{fit_all, fitted_shape};
+use super::label_source::{self, LabelSource};
+use super::labels::Labels;
 use super::range::ValueMap;
+use super::shape::Shape;
 use super::spec::{DataSpec, Fit};
 use super::synthetic::Synthetic;
 use super::{digits, folder, idx, npy, npz, table};
@@ -47,22 +50,30 @@ pub fn open(spec: &DataSpec) -> Result<Dataset> {
     spec.check()?;
     if let Some(set) = Synthetic::named(&spec.source) {
         spec.check_vectors()?;
-        let items = set.draw(spec)?;
-        return vectors(items, spec, Vec::new());
+        spec.check_no_kind()?;
+        let (items, components) = set.draw(spec)?;
+        let labels = built_in(spec, components)?;
+        return vectors(Contents::new(items, labels), spec);
     }
     spec.check_not_synthetic()?;
     if spec.source == "digits" {
+        spec.check_no_kind()?;
+        let path = Path::new(&spec.source);
+        let values = digits::labels().iter().map(|&digit| digit.into()).collect();
+        let labels = built_in(spec, Some(Labels::numbered(path, values)?))?;
         let mut values = Values::U8(digits::pixels().to_vec());
         values.truncate(
             spec.limit
                 .unwrap_or(digits::COUNT)
                 .saturating_mul(digits::SIDE.pow(2)),
         );
-        let items = Items {
-            shape: vec![1, digits::SIDE, digits::SIDE],
-            values,
+        let shape = Shape::Image {
+            channels: 1,
+            height: digits::SIDE,
+            width: digits::SIDE,
         };
-        return images(items, digits::LEVELS, spec, Vec::new());
+        let contents = Contents::new(Items { shape, values }, labels);
+        return images(contents, digits::LEVELS, spec);
     }
     let path = Path::new(&spec.source);
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
@@ -75,34 +86,90 @@ pub fn open(spec: &DataSpec) -> Result<Dataset> {
     })?;
     if metadata.is_dir() {
         spec.check_images()?;
-        let (items, notes) = folder::read(path, spec)?;
-        return images(items, [0.0, 255.0], spec, notes);
+        spec.check_no_kind()?;
+        return images(folder::read(path, spec)?, [0.0, 255.0], spec);
     }
-    let (items, notes) = read_file(path, spec.limit)?;
-    if items.shape.len() == 3 {
-        images(items, [0.0, 255.0], spec, notes)
+    let contents = read_file(path, spec)?;
+    if contents.items.shape.is_image() {
+        images(contents, [0.0, 255.0], spec)
     } else {
-        vectors(items, spec, notes)
+        vectors(contents, spec)
+    }
+}
+
+/// What a source holds.
+pub(crate) struct Contents {
+    /// The items that `limit` keeps.
+    pub items: Items,
+    /// The labels of the items and of those that `limit` drops; none where none are asked for.
+    pub labels: Option<Labels>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+}
+
+impl Contents {
+    fn new(items: Items, labels: Option<Labels>) -> Self {
+        Self {
+            items,
+            labels,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// The labels of a built-in set where `spec` asks for them.
+fn built_in(spec: &DataSpec, labels: Option<Labels>) -> Result<Option<Labels>> {
+    match (&spec.labels, labels) {
+        (LabelSource::None, _) => Ok(None),
+        (source, None) => Err(source.refuse(&spec.source, "has no classes; leave labels out")),
+        (LabelSource::Auto, labels) => Ok(labels),
+        (source, _) => {
+            let way_out = "is built in, with its labels; read them with labels = true";
+            Err(source.refuse(&spec.source, way_out))
+        }
     }
 }
 
 /// Reads a file by what it holds; csv, which has no mark of its own, by its name.
-fn read_file(path: &Path, limit: Option<usize>) -> Result<(Items, Vec<String>)> {
+fn read_file(path: &Path, spec: &DataSpec) -> Result<Contents> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let is_csv = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let mut notes = Vec::new();
-    let array = if bytes.starts_with(npy::MAGIC) {
-        npy::parse(path, Source::plain(path, &bytes))?
+    let (array, labels) = if bytes.starts_with(npy::MAGIC) {
+        let array = npy::parse(path, Source::plain(path, &bytes))?;
+        let labels = match &spec.labels {
+            LabelSource::Auto => {
+                let way_out = "holds one array, so the labels are in another file; name it: labels \
+                               = \"PATH\"";
+                return Err(spec.labels.refuse(&spec.source, way_out));
+            }
+            source => labels_by_path(source, &array)?,
+        };
+        (array, labels)
     } else if bytes.starts_with(npz::MAGIC) {
-        let (array, note) = npz::parse(path, &bytes)?;
+        let name = npz_labels(path, &bytes, spec)?;
+        let (array, note) = npz::parse(path, &bytes, name.as_deref())?;
         notes.extend(note);
-        array
+        let labels = match name {
+            Some(name) => {
+                notes.push(format!("took the labels from '{}'", name.escape_debug()));
+                let labels = npz::member(path, &bytes, &name)?;
+                Some(label_source::of_array(path, labels, count(&array))?)
+            }
+            None => labels_by_path(&spec.labels, &array)?,
+        };
+        (array, labels)
     } else if idx::is_idx(&bytes) {
-        idx::parse(path, &bytes)?
+        let array = idx::parse(path, &bytes)?;
+        let labels = match &spec.labels {
+            LabelSource::Auto => Some(label_source::beside_idx(path, count(&array))?),
+            source => labels_by_path(source, &array)?,
+        };
+        (array, labels)
     } else if is_csv {
-        table::parse(path, &bytes)?
+        table::parse(path, &bytes, &spec.labels)?
     } else if image::guess_format(&bytes).is_ok() {
         let reason = "this is a single image; give the folder that holds the images";
         return Err(Error::content(path, reason));
@@ -111,18 +178,69 @@ fn read_file(path: &Path, limit: Option<usize>) -> Result<(Items, Vec<String>)> 
                       named .csv, or a folder of images";
         return Err(Error::content(path, reason));
     };
-    Ok((arrange(path, array, limit)?, notes))
+    Ok(Contents {
+        items: arrange(path, array, spec.kind, spec.limit)?,
+        labels,
+        notes,
+    })
+}
+
+/// The number of items in `array`.
+fn count(array: &Array) -> usize {
+    array.dims.first().copied().unwrap_or_default()
+}
+
+/// The labels in the file that `source` names, if it names one.
+fn labels_by_path(source: &LabelSource, array: &Array) -> Result<Option<Labels>> {
+    match source {
+        LabelSource::Named(file) => label_source::of_file(Path::new(file), count(array)).map(Some),
+        LabelSource::None | LabelSource::Auto => Ok(None),
+    }
+}
+
+/// The array of the npz file `bytes` that holds the labels; none where they are not asked for, or
+/// those of another file are.
+fn npz_labels(path: &Path, bytes: &[u8], spec: &DataSpec) -> Result<Option<String>> {
+    let arrays = npz::names(path, bytes)?;
+    let has = |name: &str| arrays.iter().any(|array| array == name);
+    let found = match &spec.labels {
+        LabelSource::None => return Ok(None),
+        LabelSource::Named(name) if has(name) => Some(name.as_str()),
+        LabelSource::Named(name) if label_source::existing(name).is_some() => return Ok(None),
+        LabelSource::Named(_) => None,
+        LabelSource::Auto => npz::USUAL_LABELS.into_iter().find(|name| has(name)),
+    };
+    if let Some(name) = found {
+        return Ok(Some(name.to_owned()));
+    }
+    const MOST: usize = 20;
+    let names: Vec<String> = arrays
+        .iter()
+        .take(MOST)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    let dots = if arrays.len() > MOST { ", .." } else { "" };
+    let way_out = format!(
+        "has the arrays {}{dots}; name the one that holds the labels",
+        names.join(", ")
+    );
+    Err(spec.labels.refuse(&spec.source, &way_out))
 }
 
 /// Images whose bytes span `levels`; float images are model values already.
-fn images(items: Items, levels: [f64; 2], spec: &DataSpec, notes: Vec<String>) -> Result<Dataset> {
+fn images(contents: Contents, levels: [f64; 2], spec: &DataSpec) -> Result<Dataset> {
     spec.check_images()?;
-    let Items { shape, values } = items;
-    let &[c, h, w] = shape.as_slice() else {
+    let Items { shape, values } = contents.items;
+    let Shape::Image {
+        channels: c,
+        height: h,
+        width: w,
+    } = shape
+    else {
         return Err(Error::Shape {
             what: spec.source.clone(),
             expected: vec![1; 3],
-            found: shape,
+            found: shape.to_vec(),
         });
     };
     if let (Fit::Exact, Some(size)) = (spec.fit, spec.size)
@@ -142,22 +260,39 @@ fn images(items: Items, levels: [f64; 2], spec: &DataSpec, notes: Vec<String>) -
         }
     };
     let values = fit_all(values, [c, h, w], spec);
-    let shape = fitted_shape([c, h, w], spec).to_vec();
-    Ok(Dataset::from_values(spec.source.clone(), shape, values, map)?.with_notes(notes))
+    let shape = Shape::from_sides(&fitted_shape([c, h, w], spec))?;
+    let set = Dataset::from_values(spec.source.clone(), shape, values, map)?;
+    with_labels(set.with_notes(contents.notes), contents.labels)
 }
 
-/// Vectors as they are, or standardised.
-fn vectors(items: Items, spec: &DataSpec, notes: Vec<String>) -> Result<Dataset> {
+/// Vectors or signals as they are, or standardised.
+fn vectors(contents: Contents, spec: &DataSpec) -> Result<Dataset> {
     spec.check_vectors()?;
-    let Items { shape, values } = items;
+    let Items { shape, values } = contents.items;
     let name = spec.source.clone();
     // Checked as stored first: a NaN would make the mean NaN, and the message would not say where.
-    let set = Dataset::from_values(name, shape, values, ValueMap::identity())?.with_notes(notes);
+    let set = Dataset::from_values(name, shape, values, ValueMap::identity())?;
+    let set = with_labels(set.with_notes(contents.notes), contents.labels)?;
     if !spec.standardise {
         return Ok(set);
     }
     let (mean, std) = set.mean_std();
     set.remapped(ValueMap::standardising(mean, std)?)
+}
+
+/// The set with the labels of its items, which are the first of `labels`.
+fn with_labels(mut set: Dataset, labels: Option<Labels>) -> Result<Dataset> {
+    let Some(mut labels) = labels else {
+        return Ok(set);
+    };
+    let occurring = |labels: &Labels| labels.counts().iter().filter(|&&n| n > 0).count();
+    let all = occurring(&labels);
+    labels.truncate(set.len());
+    let kept = occurring(&labels);
+    if kept < all {
+        set.add_note(format!("limit keeps items of {kept} of the {all} classes"));
+    }
+    set.with_labels(labels)
 }
 
 /// Refuses float images beyond the range they are said to have.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::label_source::LabelSource;
 use super::range::check_interval;
 use crate::error::{Error, Result};
 
@@ -35,6 +36,24 @@ impl fmt::Display for Fit {
     }
 }
 
+/// What the items of a file are, where the file itself does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// As the rank of the array says: vectors `[N, D]`, images `[N, H, W]`, `[N, H, W, C]` or
+    /// `[N, C, H, W]`.
+    #[default]
+    Auto,
+    /// Signals: `[N, T]` or `[N, C, T]`; a row of a csv file is a signal of one channel.
+    Signal,
+}
+
+impl Kind {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
 /// Which data to read, and how. Only `source` is required.
 ///
 /// Options that mean nothing for the source are refused by [`open`](super::open), not ignored.
@@ -45,6 +64,12 @@ pub struct DataSpec {
     /// gzipped), .npy, .npz, .csv, or a folder of PNG, JPEG and WebP images. Relative paths are
     /// taken from the working directory; write `./digits` for a path that looks like a name.
     pub source: String,
+    /// Files of arrays: what their items are.
+    #[serde(default, skip_serializing_if = "Kind::is_auto")]
+    pub kind: Kind,
+    /// The class of each item: from where it is read; not read by default.
+    #[serde(default, skip_serializing_if = "LabelSource::is_none")]
+    pub labels: LabelSource,
     /// Synthetic sets: how many points to draw, at least 1; 10000 by default, 1024 for
     /// `tutorial`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,11 +91,12 @@ pub struct DataSpec {
     /// lie in it.
     #[serde(default = "default_range")]
     pub range: [f64; 2],
-    /// Vectors: map to mean 0 and standard deviation 1, both one number for the whole set (after
+    /// Vectors and signals: map to mean 0 and standard deviation 1, both one number for the whole set (after
     /// `limit`), so that shapes keep their proportions. Without it vectors are taken as they are.
     #[serde(default)]
     pub standardise: bool,
-    /// Keep the first so many items, at least 1; folders are sorted by name.
+    /// Keep the first so many items, at least 1; folders are sorted by name. The classes are
+    /// those of all items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
@@ -84,6 +110,8 @@ impl DataSpec {
     pub fn new(source: impl Into<String>) -> Self {
         Self {
             source: source.into(),
+            kind: Kind::Auto,
+            labels: LabelSource::None,
             count: None,
             seed: 0,
             size: None,
@@ -138,10 +166,28 @@ impl DataSpec {
         Ok(())
     }
 
+    /// Refuses what only files of arrays take.
+    pub(crate) fn check_no_kind(&self) -> Result<()> {
+        match self.kind {
+            Kind::Auto => Ok(()),
+            Kind::Signal => {
+                let reason = format!(
+                    "'{}' holds no signals; remove kind, or give a file of arrays [N, C, T]",
+                    self.source
+                );
+                Err(Error::setting("data.kind", "signal", reason))
+            }
+        }
+    }
+
     /// Refuses what only images take.
     pub(crate) fn check_vectors(&self) -> Result<()> {
         let refuse = |name: &str, value: String| {
-            let reason = format!("'{}' holds vectors, not images; remove {name}", self.source);
+            let items = match self.kind {
+                Kind::Auto => "vectors",
+                Kind::Signal => "signals",
+            };
+            let reason = format!("'{}' holds {items}, not images; remove {name}", self.source);
             Err(Error::setting(format!("data.{name}"), value, reason))
         };
         if let Some(size) = self.size {

@@ -7,6 +7,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::arrange::Items;
 use super::array::Values;
+use super::labels::Labels;
+use super::shape::Shape;
 use super::spec::DataSpec;
 use crate::error::{Error, Result};
 
@@ -52,8 +54,9 @@ impl Synthetic {
         }
     }
 
-    /// The points that `spec` asks for.
-    pub fn draw(self, spec: &DataSpec) -> Result<Items> {
+    /// The points that `spec` asks for, and the component that each was drawn from, where the set
+    /// has components.
+    pub fn draw(self, spec: &DataSpec) -> Result<(Items, Option<Labels>)> {
         let count = spec.count.unwrap_or(match self {
             Self::Tutorial => 1024,
             _ => 10_000,
@@ -69,18 +72,39 @@ impl Synthetic {
         let mixture = self.mixture();
         let kept = count.min(spec.limit.unwrap_or(count));
         let mut values = Vec::with_capacity(kept * dim);
+        let mut components = Vec::new();
         for i in 0..kept {
             let mut stream = Stream::new(spec.seed, i as u64);
             match (self, &mixture) {
-                (_, Some(mixture)) => stream.draw_from(mixture, &mut values),
-                (Self::TwoMoons, _) => values.extend(two_moons(&mut stream)),
+                (_, Some(mixture)) => components.push(stream.draw_from(mixture, &mut values)),
+                (Self::TwoMoons, _) => {
+                    let (moon, point) = two_moons(&mut stream);
+                    components.push(moon);
+                    values.extend(point);
+                }
                 _ => values.extend(swiss_roll(&mut stream)),
             }
         }
-        Ok(Items {
-            shape: vec![dim],
+        let items = Items {
+            shape: Shape::Vector { dim },
             values: Values::F32(values),
-        })
+        };
+        let classes = self.classes();
+        let labels = match classes.is_empty() {
+            true => None,
+            false => Some(Labels::new(components, classes)?),
+        };
+        Ok((items, labels))
+    }
+
+    /// The names of the components: the moons', and the numbers of a mixture's Gaussians in the
+    /// order of [`Mixture::means`].
+    fn classes(self) -> Vec<String> {
+        match (self, self.mixture()) {
+            (Self::TwoMoons, _) => MOONS.map(String::from).to_vec(),
+            (_, Some(mixture)) => (0..mixture.means.len()).map(|k| k.to_string()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn mixture(self) -> Option<Mixture> {
@@ -120,8 +144,12 @@ fn swiss_roll(stream: &mut Stream) -> [f32; 2] {
     [t * t.cos(), t * t.sin()].map(|x| ((x + 0.25 * stream.normal()) / 7.5) as f32)
 }
 
-/// scikit-learn's `make_moons` with noise 0.05; angles uniform on half a turn.
-fn two_moons(stream: &mut Stream) -> [f32; 2] {
+/// The two moons, in the order of their labels.
+const MOONS: [&str; 2] = ["outer", "inner"];
+
+/// scikit-learn's `make_moons` with noise 0.05; angles uniform on half a turn. Which of [`MOONS`]
+/// it is, and the point.
+fn two_moons(stream: &mut Stream) -> (u32, [f32; 2]) {
     let outer = stream.uniform() < 0.5;
     let (sin, cos) = (PI * stream.uniform()).sin_cos();
     let point = if outer {
@@ -129,7 +157,8 @@ fn two_moons(stream: &mut Stream) -> [f32; 2] {
     } else {
         [1.0 - cos, 0.5 - sin]
     };
-    point.map(|x| (x + 0.05 * stream.normal()) as f32)
+    let moon = if outer { 0 } else { 1 };
+    (moon, point.map(|x| (x + 0.05 * stream.normal()) as f32))
 }
 
 /// The random numbers of one item.
@@ -166,7 +195,8 @@ impl Stream {
         radius * cos
     }
 
-    fn draw_from(&mut self, mixture: &Mixture, out: &mut Vec<f32>) {
+    /// Adds a point to `out` and returns the component that it is from.
+    fn draw_from(&mut self, mixture: &Mixture, out: &mut Vec<f32>) -> u32 {
         let mut left = self.uniform();
         let last = mixture.means.len() - 1;
         let chosen = mixture.weights.iter().position(|weight| {
@@ -174,9 +204,11 @@ impl Stream {
             left < 0.0
         });
         // Weights that sum to a hair less than 1 leave the last component.
-        for mean in &mixture.means[chosen.unwrap_or(last)] {
+        let component = chosen.unwrap_or(last);
+        for mean in &mixture.means[component] {
             out.push((mean + mixture.std * self.normal()) as f32);
         }
+        component as u32
     }
 }
 
@@ -194,7 +226,8 @@ mod tests {
             seed,
             ..DataSpec::new(name)
         };
-        match Synthetic::named(name).unwrap().draw(&spec).unwrap().values {
+        let (items, _) = Synthetic::named(name).unwrap().draw(&spec).unwrap();
+        match items.values {
             Values::F32(values) => values,
             Values::U8(_) => unreachable!(),
         }
@@ -286,6 +319,45 @@ mod tests {
             );
         }
         assert_eq!(mixture("swiss-roll"), None);
+    }
+
+    #[test]
+    fn labels_name_the_component_that_a_point_is_from() {
+        for name in ["tutorial", "gaussians-8", "gaussians-25"] {
+            let law = mixture(name).unwrap();
+            let (items, labels) = Synthetic::named(name)
+                .unwrap()
+                .draw(&DataSpec::new(name))
+                .unwrap();
+            let (Values::F32(values), Some(labels)) = (items.values, labels) else {
+                panic!("{name}: points with labels");
+            };
+            assert_eq!(labels.classes().len(), law.means.len(), "{name}");
+            let points = values.chunks_exact(law.means[0].len());
+            for (point, &label) in points.zip(labels.values()) {
+                for (&x, mean) in point.iter().zip(&law.means[label as usize]) {
+                    assert!((f64::from(x) - mean).abs() < 6.0 * law.std, "{name}");
+                }
+            }
+        }
+        // The arcs' radius is 1; six standard deviations of the noise are 0.3.
+        let (items, labels) = Synthetic::TwoMoons
+            .draw(&DataSpec::new("two-moons"))
+            .unwrap();
+        let (Values::F32(values), Some(labels)) = (items.values, labels) else {
+            panic!("points with labels");
+        };
+        assert_eq!(labels.classes(), ["outer", "inner"]);
+        for (point, &label) in values.chunks_exact(2).zip(labels.values()) {
+            let [x, y] = [f64::from(point[0]), f64::from(point[1])];
+            let outer = (x.hypot(y) - 1.0).abs() < 0.3 && y > -0.3;
+            let inner = ((x - 1.0).hypot(y - 0.5) - 1.0).abs() < 0.3 && y < 0.8;
+            assert!(if label == 0 { outer } else { inner }, "{x} {y} {label}");
+        }
+        let (_, none) = Synthetic::SwissRoll
+            .draw(&DataSpec::new("swiss-roll"))
+            .unwrap();
+        assert_eq!(none, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::sample_config::SampleConfig;
-use crate::data::{DataSpec, Dataset};
+use crate::data::{DataSpec, Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::nn::NetworkConfig;
 use crate::noise::{Levels, Process, TimestepSchedule, TrainingNoise, technique_2};
@@ -205,9 +205,13 @@ impl Config {
         if self.network.sigma_data.is_none() {
             self.network.sigma_data = Some(data.mean_std().1);
         }
-        self.network = self.network.with_model_for(data.shape());
+        self.network = self.network.with_model_for(&data.shape().to_vec());
         let train = self.train.validate();
         train.map_err(|error| error.within("train"))?;
+        if self.train.flip && matches!(data.shape(), Shape::Signal { .. }) {
+            let reason = "mirrors images; a signal played backwards is another one: leave it out";
+            return Err(Error::setting("train.flip", true, reason));
+        }
         self.training_noise()?;
         self.sample.sampler(max, min)?;
         self.sample.threshold(data.map().model_range())?;

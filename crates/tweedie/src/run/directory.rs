@@ -3,7 +3,8 @@
 //! ```text
 //! runs/digits/
 //!     config.toml     the resolved configuration
-//!     data.json       name, shape and value range of the data: all that sampling needs of it
+//!     data.json       name, shape, value range and classes of the data: all that sampling
+//!                     needs of it
 //!     stats.jsonl     one line every `log_every` steps
 //!     checkpoints/    see `train::Checkpoints`
 //!     samples/        grids drawn while training
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::{self, Lock};
 use super::stats::StatsFile;
 use super::{Config, Line, Stats};
-use crate::data::{Dataset, ValueMap};
+use crate::data::{Dataset, MOST_CLASSES, Shape, ValueMap};
 use crate::error::{Error, Result};
 use crate::files::{is_entry, read_if_there, sweep, sync_folder, write_atomic};
 use crate::train::{About, Checkpoints, digest};
@@ -28,6 +29,9 @@ use crate::train::{About, Checkpoints, digest};
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const DATA: &str = "data.json";
 
+/// Values that one item of a run's data may have.
+const MOST_VALUES: usize = 1 << 28;
+
 /// What is remembered of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataCard {
@@ -35,13 +39,16 @@ pub struct DataCard {
     pub name: String,
     /// Items.
     pub count: usize,
-    /// `[C, H, W]` or `[D]`.
-    pub shape: Vec<usize>,
+    /// One item's.
+    pub shape: Shape,
     /// From model values back to the data's own.
     pub map: ValueMap,
     /// Mean and standard deviation of all model values; older runs did not keep them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moments: Option<(f64, f64)>,
+    /// The names of the classes, where the data was read with labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
 }
 
 impl DataCard {
@@ -65,9 +72,10 @@ impl DataCard {
         Self {
             name: data.name().to_owned(),
             count: data.len(),
-            shape: data.shape().to_vec(),
+            shape: data.shape(),
             map: data.map().clone(),
             moments: Some(data.mean_std()),
+            classes: data.labels().map(|labels| labels.classes().to_vec()),
         }
     }
 }
@@ -283,19 +291,16 @@ impl RunDir {
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
         let card: DataCard = serde_json::from_slice(&bytes)
             .map_err(|e| Error::content(&path, format!("is damaged ({e})")))?;
-        let values = card
-            .shape
-            .iter()
-            .try_fold(1_usize, |n, &side| n.checked_mul(side));
-        let fits =
-            matches!(card.shape.len(), 1 | 3) && values.is_some_and(|n| n > 0 && n <= 1 << 28);
-        match fits {
-            true => Ok(card),
-            false => Err(Error::content(
-                &path,
-                format!("is damaged (shape {:?})", card.shape),
-            )),
+        if card.shape.values() > MOST_VALUES {
+            let reason = format!("is damaged (shape {})", card.shape);
+            return Err(Error::content(&path, reason));
         }
+        let classes = card.classes.as_ref().map(Vec::len);
+        if classes.is_some_and(|n| !(1..=MOST_CLASSES).contains(&n)) {
+            let reason = format!("is damaged ({} classes)", classes.unwrap_or_default());
+            return Err(Error::content(&path, reason));
+        }
+        Ok(card)
     }
 
     /// The run's checkpoints.

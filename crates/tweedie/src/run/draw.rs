@@ -150,7 +150,7 @@ impl Model {
         let (config, data) = (run.config()?, run.data()?);
         let device = config.train.engine.device();
         let device = device.map_err(|error| error.within("train"))?;
-        let network = Network::blank(&config.network, &data.shape, &device)
+        let network = Network::blank(&config.network, &data.shape.to_vec(), &device)
             .map_err(|error| error.within("network"))?;
         let network = network
             .with_arrays(weights)

@@ -5,7 +5,8 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Model;
-use crate::data::write_npz;
+use super::signals::{self, Panel};
+use crate::data::{Shape, write_npz};
 use crate::error::{Error, Result};
 use crate::files::{write_one_of_many, write_with};
 use crate::report::{
@@ -14,6 +15,8 @@ use crate::report::{
 
 /// Most samples in a grid.
 const GRID: usize = 400;
+/// Most signals in a picture.
+const SIGNALS: usize = 12;
 /// Most vectors in a picture.
 const PLOTTED: usize = 100_000;
 
@@ -21,21 +24,31 @@ const PLOTTED: usize = 100_000;
 pub(super) struct Export<'a> {
     model: &'a Model,
     folder: &'a Path,
-    shape: &'a [usize],
+    shape: Shape,
+    /// The first sample's number.
+    first: u64,
 }
 
 impl<'a> Export<'a> {
-    pub fn new(model: &'a Model, folder: &'a Path) -> Self {
+    pub fn new(model: &'a Model, folder: &'a Path, first: u64) -> Self {
         Self {
             model,
             folder,
-            shape: &model.data().shape,
+            shape: model.data().shape,
+            first,
         }
     }
 
     /// `[C, H, W]` of images.
     fn image(&self) -> Option<[usize; 3]> {
-        self.shape.try_into().ok()
+        match self.shape {
+            Shape::Image {
+                channels,
+                height,
+                width,
+            } => Some([channels, height, width]),
+            Shape::Vector { .. } | Shape::Signal { .. } => None,
+        }
     }
 
     pub fn is_image(&self) -> bool {
@@ -43,7 +56,7 @@ impl<'a> Export<'a> {
     }
 
     fn dim(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.values()
     }
 
     /// Bytes of one sample in `samples.npz`.
@@ -131,7 +144,12 @@ impl<'a> Export<'a> {
             let values: Vec<f32> = words
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect();
-            return plot(&values, self.dim());
+            let Shape::Signal { length, .. } = self.shape else {
+                return plot(&values, self.dim());
+            };
+            let named = values.chunks_exact(self.dim()).zip(self.first..);
+            let named = named.map(|(signal, seed)| Panel::new(format!("seed {seed}"), signal));
+            return signals::sheet(named.take(SIGNALS), length);
         };
         let beside = rows.first(GRID)?;
         let shown = beside.len() / self.dim();

@@ -68,7 +68,7 @@ pub fn likelihoods(
     if data.shape() != model.data().shape {
         return Err(Error::Shape {
             what: format!("{} (the model was trained on another shape)", data.name()),
-            expected: model.data().shape.clone(),
+            expected: model.data().shape.to_vec(),
             found: data.shape().to_vec(),
         });
     }

@@ -12,6 +12,7 @@ mod manifest;
 mod report;
 mod sample;
 mod sample_config;
+mod signals;
 mod stats;
 mod train;
 mod window;

@@ -75,7 +75,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
     let (draw, folder) = (&job.draw, job.folder.as_path());
     // An impossible setting is refused before anything is computed or written.
     let steps = model.sampler(&draw.sample)?.steps() as u64;
-    let export = Export::new(model, folder);
+    let export = Export::new(model, folder, draw.seeds.start);
     let count = draw.count();
     let bytes = count.checked_mul(export.row_bytes() as u64);
     if bytes.is_none_or(|bytes| bytes > MOST_BYTES) || count.checked_mul(steps).is_none() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::directory::{CONFIG, DATA, DataCard};
 use super::window::Window;
 use super::{Config, Draw, Line, Lock, Model, RunDir};
-use crate::data::Dataset;
+use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::job::{Monitor, Progress};
 use crate::nn::Network;
@@ -140,8 +140,8 @@ impl Session {
         if !same_data {
             check_file(&run, &about, DATA, step)?;
             if !card.is_like(&run.data()?) {
-                let reason = "is not the data that the run began with (number, shape or range \
-                              differ); restore it, or start another run with --out";
+                let reason = "is not the data that the run began with (number, shape, range or \
+                              classes differ); restore it, or start another run with --out";
                 return Err(Error::content(data.name(), reason));
             }
         }
@@ -340,7 +340,12 @@ impl Session {
 
     /// A picture of samples from the moving average.
     fn try_to_draw_grid(&self, trainer: &Trainer<'_>) -> Result<PathBuf> {
-        let &[c, h, w] = self.data.shape() else {
+        let Shape::Image {
+            channels,
+            height,
+            width,
+        } = self.data.shape()
+        else {
             return Err(Error::Shape {
                 what: "the data of a grid".into(),
                 expected: vec![1, 32, 32],
@@ -350,7 +355,7 @@ impl Session {
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
         let drawn = model.draw(&Draw::new(self.config.sample.clone(), 0..GRID), &mut |_| ())?;
         let path = self.grid_path(trainer.step());
-        Grid::new([c, h, w])
+        Grid::new([channels, height, width])
             .columns(8)
             .render(&drawn.to_u8(&model))?
             .save_png(&path)?;
@@ -423,8 +428,13 @@ fn check_like(found: &Checkpoint, like: &Checkpoint) -> Result<(), String> {
 fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
     let device = config.train.engine.device();
     let device = device.map_err(|error| error.within("train"))?.autodiff();
-    let network = Network::new(&config.network, data.shape(), config.seed, &device)
-        .map_err(|error| error.within("network"))?;
+    let network = Network::new(
+        &config.network,
+        &data.shape().to_vec(),
+        config.seed,
+        &device,
+    )
+    .map_err(|error| error.within("network"))?;
     let objective = ScoreMatching::new(&config.loss, config.network.parameterisation());
     let objective = objective.map_err(|error| match &error {
         Error::Setting { name, .. } if name == "sigma_data" => error.within("network"),

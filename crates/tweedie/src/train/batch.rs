@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Draw;
 use super::order::Order;
 use super::score_matching::{Factors, ScoreMatching};
-use crate::data::Dataset;
+use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::nn::Parameterisation;
 use crate::noise::TrainingNoise;
@@ -209,9 +209,9 @@ impl<'a> Examples<'a> {
 }
 
 /// Mirrors an image `[C, H, W]` left to right; leaves anything else alone.
-fn mirror(x: &mut [f32], shape: &[usize]) {
-    if let [_, _, width] = shape {
-        x.chunks_mut(*width).for_each(<[f32]>::reverse);
+fn mirror(x: &mut [f32], shape: Shape) {
+    if let Shape::Image { width, .. } = shape {
+        x.chunks_mut(width).for_each(<[f32]>::reverse);
     }
 }
 
@@ -289,6 +289,7 @@ mod tests {
         ] {
             let dim: usize = shape.iter().product();
             let values = (0..items * dim).map(|i| i as f32 * 0.01).collect();
+            let shape = Shape::from_sides(&shape).unwrap();
             let data = Dataset::from_f32("test", shape, values, ValueMap::identity()).unwrap();
             let labels: Vec<u32> = (0..items as u32).map(|i| i % 4).collect();
             for noise in [&discrete, &continuous] {
@@ -315,7 +316,13 @@ mod tests {
 
     fn points(n: usize) -> Dataset {
         let values = (0..2 * n).map(|i| i as f32 * 0.1).collect();
-        Dataset::from_f32("points", vec![2], values, ValueMap::identity()).unwrap()
+        Dataset::from_f32(
+            "points",
+            Shape::Vector { dim: 2 },
+            values,
+            ValueMap::identity(),
+        )
+        .unwrap()
     }
 
     fn examples(data: &Dataset) -> Examples<'_> {

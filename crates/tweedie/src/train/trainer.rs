@@ -50,6 +50,10 @@ impl<'a> Trainer<'a> {
         seed: u64,
     ) -> Result<Self> {
         let examples = Examples::new(data, noise, objective, seed).flipped(config.flip);
+        let examples = match (network.classes(), data.labels()) {
+            (Some(_), Some(labels)) => examples.labelled(labels.values(), config.label_dropout)?,
+            _ => examples,
+        };
         Self::on(config, examples, network)
     }
 

@@ -1,8 +1,10 @@
 //! Data beside samples.
 
 use super::{CHART, Report};
+use crate::data::Shape;
 use crate::error::Result;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent};
+use crate::run::signals::{self, Panel};
 
 const TEXT: &str = "The first row is data. Below, the same seeds under annealed Langevin sampling \
     (ALS) and consistent annealed sampling (CAS), with few and with many steps. Each scheme is \
@@ -15,22 +17,25 @@ struct Row {
 }
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
-    let shape = report.model.data().shape.clone();
-    let rows = draw(
-        &report,
-        if shape.len() == 3 {
-            report.options.columns
-        } else {
-            2000
-        },
-    )?;
-    let picture = match shape[..] {
-        [c, h, w] => images(&report, [c, h, w], &rows)?,
-        [1] => histogram(&report, &rows)?,
-        _ => scatter(&report, &rows)?,
+    let shape = report.model.data().shape;
+    let count = match shape {
+        Shape::Image { .. } => report.options.columns,
+        Shape::Signal { .. } => signals::COLUMNS,
+        Shape::Vector { .. } => 2000,
+    };
+    let rows = draw(&report, count)?;
+    let picture = match shape {
+        Shape::Image {
+            channels,
+            height,
+            width,
+        } => images(&report, [channels, height, width], &rows)?,
+        Shape::Signal { length, .. } => lines(&report, length, &rows)?,
+        Shape::Vector { dim: 1 } => histogram(&report, &rows)?,
+        Shape::Vector { dim } => scatter(&report, dim, &rows)?,
     };
     let report = report.heading("Samples", TEXT);
-    report.picture("samples", &picture, "Data and samples.", shape.len() == 3)
+    report.picture("samples", &picture, "Data and samples.", shape.is_image())
 }
 
 /// The data first, then every scheme without and with the EDS.
@@ -77,6 +82,20 @@ fn images(report: &Report<'_>, shape: [usize; 3], rows: &[Row]) -> Result<Pictur
         .render(&bytes)
 }
 
+fn lines(report: &Report<'_>, length: usize, rows: &[Row]) -> Result<Picture> {
+    let data = report.model.data();
+    let mut sheets = Vec::new();
+    // A line of panels a row: a data set may have fewer signals than fill one.
+    for row in rows {
+        let panels = row.values.chunks_exact(data.shape.values()).map(|signal| {
+            let raw: Vec<f32> = signal.iter().map(|&v| data.map.to_raw(v) as f32).collect();
+            Panel::new(row.label.clone(), &raw)
+        });
+        sheets.push(signals::sheet(panels, length)?);
+    }
+    Picture::stack(&sheets, 0)
+}
+
 fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     const BINS: usize = 60;
     let map = &report.model.data().map;
@@ -103,8 +122,8 @@ fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
 }
 
 /// The first two coordinates.
-fn scatter(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
-    let (map, dim) = (&report.model.data().map, report.model.data().shape[0]);
+fn scatter(report: &Report<'_>, dim: usize, rows: &[Row]) -> Result<Picture> {
+    let map = &report.model.data().map;
     let cloud = |row: &Row| {
         let points = row
             .values

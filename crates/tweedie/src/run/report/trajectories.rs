@@ -3,9 +3,11 @@
 use std::ops::ControlFlow;
 
 use super::{CHART, Report};
+use crate::data::Shape;
 use crate::error::Result;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series};
 use crate::run::SampleConfig;
+use crate::run::signals::{self, Panel};
 use crate::sample::{Observer, SamplerKind, StepView, Trajectory};
 
 const TEXT: &str = "Consistent annealed sampling at work.";
@@ -18,15 +20,20 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
         steps: report.options.steps[1],
         ..report.own(SamplerKind::Cas)
     };
-    let shape = report.model.data().shape.clone();
-    let picture = match shape[..] {
-        [c, h, w] => images(&report, &sample, [c, h, w])?,
-        [dim] => paths(&report, &sample, dim)?,
-        _ => return Ok(report),
+    let shape = report.model.data().shape;
+    let picture = match shape {
+        Shape::Image {
+            channels,
+            height,
+            width,
+        } => images(&report, &sample, [channels, height, width])?,
+        Shape::Signal { length, .. } => lines(&report, &sample, length)?,
+        Shape::Vector { dim } => paths(&report, &sample, dim)?,
     };
     let report = report.heading("Trajectories", TEXT);
-    let caption = "From noise to sample; for images, each state above its denoised sample.";
-    report.picture("trajectories", &picture, caption, shape.len() == 3)
+    let caption =
+        "From noise to sample; for images and signals, each state above its denoised sample.";
+    report.picture("trajectories", &picture, caption, shape.is_image())
 }
 
 /// Keeps the state and the denoised sample at chosen steps.
@@ -44,8 +51,9 @@ impl Observer for Film {
     }
 }
 
-fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Result<Picture> {
-    let columns = report.options.columns.min(sample.steps);
+/// [`FOLLOWED`] samples at `columns` steps from the first to the last.
+fn follow(report: &Report<'_>, sample: &SampleConfig, columns: usize) -> Result<Film> {
+    let columns = columns.min(sample.steps);
     let last = sample.steps.saturating_sub(1);
     let mut film = Film {
         steps: (0..columns)
@@ -54,6 +62,11 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
         frames: Vec::new(),
     };
     report.model.run(sample, 0..FOLLOWED as u64, &mut film)?;
+    Ok(film)
+}
+
+fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Result<Picture> {
+    let film = follow(report, sample, report.options.columns)?;
     let (map, dim) = (&report.model.data().map, shape.iter().product::<usize>());
     let mut bytes = Vec::new();
     let mut labels = Vec::new();
@@ -74,6 +87,27 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
         .columns(film.frames.len())
         .row_labels(labels)
         .render(&bytes)
+}
+
+fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Picture> {
+    let film = follow(report, sample, signals::COLUMNS)?;
+    let data = report.model.data();
+    let dim = data.shape.values();
+    let mut panels = Vec::new();
+    // Two are enough: their charts are larger than images.
+    for k in 0..FOLLOWED / 2 {
+        for (title, denoised) in [
+            (format!("seed {k}"), false),
+            (format!("seed {k} EDS"), true),
+        ] {
+            for (x, h) in &film.frames {
+                let signal = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
+                let raw: Vec<f32> = signal.iter().map(|&v| data.map.to_raw(v) as f32).collect();
+                panels.push(Panel::new(title.clone(), &raw));
+            }
+        }
+    }
+    signals::sheet(panels, length)
 }
 
 fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Picture> {
