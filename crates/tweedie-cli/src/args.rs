@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
-use tweedie::sample::SamplerKind;
+use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie::study::STUDIES;
 
 /// Score-based generative modelling: train a score network on your data, sample it, see the
@@ -104,13 +104,43 @@ impl ValueEnum for Sampler {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let mut help = self.0.about().trim_end_matches('.').to_owned();
-        let settings = self.0.defaults();
+        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+    }
+}
+
+/// The settings of every sampler, from what each says about itself.
+fn sampler_settings() -> String {
+    let mut text = String::from("Settings of the samplers, for --set and the [sample] table:\n");
+    for kind in SamplerKind::ALL {
+        let settings = kind.description().settings;
         if !settings.is_empty() {
-            let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            help += &format!(" [{}]", settings.join(" "));
+            text += &format!("  {kind}\n");
         }
-        Some(PossibleValue::new(self.0.name()).help(help))
+        for setting in settings {
+            let name = match setting.default {
+                Some(value) => format!("{}={value}", setting.name),
+                None => setting.name.to_owned(),
+            };
+            text += &format!("    {name}: {}, {}\n", accepted(setting), setting.about);
+        }
+    }
+    text
+}
+
+/// What a setting takes.
+fn accepted(setting: &Setting) -> String {
+    let values = match setting.kind {
+        SettingKind::Real(reals) => reals.accepted.to_string(),
+        SettingKind::Count { least, .. } => format!("{least}, {}, ...", least + 1),
+        SettingKind::Choice(words) => words.join(" | "),
+        SettingKind::ChoiceOrReal(words, reals) => {
+            format!("{} | a number in {}", words.join(" | "), reals.accepted)
+        }
+        SettingKind::Flag => "true | false".into(),
+    };
+    match setting.with {
+        Some((name, words)) => format!("{values} (for {name}={})", words.join(" and ")),
+        None => values,
     }
 }
 
@@ -130,6 +160,7 @@ pub enum Precision {
 /// --batch, and not on which other seeds are drawn.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("step size").args(["eps_c", "eta", "eps_b"]))]
+#[command(after_long_help = sampler_settings())]
 pub struct Sample {
     /// The run's folder.
     pub run: PathBuf,
@@ -149,8 +180,9 @@ pub struct Sample {
     /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
     #[arg(long)]
     pub eps_c: Option<f64>,
-    /// Step size eta itself.
-    #[arg(long)]
+    /// What the sampler calls eta: the step size itself of cas and als, the noise of ddim and
+    /// dpmpp-2m-sde, the corrector's step of pc.
+    #[arg(long, allow_negative_numbers = true)]
     pub eta: Option<f64>,
     /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
     #[arg(long)]

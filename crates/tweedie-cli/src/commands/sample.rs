@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use tweedie::Result;
 use tweedie::nn;
-use tweedie::run::{Clip, Draw, Model, RunDir, SampleConfig, Schedule, export};
+use tweedie::noise::Schedule;
+use tweedie::run::{Clip, Draw, Model, RunDir, SampleConfig, export};
 
 use crate::args::{Precision, Sample};
 use crate::progress::{Progress, duration};
