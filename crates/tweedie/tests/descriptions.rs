@@ -13,7 +13,9 @@ use toml::{Table, Value};
 use tweedie::Result;
 use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::sample::{Description, SamplerKind, Setting, SettingKind, SettingValue, run};
+use tweedie::sample::{
+    Description, Interval, SamplerKind, Setting, SettingKind, SettingValue, run,
+};
 
 fn descriptions() -> impl Iterator<Item = (SamplerKind, &'static Description)> {
     let all = SamplerKind::ALL.iter();
@@ -98,6 +100,32 @@ fn defaults_are_those_described() {
     }
 }
 
+/// What an end of an interval takes and refuses.
+struct End {
+    takes: Vec<f64>,
+    refuses: Vec<f64>,
+}
+
+fn ends(interval: Interval) -> [End; 2] {
+    let end = |end: f64, open: bool, outward: f64| {
+        let (mut takes, mut refuses) = (Vec::new(), Vec::new());
+        match open {
+            true => refuses.push(end),
+            false => takes.push(end),
+        }
+        if end.is_finite() {
+            let step = outward * 1e-6 * end.abs().max(1e-9);
+            takes.push(end - step);
+            refuses.push(end + step);
+        }
+        End { takes, refuses }
+    };
+    [
+        end(interval.low, interval.open_low, -1.0),
+        end(interval.high, interval.open_high, 1.0),
+    ]
+}
+
 #[test]
 fn every_extreme_is_accepted_or_refused_as_described() {
     for (kind, description) in descriptions() {
@@ -113,19 +141,23 @@ fn every_extreme_is_accepted_or_refused_as_described() {
                 assert!(message.contains(setting.name), "{message}");
             };
             if let Some(interval) = setting.interval(&levels()) {
-                for (end, open, beyond) in [
-                    (interval.low, interval.open_low, -1.0),
-                    (interval.high, interval.open_high, 1.0),
-                ] {
-                    match open {
-                        true => refuses(end.into()),
-                        false => takes(end.into()),
+                for end in ends(interval) {
+                    end.takes.into_iter().for_each(|value| takes(value.into()));
+                    // Where another setting bounds this one, more may be feasible beside others.
+                    if setting.at_least.is_none() {
+                        end.refuses
+                            .into_iter()
+                            .for_each(|value| refuses(value.into()));
                     }
-                    if end.is_finite() {
-                        let inside = end - beyond * 1e-6 * end.abs().max(1e-9);
-                        takes(inside.into());
-                        refuses((end + beyond * 1e-6 * end.abs().max(1e-9)).into());
-                    }
+                }
+                let (SettingKind::Real(reals) | SettingKind::ChoiceOrReal(_, reals)) = setting.kind
+                else {
+                    panic!("{what} has an interval and takes no numbers");
+                };
+                for end in ends(reals.accepted) {
+                    end.refuses
+                        .into_iter()
+                        .for_each(|value| refuses(value.into()));
                 }
                 refuses(f64::NAN.into());
             }

@@ -86,7 +86,21 @@ impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = if self.open_low { '(' } else { '[' };
         let right = if self.open_high { ')' } else { ']' };
-        write!(f, "{left}{}, {}{right}", self.low, self.high)
+        write!(f, "{left}{}, {}{right}", Short(self.low), Short(self.high))
+    }
+}
+
+/// A number as a person writes it.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0.to_string();
+        match self.0.abs() {
+            size if size > 0.0 && size < 1e-3 => write!(f, "{:e}", self.0),
+            _ if whole.len() > 8 => write!(f, "{:.4}", self.0),
+            _ => f.write_str(&whole),
+        }
     }
 }
 
@@ -159,8 +173,7 @@ impl fmt::Display for SettingValue {
     /// As a configuration has it, but for the point of whole reals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Real(value) if *value != 0.0 && value.abs() < 1e-3 => write!(f, "{value:e}"),
-            Self::Real(value) => write!(f, "{value}"),
+            Self::Real(value) => Short(*value).fmt(f),
             Self::Count(value) => write!(f, "{value}"),
             Self::Choice(value) => write!(f, "\"{value}\""),
             Self::Flag(value) => write!(f, "{value}"),
@@ -189,7 +202,8 @@ pub struct Setting {
     pub with: Option<(&'static str, &'static [&'static str])>,
     /// A setting that it must not lie below.
     pub at_least: Option<&'static str>,
-    /// What is feasible on given levels, where that is less than what is accepted.
+    /// What is feasible on given levels whatever the other settings are, where that is less than
+    /// what is accepted.
     pub on_levels: Option<fn(&Levels) -> Interval>,
 }
 
