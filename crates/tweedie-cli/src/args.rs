@@ -121,7 +121,7 @@ fn sampler_settings() -> String {
                 Some(value) => format!("{}={value}", setting.name),
                 None => setting.name.to_owned(),
             };
-            text += &format!("    {name}: {}, {}\n", accepted(setting), setting.about);
+            text += &format!("    {name}: {}; {}\n", setting.about, accepted(setting));
         }
     }
     text
@@ -130,8 +130,8 @@ fn sampler_settings() -> String {
 /// What a setting takes.
 fn accepted(setting: &Setting) -> String {
     let values = match setting.kind {
-        SettingKind::Real(reals) => reals.accepted.to_string(),
-        SettingKind::Count { least, .. } => format!("{least}, {}, ...", least + 1),
+        SettingKind::Real(reals) => format!("in {}", reals.accepted),
+        SettingKind::Count { least, .. } => format!("{least} or more"),
         SettingKind::Choice(words) => words.join(" | "),
         SettingKind::ChoiceOrReal(words, reals) => {
             format!("{} | a number in {}", words.join(" | "), reals.accepted)
@@ -139,7 +139,7 @@ fn accepted(setting: &Setting) -> String {
         SettingKind::Flag => "true | false".into(),
     };
     match setting.with {
-        Some((name, words)) => format!("{values} (for {name}={})", words.join(" and ")),
+        Some((name, words)) => format!("{values}, for {name}={}", words.join(" or ")),
         None => values,
     }
 }
@@ -180,8 +180,7 @@ pub struct Sample {
     /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
     #[arg(long)]
     pub eps_c: Option<f64>,
-    /// What the sampler calls eta: the step size itself of cas and als, the noise of ddim and
-    /// dpmpp-2m-sde, the corrector's step of pc.
+    /// Step size eta itself, or whatever else the sampler calls eta.
     #[arg(long, allow_negative_numbers = true)]
     pub eta: Option<f64>,
     /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
