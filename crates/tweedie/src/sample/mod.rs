@@ -54,4 +54,5 @@ scheme::samplers! {
     Ode in probability_flow: ProbabilityFlow;
     Dpmpp2m in dpm_solver: DpmSolver;
     Dpmpp2mSde in dpm_solver_sde;
+    SaSolver in sa_solver: SaSolver;
 }
