@@ -75,9 +75,19 @@ fn pc(corrector: Corrector, order: Order) -> Box<dyn Sampler> {
     Box::new(PredictorCorrector::new(&vp(), predictor, corrector, 1, order).unwrap())
 }
 
+/// Those, and every sampler by name with its defaults.
+fn samplers() -> Vec<Box<dyn Fn() -> Box<dyn Sampler> + Sync>> {
+    type New = Box<dyn Fn() -> Box<dyn Sampler> + Sync>;
+    let built = SAMPLERS.into_iter().map(|new| Box::new(new) as New);
+    let named = SamplerKind::ALL
+        .iter()
+        .map(|kind| Box::new(|| kind.sampler(&kind.defaults(), &levels()).unwrap()) as New);
+    built.chain(named).collect()
+}
+
 #[test]
 fn neither_split_nor_order_of_a_batch_changes_a_bit() {
-    for new in SAMPLERS {
+    for new in samplers() {
         let all: Vec<u64> = (0..5000).collect();
         let whole = run(&mixture(), &mut *new(), &source(), &all, &mut ()).unwrap();
         for part in [&all[..1], &all[1..1000], &all[4999..]] {
@@ -101,7 +111,7 @@ fn threads_change_no_bit() {
         .build()
         .unwrap();
     let all: Vec<u64> = (0..5000).collect();
-    for new in SAMPLERS {
+    for new in samplers() {
         let sample = || run(&mixture(), &mut *new(), &source(), &all, &mut ()).unwrap();
         assert_eq!(one_thread.install(sample), sample());
     }

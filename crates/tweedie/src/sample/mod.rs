@@ -41,8 +41,8 @@ pub use sampler::{Sampler, State};
 pub use setting::{Interval, Reals, Scale, Setting, SettingKind, SettingValue};
 pub use step_size::StepSize;
 
-// All samplers: a line is the name in code, the file, and what is public of it. Nothing else names
-// them.
+// All samplers: a line is the name in code, the file, and what is public of it. There is no other
+// list of them.
 scheme::samplers! {
     Cas in cas: Cas, CasStep;
     Als in als: Als;
