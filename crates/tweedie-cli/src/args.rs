@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
-use tweedie::sample::SamplerKind;
+use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie_study::STUDIES;
 
 /// Score-based generative modelling: train a score network on your data, sample it, see the
@@ -110,13 +110,43 @@ impl ValueEnum for Sampler {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let mut help = self.0.about().trim_end_matches('.').to_owned();
-        let settings = self.0.defaults();
+        Some(PossibleValue::new(self.0.name()).help(self.0.about()))
+    }
+}
+
+/// The settings of every sampler, from what each says about itself.
+fn sampler_settings() -> String {
+    let mut text = String::from("Settings of the samplers, for --set and the [sample] table:\n");
+    for kind in SamplerKind::ALL {
+        let settings = kind.description().settings;
         if !settings.is_empty() {
-            let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            help += &format!(" [{}]", settings.join(" "));
+            text += &format!("  {kind}\n");
         }
-        Some(PossibleValue::new(self.0.name()).help(help))
+        for setting in settings {
+            let name = match setting.default {
+                Some(value) => format!("{}={value}", setting.name),
+                None => setting.name.to_owned(),
+            };
+            text += &format!("    {name}: {}; {}\n", setting.about, accepted(setting));
+        }
+    }
+    text
+}
+
+/// What a setting takes.
+fn accepted(setting: &Setting) -> String {
+    let values = match setting.kind {
+        SettingKind::Real(reals) => format!("in {}", reals.accepted),
+        SettingKind::Count { least, .. } => format!("{least} or more"),
+        SettingKind::Choice(words) => words.join(" | "),
+        SettingKind::ChoiceOrReal(words, reals) => {
+            format!("{} | a number in {}", words.join(" | "), reals.accepted)
+        }
+        SettingKind::Flag => "true | false".into(),
+    };
+    match setting.with {
+        Some((name, words)) => format!("{values}, for {name}={}", words.join(" or ")),
+        None => values,
     }
 }
 
@@ -137,6 +167,7 @@ pub enum Precision {
 /// same command goes on where one that was stopped, even by force, left off.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("step size").args(["eps_c", "eta", "eps_b"]))]
+#[command(after_long_help = sampler_settings())]
 pub struct Sample {
     /// The run's folder.
     pub run: PathBuf,
@@ -156,8 +187,8 @@ pub struct Sample {
     /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
     #[arg(long)]
     pub eps_c: Option<f64>,
-    /// Step size eta itself.
-    #[arg(long)]
+    /// Step size eta itself, or whatever else the sampler calls eta.
+    #[arg(long, allow_negative_numbers = true)]
     pub eta: Option<f64>,
     /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
     #[arg(long)]

@@ -6,19 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{fail, succeed, text, tiny};
-
-const SAMPLERS: [&str; 10] = [
-    "cas",
-    "als",
-    "pc",
-    "ancestral",
-    "ddim",
-    "reverse-sde",
-    "heun",
-    "ode",
-    "dpmpp-2m",
-    "dpmpp-2m-sde",
-];
+use tweedie::sample::SamplerKind;
 
 /// A network that was trained for a moment.
 fn trained(dir: &Path) -> String {
@@ -31,7 +19,7 @@ fn trained(dir: &Path) -> String {
 fn every_sampler_draws_the_same_sample_in_any_batch() {
     let dir = tempfile::tempdir().unwrap();
     let run = trained(dir.path());
-    for sampler in SAMPLERS {
+    for sampler in SamplerKind::ALL.iter().map(|kind| kind.name()) {
         let draw = |seeds: &str, batch: &str| {
             let out = dir.path().join(format!("{sampler}-{seeds}-{batch}"));
             let args = [
@@ -94,7 +82,13 @@ fn settings_belong_to_their_sampler() {
     let euler = [of("ode", "method=euler"), vec!["--set", "rtol=1"]].concat();
     fail(&euler, &["rtol = 1", "dormand-prince"]);
     let cas = [of("pc", "corrector=cas"), vec!["--set", "snr=0.2"]].concat();
-    fail(&cas, &["snr = 0.2", "corrector_eta"]);
+    fail(&cas, &["snr = 0.2", "cas has eta"]);
+    // eta is eta in every sampler that has one; what it was called before is read as well.
+    for eta in ["eta=1.5", "ddim_eta=1.5"] {
+        fail(&of("ddim", eta), &["eta = 1.5", "[0, 1]"]);
+    }
+    let flag = ["sample", &run, "--sampler", "dpmpp-2m-sde", "--eta=-1"];
+    fail(&flag, &["eta = -1", "not negative"]);
     let many = [
         "sample",
         &run,

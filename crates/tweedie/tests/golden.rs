@@ -13,7 +13,7 @@ use tweedie::nn::init::Init;
 use tweedie::nn::params::{ByName, assign, collect, gradients, to_vec};
 use tweedie::nn::unet::{UNet2d, UNetConfig};
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
-use tweedie::noise::{Coordinates, TimestepSchedule, TimestepTable};
+use tweedie::noise::{Coordinates, Schedule, TimestepTable};
 use tweedie::score::Denoiser;
 use tweedie::train::{Adam, AdamConfig, UpdateNumbers};
 
@@ -137,11 +137,11 @@ impl Golden {
 fn a_network_trained_on_timesteps_is_a_denoiser() {
     let golden = Golden::read("unet_a.safetensors");
     let device = Engine::Flex.device().unwrap();
-    let table = TimestepSchedule::Ddpm.table(1000).unwrap();
+    let table = Schedule::Ddpm.table(1000).unwrap();
     let config = NetworkConfig {
         preconditioning: Preconditioning::Eps,
         timesteps: Some(TimestepTable {
-            schedule: TimestepSchedule::Ddpm,
+            schedule: Schedule::Ddpm,
             count: 1000,
         }),
         unet: Some(golden.config.clone()),

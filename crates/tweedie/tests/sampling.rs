@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use proptest::prelude::*;
-use toml::{Table, Value};
+use toml::Table;
 use tweedie::noise::{Coordinates, Levels, Path, Process};
 use tweedie::ode::DormandPrince;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::sample::{
     Als, Cas, Churn, Corrector, DpmSolver, Heun, NoiseLevels, Observer, Order, Predictor,
-    PredictorCorrector, ProbabilityFlow, Sampler, SamplerKind, StepSize, StepView, Trajectory,
-    Variance, ancestral, ddim, reverse_sde, run,
+    PredictorCorrector, ProbabilityFlow, Sampler, SamplerKind, Setting, StepSize, StepView,
+    Trajectory, Variance, ancestral, ddim, reverse_sde, run,
 };
 use tweedie::score::{Denoiser, GaussianMixture};
 use tweedie::{Error, Result};
@@ -75,9 +75,19 @@ fn pc(corrector: Corrector, order: Order) -> Box<dyn Sampler> {
     Box::new(PredictorCorrector::new(&vp(), predictor, corrector, 1, order).unwrap())
 }
 
+/// Those, and every sampler by name with its defaults.
+fn samplers() -> Vec<Box<dyn Fn() -> Box<dyn Sampler> + Sync>> {
+    type New = Box<dyn Fn() -> Box<dyn Sampler> + Sync>;
+    let built = SAMPLERS.into_iter().map(|new| Box::new(new) as New);
+    let named = SamplerKind::ALL
+        .iter()
+        .map(|kind| Box::new(|| kind.sampler(&kind.defaults(), &levels()).unwrap()) as New);
+    built.chain(named).collect()
+}
+
 #[test]
 fn neither_split_nor_order_of_a_batch_changes_a_bit() {
-    for new in SAMPLERS {
+    for new in samplers() {
         let all: Vec<u64> = (0..5000).collect();
         let whole = run(&mixture(), &mut *new(), &source(), &all, &mut ()).unwrap();
         for part in [&all[..1], &all[1..1000], &all[4999..]] {
@@ -101,7 +111,7 @@ fn threads_change_no_bit() {
         .build()
         .unwrap();
     let all: Vec<u64> = (0..5000).collect();
-    for new in SAMPLERS {
+    for new in samplers() {
         let sample = || run(&mixture(), &mut *new(), &source(), &all, &mut ()).unwrap();
         assert_eq!(one_thread.install(sample), sample());
     }
@@ -253,85 +263,15 @@ fn finite(sampler: &mut dyn Sampler) {
     );
 }
 
-/// Valid settings of a sampler from numbers in [0, 1) and choices.
-fn settings(kind: SamplerKind, unit: &[f64], choice: usize, count: usize, flag: bool) -> Table {
-    let mut table = Table::new();
-    let mut set = |key: &str, value: Value| table.insert(key.into(), value);
-    let coordinates = ["ve", "vp", "sub-vp"][choice % 3];
-    match kind {
-        SamplerKind::Cas => {
-            set("eps_c", (1.0 / (1.0 - unit[0])).into());
-            set("n_sigma", (1 + count as i64).into());
-        }
-        SamplerKind::Als => {
-            set("eta", (0.001 + 1.99 * unit[0]).into());
-            set("noise_first", flag.into());
-            set("n_sigma", (1 + count as i64).into());
-        }
-        SamplerKind::Pc => {
-            set("corrector", ["langevin", "ald", "cas"][choice / 2].into());
-            set(
-                "predictor",
-                ["reverse-diffusion", "ancestral"][choice % 2].into(),
-            );
-            set(
-                "order",
-                if flag {
-                    "predictor-first"
-                } else {
-                    "corrector-first"
-                }
-                .into(),
-            );
-            match choice / 2 {
-                2 => set("corrector_eta", unit[1].into()),
-                _ => set("snr", (0.01 + 0.69 * unit[0]).into()),
-            };
-            set("corrections", (count as i64).into());
-            set("coordinates", coordinates.into());
-        }
-        SamplerKind::Ancestral => {
-            let named = if flag { "fixed-small" } else { "fixed-large" };
-            let variance = if count == 0 {
-                unit[0].into()
-            } else {
-                named.into()
-            };
-            set("variance", variance);
-            set("coordinates", coordinates.into());
-        }
-        SamplerKind::Ddim => {
-            set("ddim_eta", unit[0].into());
-        }
-        SamplerKind::ReverseSde => {
-            set("process", coordinates.into());
-            if coordinates != "ve" {
-                set("beta_min", (0.01 + unit[0]).into());
-                set("beta_max", (2.0 + 30.0 * unit[1]).into());
-            }
-        }
-        SamplerKind::Heun => {
-            set("s_churn", (100.0 * unit[0]).into());
-            set("s_min", unit[1].into());
-            set("s_max", (1.0 + unit[2]).into());
-            set("s_noise", (0.9 + 0.2 * unit[3]).into());
-        }
-        SamplerKind::Ode => {
-            set(
-                "method",
-                ["dormand-prince", "euler", "heun"][choice % 3].into(),
-            );
-            if choice.is_multiple_of(3) {
-                set("rtol", 10f64.powf(-1.0 - 6.0 * unit[0]).into());
-                set("atol", 10f64.powf(-1.0 - 6.0 * unit[1]).into());
-            }
-        }
-        SamplerKind::Dpmpp2m => {}
-        SamplerKind::Dpmpp2mSde => {
-            set("sde_eta", (2.0 * unit[0]).into());
-        }
-    }
-    table
+/// Every setting that is a number, with its sampler.
+fn real_settings() -> Vec<(SamplerKind, Setting)> {
+    let of = |kind: &SamplerKind| {
+        let kind = *kind;
+        let settings = kind.description().settings.iter();
+        let real = settings.filter(|setting| setting.interval(&levels()).is_some());
+        real.map(move |setting| (kind, *setting))
+    };
+    SamplerKind::ALL.iter().flat_map(of).collect()
 }
 
 proptest! {
@@ -394,12 +334,10 @@ proptest! {
     fn every_valid_setting_of_every_sampler_samples(
         levels in some_levels(),
         kind in prop::sample::select(SamplerKind::ALL),
-        unit in prop::collection::vec(0.0f64..1.0, 4),
-        choice in 0usize..6,
-        count in 0usize..4,
-        flag: bool,
+        unit in prop::collection::vec(0.0f64..1.0, 40),
     ) {
-        let settings = settings(kind, &unit, choice, count, flag);
+        let mut unit = unit.into_iter().cycle();
+        let settings = kind.description().draw(&levels, &mut || unit.next().unwrap());
         match kind.sampler(&settings, &levels) {
             Ok(mut sampler) => {
                 let result = run(&mixture(), &mut *sampler, &source(), &[0, 1, 2], &mut ());
@@ -422,7 +360,7 @@ proptest! {
             // What may be wrong is the number of levels, or noise beyond the process's reach.
             Err(error) => {
                 let message = error.to_string();
-                let known = ["sample.steps = 1", "beta_max", "end", "start", "steps"];
+                let known = ["beta_max", "end", "start", "steps"];
                 prop_assert!(known.iter().any(|k| message.starts_with(k)), "{kind:?}: {message}");
             }
         }
@@ -430,28 +368,17 @@ proptest! {
 
     #[test]
     fn invalid_settings_are_named(
-        levels in some_levels(), beyond in 1.0f64..1e6, nan: bool, choice in 0usize..13
+        levels in some_levels(),
+        beyond in 1.0f64..1e6,
+        nan: bool,
+        (kind, setting) in prop::sample::select(real_settings()),
     ) {
         let value = if nan { f64::NAN } else { -beyond };
-        let (kind, key) = [
-            (SamplerKind::Cas, "eps_c"),
-            (SamplerKind::Cas, "eta"),
-            (SamplerKind::Als, "eta"),
-            (SamplerKind::Als, "eps_b"),
-            (SamplerKind::Pc, "snr"),
-            (SamplerKind::Ancestral, "variance"),
-            (SamplerKind::Ddim, "ddim_eta"),
-            (SamplerKind::ReverseSde, "beta_min"),
-            (SamplerKind::Heun, "s_churn"),
-            (SamplerKind::Heun, "s_noise"),
-            (SamplerKind::Ode, "rtol"),
-            (SamplerKind::Ode, "atol"),
-            (SamplerKind::Dpmpp2mSde, "sde_eta"),
-        ][choice];
+        let key = setting.name;
         let mut settings = Table::new();
         settings.insert(key.into(), value.into());
-        if key == "beta_min" {
-            settings.insert("process".into(), "vp".into());
+        if let Some((name, words)) = setting.with {
+            settings.insert(name.into(), words[0].into());
         }
         let error = kind.sampler(&settings, &levels).err();
         let message = error.map(|error| error.to_string()).unwrap_or_default();

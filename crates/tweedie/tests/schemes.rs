@@ -487,7 +487,7 @@ fn wrong_settings_are_named() {
         assert!(message.starts_with(name), "{message}");
     };
     for eta in [-0.1, 1.1, f64::NAN] {
-        named(ddim(&path, eta), "ddim_eta");
+        named(ddim(&path, eta), "eta");
         named(ancestral(&path, Variance::Between(eta)), "variance");
     }
     named(reverse_sde(&VP, 1.0, 1e-3, 0), "steps");
@@ -507,5 +507,5 @@ fn wrong_settings_are_named() {
     let error = Heun::new(levels.clone(), churn).unwrap_err();
     assert!(error.to_string().starts_with("s_noise = 0"));
     let error = DpmSolver::stochastic(levels, -1.0).unwrap_err();
-    assert!(error.to_string().starts_with("sde_eta = -1"));
+    assert!(error.to_string().starts_with("eta = -1"));
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tweedie::job::{self, Monitor};
 use tweedie::nn;
-use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled, Schedule};
+use tweedie::noise::Schedule;
+use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled};
 use tweedie::{Error, Result};
 
 use crate::args::{Precision, Sample};

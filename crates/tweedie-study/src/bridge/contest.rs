@@ -1,18 +1,17 @@
 //! Who wins at how many network calls.
 
+use toml::{Table, Value};
+
 use super::{SIGMA, TARGET, target, target_cdf};
-use crate::{Cell, StudyFolder, StudyOptions, Table};
+use crate::{Cell, StudyFolder, StudyOptions};
 use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::{Estimate, wasserstein_1_to_cdf};
-use tweedie::noise::{Coordinates, Levels, Path, technique_4};
+use tweedie::noise::{Levels, Schedule};
 use tweedie::ode::DormandPrince;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::{Axis, Chart, Color, Series};
-use tweedie::sample::{
-    Als, Cas, Churn, Corrector, DpmSolver, Heun, Order, Predictor, PredictorCorrector,
-    ProbabilityFlow, Sampler, StepSize, run, run_from,
-};
+use tweedie::sample::{Cas, ProbabilityFlow, Sampler, SamplerKind, StepSize, run, run_from};
 
 const TEXT: &str = "The Wasserstein-1 distance between samples and the target, at budgets of 4 to \
     1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7); each sampler \
@@ -35,18 +34,6 @@ const BUDGETS: [usize; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// Independent parts, for standard errors.
 const PARTS: u64 = 4;
 
-/// A sampler for levels that are asked for by number.
-type Make = fn(&dyn Fn(usize) -> Result<Levels>, usize) -> Result<Box<dyn Sampler>>;
-
-fn cas(levels: &Levels, eps_c: f64) -> Result<Box<dyn Sampler>> {
-    Ok(Box::new(Cas::new(levels, StepSize::EpsC(eps_c))?))
-}
-
-fn als(levels: Levels, n_sigma: usize) -> Result<Box<dyn Sampler>> {
-    let eta = technique_4(&levels, n_sigma)?.eta;
-    Ok(Box::new(Als::new(levels, n_sigma, StepSize::Eta(eta))?))
-}
-
 /// A color for each sampler, in order: Langevin red, CAS blue, PC orange, flows green, DPM violet.
 const COLORS: [Color; 10] = [
     [220, 60, 50],
@@ -63,36 +50,59 @@ const COLORS: [Color; 10] = [
 /// That of the adaptive solver.
 const ADAPTIVE: Color = [120, 190, 90];
 
-/// The samplers, each made for a budget of calls, which it must not exceed.
-const SAMPLERS: &[(&str, Make)] = &[
-    ("ALS, n_sigma = 1", |levels, n| als(levels(n)?, 1)),
-    ("ALS, n_sigma = 5", |levels, n| match n / 5 {
-        // Too few calls for two levels of five steps.
-        0 | 1 => als(levels(2)?, n / 2),
-        count => als(levels(count)?, 5),
+/// A sampler with settings, which may depend on the budget of calls.
+struct Entrant {
+    name: &'static str,
+    kind: SamplerKind,
+    settings: fn(usize) -> Table,
+}
+
+impl Entrant {
+    const fn new(name: &'static str, kind: SamplerKind, settings: fn(usize) -> Table) -> Self {
+        Self {
+            name,
+            kind,
+            settings,
+        }
+    }
+
+    /// The sampler for a budget of `calls`, which it must not exceed.
+    fn sampler(&self, setting: &Setting, calls: usize) -> Result<Box<dyn Sampler>> {
+        let settings = (self.settings)(calls);
+        let levels = setting.levels(self.kind.levels_for(&settings, calls)?)?;
+        self.kind.sampler(&settings, &levels)
+    }
+}
+
+fn settings<const N: usize>(given: [(&str, Value); N]) -> Table {
+    given
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
+fn eps_c(eps_c: f64) -> Table {
+    settings([("eps_c", eps_c.into())])
+}
+
+/// The samplers.
+const SAMPLERS: &[Entrant] = &[
+    Entrant::new("ALS, n_sigma = 1", SamplerKind::Als, |_| Table::new()),
+    // Fewer where there are too few calls for two levels of five steps.
+    Entrant::new("ALS, n_sigma = 5", SamplerKind::Als, |calls| {
+        settings([("n_sigma", ((calls / 2).min(5) as i64).into())])
     }),
-    ("CAS 1 (DDIM, Euler)", |levels, n| cas(&levels(n)?, 1.0)),
-    ("CAS 1.5", |levels, n| cas(&levels(n)?, 1.5)),
-    ("CAS 2 (ancestral)", |levels, n| cas(&levels(n)?, 2.0)),
-    ("CAS ∞", |levels, n| cas(&levels(n)?, f64::INFINITY)),
-    ("PC", |levels, n| {
-        let path = Path::new(&levels(n / 2)?, Coordinates::Ve);
-        let corrector = Corrector::Ald(0.16);
-        let (predictor, order) = (Predictor::ReverseDiffusion, Order::CorrectorFirst);
-        let sampler = PredictorCorrector::new(&path, predictor, corrector, 1, order)?;
-        Ok(Box::new(sampler))
+    Entrant::new("CAS 1 (DDIM, Euler)", SamplerKind::Cas, |_| eps_c(1.0)),
+    Entrant::new("CAS 1.5", SamplerKind::Cas, |_| eps_c(1.5)),
+    Entrant::new("CAS 2 (ancestral)", SamplerKind::Cas, |_| eps_c(2.0)),
+    Entrant::new("CAS ∞", SamplerKind::Cas, |_| eps_c(f64::INFINITY)),
+    Entrant::new("PC", SamplerKind::Pc, |_| {
+        settings([("corrector", "ald".into()), ("snr", 0.16.into())])
     }),
-    ("ODE, Heun", |levels, n| {
-        Ok(Box::new(Heun::new(
-            levels(n.div_ceil(2))?,
-            Churn::default(),
-        )?))
-    }),
-    ("DPM-Solver++ 2M", |levels, n| {
-        Ok(Box::new(DpmSolver::new(levels(n)?)))
-    }),
-    ("DPM-Solver++ SDE-2M", |levels, n| {
-        Ok(Box::new(DpmSolver::stochastic(levels(n)?, 1.0)?))
+    Entrant::new("ODE, Heun", SamplerKind::Heun, |_| Table::new()),
+    Entrant::new("DPM-Solver++ 2M", SamplerKind::Dpmpp2m, |_| Table::new()),
+    Entrant::new("DPM-Solver++ SDE-2M", SamplerKind::Dpmpp2mSde, |_| {
+        Table::new()
     }),
 ];
 
@@ -100,7 +110,7 @@ const SAMPLERS: &[(&str, Make)] = &[
 struct Setting {
     name: &'static str,
     title: &'static str,
-    karras: bool,
+    schedule: Schedule,
     right_start: bool,
 }
 
@@ -108,30 +118,26 @@ const SETTINGS: [Setting; 3] = [
     Setting {
         name: "geometric",
         title: "From N(0, sigma_1²), geometric levels",
-        karras: false,
+        schedule: Schedule::Geometric,
         right_start: false,
     },
     Setting {
         name: "karras",
         title: "From N(0, sigma_1²), EDM's levels",
-        karras: true,
+        schedule: Schedule::Karras,
         right_start: false,
     },
     Setting {
         name: "right-start",
         title: "From the noised data, geometric levels",
-        karras: false,
+        schedule: Schedule::Geometric,
         right_start: true,
     },
 ];
 
 impl Setting {
     fn levels(&self, count: usize) -> Result<Levels> {
-        let (high, low) = SIGMA;
-        match self.karras {
-            true => Levels::karras(high, low, count, 7.0),
-            false => Levels::geometric(high, low, count),
-        }
+        self.schedule.levels(SIGMA.0, SIGMA.1, count, 7.0)
     }
 }
 
@@ -209,17 +215,17 @@ pub fn section(
     folder.paragraph(TEXT);
     let total = (SETTINGS.len() * SAMPLERS.len() * budgets.len()) as u64;
     let mut done = 0;
-    let mut numbers = Table::new(["setting", "sampler", "budget", "calls", "W1"]);
+    let mut numbers = crate::Table::new(["setting", "sampler", "budget", "calls", "W1"]);
     for setting in &SETTINGS {
         let mut found = Vec::new();
-        for (name, make) in SAMPLERS {
+        for entrant in SAMPLERS {
             let mut row = Vec::new();
             for &budget in budgets {
-                let mut sampler = make(&|count| setting.levels(count), budget)?;
+                let mut sampler = entrant.sampler(setting, budget)?;
                 let (w, calls) = size.error(sampler.as_mut(), setting.right_start)?;
                 numbers.row([
                     setting.name.into(),
-                    (*name).into(),
+                    entrant.name.into(),
                     budget.into(),
                     calls.into(),
                     w.into(),
@@ -228,7 +234,7 @@ pub fn section(
                 done += 1;
                 monitor.at("samplers", done, total, "runs");
             }
-            found.push((*name, row));
+            found.push((entrant.name, row));
         }
         if setting.right_start {
             folder.paragraph(STARTS);
@@ -244,7 +250,11 @@ pub fn section(
 }
 
 /// The adaptive solver at several tolerances: (calls, W1).
-fn adaptive(size: Size, setting: &Setting, numbers: &mut Table) -> Result<Vec<(usize, f64)>> {
+fn adaptive(
+    size: Size,
+    setting: &Setting,
+    numbers: &mut crate::Table,
+) -> Result<Vec<(usize, f64)>> {
     let mut found = Vec::new();
     for tolerance in [1e-1, 1e-2, 1e-3, 1e-4, 1e-6] {
         let solver = DormandPrince {
@@ -286,8 +296,9 @@ fn chart(setting: &Setting, found: &[Found], adaptive: &[(usize, f64)], floor: E
 }
 
 /// Who is best at each budget, and who cannot be told from it by two standard errors.
-fn winners(budgets: &[usize], found: &[Found]) -> Table {
-    let mut table = Table::new(["budget", "best", "W1", "as good within two standard errors"]);
+fn winners(budgets: &[usize], found: &[Found]) -> crate::Table {
+    let mut table =
+        crate::Table::new(["budget", "best", "W1", "as good within two standard errors"]);
     for (i, &budget) in budgets.iter().enumerate() {
         let mut order: Vec<_> = found.iter().map(|(name, row)| (*name, row[i])).collect();
         order.sort_by(|a, b| a.1.1.value.total_cmp(&b.1.1.value));
@@ -325,8 +336,8 @@ fn sweep(
         .copied()
         .filter(|n| (8..=256).contains(n))
         .collect();
-    let mut numbers = Table::new(["N", "eps_c", "W1"]);
-    let mut best = Table::new([
+    let mut numbers = crate::Table::new(["N", "eps_c", "W1"]);
+    let mut best = crate::Table::new([
         "N",
         "best eps_c",
         "its eta",
@@ -342,7 +353,8 @@ fn sweep(
         let levels = Levels::geometric(SIGMA.0, SIGMA.1, n)?;
         let mut row = Vec::new();
         for (j, eps_c) in values.into_iter().enumerate() {
-            let (w, _) = size.error(cas(&levels, eps_c)?.as_mut(), false)?;
+            let mut cas = Cas::new(&levels, StepSize::EpsC(eps_c))?;
+            let (w, _) = size.error(&mut cas, false)?;
             numbers.row([n.into(), eps_c.into(), w.into()]);
             row.push((eps_c, w));
             monitor.at(

@@ -7,6 +7,7 @@ mod levels;
 mod normal;
 mod path;
 mod process;
+mod schedule;
 mod techniques;
 mod timesteps;
 mod training;
@@ -17,8 +18,10 @@ pub use levels::Levels;
 pub use normal::{normal_cdf, normal_quantile};
 pub use path::{Path, Step};
 pub use process::Process;
+pub(crate) use schedule::RHO;
+pub use schedule::{Schedule, TimestepTable};
 pub use techniques::{
     InitialNoise, LevelCount, StepChoice, stationarity, technique_1, technique_2, technique_4,
 };
-pub use timesteps::{Spacing, TimestepSchedule, TimestepTable, Timesteps};
+pub use timesteps::{Spacing, Timesteps};
 pub use training::TrainingNoise;

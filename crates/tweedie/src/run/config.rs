@@ -5,11 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::noise_kind::NoiseKind;
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::nn::NetworkConfig;
-use crate::noise::{Levels, Process, TimestepSchedule, TrainingNoise, technique_2};
+use crate::noise::{RHO, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
 use crate::train::{LossConfig, TrainConfig};
 
@@ -39,68 +40,6 @@ pub struct Config {
     pub sample: SampleConfig,
 }
 
-/// From which distribution training draws its noise levels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NoiseKind {
-    /// Uniform among L geometric levels (NCSN, ASM).
-    #[default]
-    Geometric,
-    /// Uniform among L levels even in sigma^(1/7) (EDM's sampling levels).
-    Karras,
-    /// Uniform among L levels even in sigma.
-    Linear,
-    /// The continuum: ln(sigma) uniform between the ends.
-    LogUniform,
-    /// ln(sigma) Gaussian (EDM).
-    LogNormal,
-    /// Uniform among the timesteps of DDPM's linear beta.
-    Ddpm,
-    /// Uniform among the timesteps of Stable Diffusion's beta, linear in its root.
-    ScaledLinear,
-    /// Uniform among the timesteps of the cosine schedule, with its offset and clip.
-    Cosine,
-    /// The same without offset.
-    PlainCosine,
-    /// Uniform among the timesteps of beta = 1/(T - t + 1).
-    Jsd,
-    /// Uniform among the timesteps of the sigmoid schedule.
-    Sigmoid,
-    /// Time of the variance-preserving process uniform (score_sde).
-    Vp,
-    /// Time of the sub-VP process uniform (score_sde).
-    SubVp,
-}
-
-impl NoiseKind {
-    /// The law of the kinds that bring their own range of noise: tables of `timesteps`, and
-    /// processes, with the paper's beta.
-    fn law(self, timesteps: usize) -> Result<Option<TrainingNoise>> {
-        let (beta_min, beta_max) = (0.1, 20.0);
-        let schedule = match self {
-            Self::Geometric | Self::Karras | Self::Linear => return Ok(None),
-            Self::LogUniform | Self::LogNormal => return Ok(None),
-            Self::Vp => return Ok(Some(continuous(Process::Vp { beta_min, beta_max }))),
-            Self::SubVp => return Ok(Some(continuous(Process::SubVp { beta_min, beta_max }))),
-            Self::Ddpm => TimestepSchedule::Ddpm,
-            Self::ScaledLinear => TimestepSchedule::ScaledLinear,
-            Self::Cosine => TimestepSchedule::Cosine,
-            Self::PlainCosine => TimestepSchedule::PlainCosine,
-            Self::Jsd => TimestepSchedule::Jsd,
-            Self::Sigmoid => TimestepSchedule::Sigmoid,
-        };
-        Ok(Some(TrainingNoise::Timesteps(schedule.table(timesteps)?)))
-    }
-}
-
-/// Uniform in the time of `process`, from score_sde's first time on.
-fn continuous(process: Process) -> TrainingNoise {
-    TrainingNoise::Continuous {
-        process,
-        t_min: 1e-3,
-    }
-}
-
 /// The `[noise]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -126,7 +65,7 @@ pub struct NoiseConfig {
 impl Default for NoiseConfig {
     fn default() -> Self {
         Self {
-            distribution: NoiseKind::Geometric,
+            distribution: NoiseKind::default(),
             sigma_max: None,
             sigma_min: 0.01,
             levels: None,
@@ -174,7 +113,7 @@ impl Config {
     /// # Errors
     /// When a value is out of its range.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
-        let law = self.noise.distribution.law(self.noise.timesteps)?;
+        let law = self.noise.distribution.of_own_range(self.noise.timesteps)?;
         if let Some(law) = law {
             // Sampling starts where training does.
             let (smallest, largest) = (law.sigma(0.0), law.sigma(1.0));
@@ -195,10 +134,7 @@ impl Config {
             self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));
         }
         let (max, min) = self.sigma_range()?;
-        let by_levels = matches!(
-            self.noise.distribution,
-            NoiseKind::Geometric | NoiseKind::Karras | NoiseKind::Linear
-        );
+        let by_levels = self.noise.distribution.by_levels().is_some();
         if self.noise.levels.is_none() && by_levels {
             self.noise.levels = Some(level_count(max, min, data.dim())?);
         }
@@ -251,28 +187,24 @@ impl Config {
     /// When a value is out of its range.
     pub fn training_noise(&self) -> Result<TrainingNoise> {
         let (max, min) = self.sigma_range()?;
-        if let Some(law) = self.noise.distribution.law(self.noise.timesteps)? {
+        if let Some(law) = self.noise.distribution.of_own_range(self.noise.timesteps)? {
             return Ok(law);
         }
-        match self.noise.distribution {
-            kind @ (NoiseKind::Geometric | NoiseKind::Karras | NoiseKind::Linear) => {
-                let levels = self.noise.levels.unwrap_or(0);
-                if levels < 2 {
-                    let reason = "this distribution needs 2 levels or more";
-                    return Err(Error::setting("noise.levels", levels, reason));
-                }
-                let levels = match kind {
-                    NoiseKind::Karras => Levels::karras(max, min, levels, 7.0),
-                    NoiseKind::Linear => Levels::linear(max, min, levels),
-                    _ => Levels::geometric(max, min, levels),
-                };
-                Ok(TrainingNoise::Discrete(levels?))
+        if let Some(schedule) = self.noise.distribution.by_levels() {
+            let levels = self.noise.levels.unwrap_or(0);
+            if levels < 2 {
+                let reason = "this distribution needs 2 levels or more";
+                return Err(Error::setting("noise.levels", levels, reason));
             }
+            let levels = schedule.levels(max, min, levels, RHO)?;
+            return Ok(TrainingNoise::Discrete(levels));
+        }
+        match self.noise.distribution {
             NoiseKind::LogUniform => Ok(TrainingNoise::LogUniform {
                 sigma_min: min,
                 sigma_max: max,
             }),
-            // LogNormal: the others have a law of their own.
+            // LogNormal: the others were handled above.
             _ => {
                 let (mean, std) = (self.noise.mean, self.noise.std);
                 let noise = TrainingNoise::LogNormal { mean, std };

@@ -6,64 +6,9 @@ use toml::{Table, Value};
 use super::config::{one_line, set};
 use crate::error::{Error, Result};
 use crate::nn::Precision;
-use crate::noise::{Levels, TimestepSchedule};
-use crate::sample::{Sampler, SamplerKind};
+use crate::noise::{Levels, RHO, Schedule};
+use crate::sample::{Description, Sampler, SamplerKind};
 use crate::score::guidance::Threshold;
-
-/// How noise levels are spread between sigma_max and sigma_min.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Evenly in ln sigma.
-    #[default]
-    Geometric,
-    /// Evenly in sigma^(1/rho) (EDM).
-    Karras,
-    /// Evenly in sigma.
-    Linear,
-    /// Evenly in time of DDPM's linear beta.
-    Ddpm,
-    /// Evenly in time of Stable Diffusion's beta, linear in its root.
-    ScaledLinear,
-    /// Evenly in time of the cosine schedule, with its offset and clip.
-    Cosine,
-    /// The same without offset.
-    PlainCosine,
-    /// Evenly in time of beta = 1/(T - t + 1).
-    Jsd,
-    /// Evenly in time of the sigmoid schedule.
-    Sigmoid,
-}
-
-impl Schedule {
-    /// The name in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Geometric => "geometric",
-            Self::Karras => "karras",
-            Self::Linear => "linear",
-            Self::Ddpm => "ddpm",
-            Self::ScaledLinear => "scaled-linear",
-            Self::Cosine => "cosine",
-            Self::PlainCosine => "plain-cosine",
-            Self::Jsd => "jsd",
-            Self::Sigmoid => "sigmoid",
-        }
-    }
-
-    /// The timesteps it follows; none for those given in sigma.
-    pub fn timesteps(self) -> Option<TimestepSchedule> {
-        match self {
-            Self::Geometric | Self::Karras | Self::Linear => None,
-            Self::Ddpm => Some(TimestepSchedule::Ddpm),
-            Self::ScaledLinear => Some(TimestepSchedule::ScaledLinear),
-            Self::Cosine => Some(TimestepSchedule::Cosine),
-            Self::PlainCosine => Some(TimestepSchedule::PlainCosine),
-            Self::Jsd => Some(TimestepSchedule::Jsd),
-            Self::Sigmoid => Some(TimestepSchedule::Sigmoid),
-        }
-    }
-}
 
 /// What is done to H before a sampler sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +56,7 @@ impl Default for SampleConfig {
             sampler: SamplerKind::Cas,
             steps: 64,
             schedule: Schedule::Geometric,
-            rho: 7.0,
+            rho: RHO,
             clip: Clip::None,
             quantile: 0.995,
             denoise: true,
@@ -123,11 +68,11 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
-    /// The same with one of the sampler's settings changed. The three step sizes are one setting:
-    /// the one given now counts.
+    /// The same with one of the sampler's settings changed. Of settings that say the same in
+    /// several ways, as the three step sizes, the one given now counts.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        make_way(&mut self.settings, key);
-        self.settings.insert(key.into(), value.into());
+        let description = self.sampler.description();
+        description.set(&mut self.settings, key, value.into());
         self
     }
 
@@ -149,9 +94,11 @@ impl SampleConfig {
         let refuse = |reason| Error::setting("--set", changes.join(" "), reason);
         let mut table = Table::try_from(&self).map_err(|error| refuse(error.to_string()))?;
         for change in changes {
-            let key = change.split('=').next().unwrap_or_default().trim();
-            make_way(&mut table, key);
-            set(&mut table, change).map_err(refuse)?;
+            let mut given = Table::new();
+            set(&mut given, change).map_err(refuse)?;
+            for (key, value) in given {
+                self.sampler.description().set(&mut table, &key, value);
+            }
         }
         let changed = Self::deserialize(Value::Table(table));
         let changed = changed.map_err(|error| refuse(one_line(&error)))?;
@@ -172,7 +119,7 @@ impl SampleConfig {
             return Err(Error::setting("variance", "learned", reason));
         }
         let theirs = self.sampler.check(&self.settings);
-        theirs.map_err(|error| match error {
+        theirs.map_err(|error| match in_table(error) {
             Error::Setting {
                 name,
                 value,
@@ -217,16 +164,17 @@ impl SampleConfig {
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
     pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
-        if self.sampler == SamplerKind::ReverseSde && self.schedule != Schedule::Geometric {
-            let reason = "reverse-sde steps evenly in the time of its process; set schedule=geometric, the default";
-            return Err(Error::setting(
-                "sample.schedule",
-                self.schedule.name(),
-                reason,
-            ));
+        let Description { name, spreads, .. } = self.sampler.description();
+        if let Some(spreads) = spreads
+            && self.schedule != Schedule::default()
+        {
+            let usual = Schedule::default();
+            let reason = format!("{name} {spreads}; set schedule={usual}, the default");
+            return Err(Error::setting("sample.schedule", self.schedule, reason));
         }
         let levels = self.levels(sigma_max, sigma_min)?;
-        self.sampler.sampler(&self.settings, &levels)
+        let sampler = self.sampler.sampler(&self.settings, &levels);
+        sampler.map_err(in_table)
     }
 
     /// The noise levels. Those of a table of timesteps keep to the noise the table has.
@@ -245,18 +193,24 @@ impl SampleConfig {
             1 => return Levels::new(vec![sigma_max]),
             _ => {}
         }
-        if let Some(schedule) = self.schedule.timesteps() {
-            let table = schedule.table(TIMESTEPS)?;
-            let (top, bottom) = (table.timestep(sigma_max), table.timestep(sigma_min));
-            let last = (steps - 1) as f64;
-            let time = |i: usize| top + (bottom - top) * i as f64 / last;
-            return Levels::new((0..steps).map(|i| table.relative(time(i))).collect());
+        self.schedule
+            .levels(sigma_max, sigma_min, steps, self.rho)
+            .map_err(in_table)
+    }
+}
+
+/// A sampler's refusal of what is a key of this table, by the key's full name. A sampler's own
+/// settings keep theirs, by which `--eta` and its like go as well.
+fn in_table(error: Error) -> Error {
+    match error {
+        Error::Setting {
+            name,
+            value,
+            reason,
+        } if KEYS.contains(&name.as_str()) => {
+            Error::setting(format!("sample.{name}"), value, reason)
         }
-        match self.schedule {
-            Schedule::Karras => Levels::karras(sigma_max, sigma_min, steps, self.rho),
-            Schedule::Linear => Levels::linear(sigma_max, sigma_min, steps),
-            _ => Levels::geometric(sigma_max, sigma_min, steps),
-        }
+        other => other,
     }
 }
 
@@ -273,21 +227,8 @@ const KEYS: [&str; 9] = [
     "precision",
 ];
 
-/// The settings that are the step size: three ways to say the same.
-const STEP_SIZES: [&str; 3] = ["eta", "eps_b", "eps_c"];
-
-/// Removes the settings that a new value of `key` takes the place of.
-fn make_way(settings: &mut Table, key: &str) {
-    if STEP_SIZES.contains(&key) {
-        settings.retain(|key, _| !STEP_SIZES.contains(&key));
-    }
-}
-
 /// More steps than any sampler is given; it keeps a slip from exhausting the memory.
 const MOST_STEPS: usize = 10_000_000;
-
-/// Timesteps of the tables that sampling follows.
-const TIMESTEPS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -295,19 +236,10 @@ mod tests {
 
     #[test]
     fn every_schedule_and_sampler_go_together() {
-        for schedule in [
-            Schedule::Geometric,
-            Schedule::Karras,
-            Schedule::Linear,
-            Schedule::Ddpm,
-            Schedule::ScaledLinear,
-            Schedule::Cosine,
-            Schedule::PlainCosine,
-            Schedule::Jsd,
-            Schedule::Sigmoid,
-        ] {
+        for &schedule in Schedule::ALL {
             for &sampler in SamplerKind::ALL {
-                if sampler == SamplerKind::ReverseSde && schedule != Schedule::Geometric {
+                let spreads = sampler.description().spreads;
+                if spreads.is_some() && schedule != Schedule::default() {
                     continue;
                 }
                 for steps in [1, 2, 9] {
@@ -323,13 +255,14 @@ mod tests {
                         // The first timestep of sigmoid and jsd is noisier than that.
                         assert!(levels.last() > 0.0199 && levels.last() < 0.11);
                     }
-                    let sampler = config.sampler(6.0, 0.02);
-                    match (steps, config.sampler) {
-                        (1, SamplerKind::Als | SamplerKind::ReverseSde) => {
-                            let message = sampler.err().unwrap().to_string();
-                            assert!(message.starts_with("sample.steps = 1"), "{message}");
-                        }
-                        _ => assert!(sampler.is_ok(), "{config:?}"),
+                    let made = config.sampler(6.0, 0.02);
+                    // Some need two levels for their default settings.
+                    let needs_two = [SamplerKind::Als, SamplerKind::ReverseSde];
+                    if steps == 1 && needs_two.contains(&sampler) {
+                        let message = made.err().unwrap().to_string();
+                        assert!(message.starts_with("sample.steps = 1"), "{message}");
+                    } else {
+                        assert!(made.is_ok(), "{config:?}");
                     }
                 }
             }

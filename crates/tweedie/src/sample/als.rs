@@ -12,8 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::{Scheme, levels_at};
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
+use super::setting::{Interval, Scale, Setting, SettingValue};
 use super::step_size::StepSize;
 use crate::error::{Error, Result};
 use crate::noise::{Level, Levels, technique_4};
@@ -115,7 +116,7 @@ impl Sampler for Als {
 /// The settings of `als`: at most one of the two step sizes, Technique 4's choice without.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct AlsSettings {
+pub(super) struct Settings {
     /// Steps at each level.
     n_sigma: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ pub(super) struct AlsSettings {
     noise_first: bool,
 }
 
-impl Default for AlsSettings {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             n_sigma: 1,
@@ -140,14 +141,50 @@ impl Default for AlsSettings {
     }
 }
 
-impl Settings for AlsSettings {
+impl Scheme for Settings {
+    const NAME: &str = "als";
+    const LABEL: &str = "ALS";
+    const ABOUT: &str = "Annealed Langevin sampling, n_sigma steps at each level";
+    const PAPER: &str = "Song and Ermon 2019";
+    const CALLS: &str = "n_sigma N";
+    const LAST_STEP: &str = "with noise; take the denoised sample";
+    const SETTINGS: &[Setting] = &[
+        Setting::real(
+            "eta",
+            Interval::open(0.0, 2.0),
+            (1e-3, 1.0),
+            Scale::Log,
+            "step size, the share of the way to H; Technique 4's without",
+        )
+        .instead_of(&["eps_b"]),
+        Setting::real(
+            "eps_b",
+            Interval::open(0.0, f64::INFINITY),
+            (1e-9, 1.0),
+            Scale::Log,
+            "step size as the papers' eps: eta = eps_b/sigma_L^2",
+        )
+        .instead_of(&["eta"])
+        .on_levels(|levels| Interval::open(0.0, 2.0 * levels.last() * levels.last())),
+        Setting::count("n_sigma", 1, 8, "steps at each level").default(SettingValue::Count(1)),
+        Setting::flag("noise_first", "add the noise before the network is called"),
+    ];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        let least = match (self.eta, self.eps_b) {
+            (None, None) => LEAST_FOR_TECHNIQUE_4,
+            _ => 1,
+        };
+        levels_at(calls, self.n_sigma, least)
+    }
+
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         let step_size = match StepSize::given(self.eta, self.eps_b, self.eps_c)? {
             Some(step_size) => step_size,
-            None if levels.len() == 1 => {
+            None if levels.len() < LEAST_FOR_TECHNIQUE_4 => {
                 let reason = "a single level does not suggest a step size for ALS; give eta, or \
                               take 2 steps or more";
-                return Err(Error::setting("sample.steps", 1, reason));
+                return Err(Error::setting("steps", 1, reason));
             }
             None => StepSize::Eta(technique_4(levels, self.n_sigma)?.eta),
         };
@@ -158,6 +195,9 @@ impl Settings for AlsSettings {
         }))
     }
 }
+
+/// Levels with a gap between them, which Technique 4 goes by.
+const LEAST_FOR_TECHNIQUE_4: usize = 2;
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::{Scheme, levels_at};
 use super::linear::{Linear, Update};
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
+use super::setting::Setting;
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
@@ -126,7 +127,7 @@ impl Sampler for LearnedAncestral {
 /// The settings of `ancestral`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct AncestralSettings {
+pub(super) struct Settings {
     /// `fixed-small`, `fixed-large`, `learned`, or a number between 0 and 1.
     variance: VarianceSetting,
     /// Where `fixed-large` makes a difference.
@@ -152,7 +153,7 @@ enum VarianceName {
     Learned,
 }
 
-impl Default for AncestralSettings {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             variance: VarianceSetting::Named(VarianceName::FixedSmall),
@@ -161,7 +162,31 @@ impl Default for AncestralSettings {
     }
 }
 
-impl Settings for AncestralSettings {
+impl Scheme for Settings {
+    const NAME: &str = "ancestral";
+    const LABEL: &str = "ancestral";
+    const ABOUT: &str = "The ancestral sampler of DDPM";
+    const PAPER: &str = "Ho et al. 2020";
+    const CALLS: &str = "N";
+    const LAST_STEP: &str = "the mean, H";
+    const SETTINGS: &[Setting] = &[
+        Setting::choice_or_share(
+            "variance",
+            &["fixed-small", "fixed-large"],
+            "variance of the fresh noise: the posterior's, the forward process's, or so far \
+             between",
+        ),
+        Setting::choice(
+            "coordinates",
+            &["vp", "ve", "sub-vp"],
+            "where fixed-large makes a difference",
+        ),
+    ];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        levels_at(calls, 1, 1)
+    }
+
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         let path = Path::new(levels, self.coordinates);
         let variance = match self.variance {

@@ -12,9 +12,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::{Scheme, levels_at};
 use super::linear::{Linear, Update};
 use super::sampler::Sampler;
-use super::scheme::Settings;
+use super::setting::{Interval, Scale, Setting, SettingValue};
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Levels, Path, Step};
 
@@ -27,7 +28,7 @@ use crate::noise::{Coordinates, Levels, Path, Step};
 pub fn ddim(path: &Path, eta: f64) -> Result<Linear> {
     if !(0.0..=1.0).contains(&eta) {
         let reason = "must lie in [0, 1]: 0 is deterministic, 1 ancestral";
-        return Err(Error::setting("ddim_eta", eta, reason));
+        return Err(Error::setting("eta", eta, reason));
     }
     let update = |step: Step| {
         let (from, to) = (step.from, step.to);
@@ -52,15 +53,34 @@ pub fn ddim(path: &Path, eta: f64) -> Result<Linear> {
 /// The settings of `ddim`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct DdimSettings {
-    /// eta in [0, 1].
-    ddim_eta: f64,
+pub(super) struct Settings {
+    eta: f64,
 }
 
-impl Settings for DdimSettings {
+impl Scheme for Settings {
+    const NAME: &str = "ddim";
+    const LABEL: &str = "DDIM";
+    const ABOUT: &str = "Denoising diffusion implicit models";
+    const PAPER: &str = "Song, Meng and Ermon 2021";
+    const CALLS: &str = "N";
+    const LAST_STEP: &str = "H";
+    const SETTINGS: &[Setting] = &[Setting::real(
+        "eta",
+        Interval::closed(0.0, 1.0),
+        (0.0, 1.0),
+        Scale::Linear,
+        "noise: 0 is deterministic, 1 ancestral",
+    )
+    .default(SettingValue::Real(0.0))
+    .formerly(&["ddim_eta"])];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        levels_at(calls, 1, 1)
+    }
+
     /// In VE coordinates: exact arithmetic knows no difference.
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         let path = Path::new(levels, Coordinates::Ve);
-        Ok(Box::new(ddim(&path, self.ddim_eta)?))
+        Ok(Box::new(ddim(&path, self.eta)?))
     }
 }

@@ -13,8 +13,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::{Scheme, levels_at};
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
+use super::setting::Setting;
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
@@ -44,7 +45,7 @@ impl DpmSolver {
     pub fn stochastic(levels: Levels, eta: f64) -> Result<Self> {
         if !(eta >= 0.0 && eta.is_finite()) {
             let reason = "must be finite and not negative; 1 is usual";
-            return Err(Error::setting("sde_eta", eta, reason));
+            return Err(Error::setting("eta", eta, reason));
         }
         Ok(Self {
             eta,
@@ -99,31 +100,22 @@ impl Sampler for DpmSolver {
 /// The settings of `dpmpp-2m`: none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Dpmpp2mSettings {}
+pub(super) struct Settings {}
 
-impl Settings for Dpmpp2mSettings {
+impl Scheme for Settings {
+    const NAME: &str = "dpmpp-2m";
+    const LABEL: &str = "DPM-Solver++ 2M";
+    const ABOUT: &str = "DPM-Solver++ of second order, deterministic";
+    const PAPER: &str = "Lu et al. 2022";
+    const CALLS: &str = "N";
+    const LAST_STEP: &str = "H";
+    const SETTINGS: &[Setting] = &[];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        levels_at(calls, 1, 1)
+    }
+
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(DpmSolver::new(levels.clone())))
-    }
-}
-
-/// The settings of `dpmpp-2m-sde`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Dpmpp2mSdeSettings {
-    /// The noise, from 0; 1 is the reverse diffusion's.
-    sde_eta: f64,
-}
-
-impl Default for Dpmpp2mSdeSettings {
-    fn default() -> Self {
-        Self { sde_eta: 1.0 }
-    }
-}
-
-impl Settings for Dpmpp2mSdeSettings {
-    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
-        let solver = DpmSolver::stochastic(levels.clone(), self.sde_eta)?;
-        Ok(Box::new(solver))
     }
 }

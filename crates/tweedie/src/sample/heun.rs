@@ -12,8 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::Scheme;
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
+use super::setting::{Interval, Scale, Setting, SettingValue};
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Level, Levels, Path, Step};
 
@@ -139,7 +140,57 @@ impl Sampler for Heun {
     }
 }
 
-impl Settings for Churn {
+/// The settings of `heun`.
+pub(super) type Settings = Churn;
+
+impl Scheme for Churn {
+    const NAME: &str = "heun";
+    const LABEL: &str = "Heun";
+    const ABOUT: &str = "Heun's method of EDM, with churn if asked for";
+    const PAPER: &str = "Karras et al. 2022";
+    const CALLS: &str = "2N - 1";
+    const LAST_STEP: &str = "Euler's, to H";
+    const SETTINGS: &[Setting] = &[
+        Setting::real(
+            "s_churn",
+            Interval::from(0.0),
+            (0.0, 100.0),
+            Scale::Linear,
+            "noise added back, over all steps",
+        )
+        .default(SettingValue::Real(0.0)),
+        Setting::real(
+            "s_min",
+            Interval::closed(0.0, f64::INFINITY),
+            (0.0, 1.0),
+            Scale::Linear,
+            "lowest level at which it is added",
+        )
+        .default(SettingValue::Real(0.0)),
+        Setting::real(
+            "s_max",
+            Interval::closed(0.0, f64::INFINITY),
+            (0.0, 100.0),
+            Scale::Linear,
+            "highest level at which it is added",
+        )
+        .default(SettingValue::Real(f64::INFINITY))
+        .at_least("s_min"),
+        Setting::real(
+            "s_noise",
+            Interval::open(0.0, f64::INFINITY),
+            (0.9, 1.1),
+            Scale::Linear,
+            "its factor; slightly above 1 makes up for a network that removes too much",
+        )
+        .default(SettingValue::Real(1.0)),
+    ];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        // N levels make 2N - 1 calls.
+        Ok(calls.div_ceil(2))
+    }
+
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(Heun::new(levels.clone(), *self)?))
     }

@@ -4,17 +4,10 @@
 //! counts network calls and shows every step to an [`Observer`]. [`SamplerKind`] knows all of them
 //! by name.
 //!
-//! | sampler | paper | calls in N steps | the last step |
-//! |---|---|---|---|
-//! | [`Als`] | Song and Ermon 2019 | n_sigma N | with noise; take the denoised sample |
-//! | [`Cas`] | Jolicoeur-Martineau et al. 2021, Serra et al. 2021 | N | no noise; H under eps_c |
-//! | [`PredictorCorrector`] | Song et al. 2021 | (1 + M) N, or N + M (N - 1) predictor first | the predictor's mean |
-//! | [`ancestral`], [`LearnedAncestral`] | Ho et al. 2020 | N | the mean, H |
-//! | [`ddim`] | Song, Meng and Ermon 2021 | N | H |
-//! | [`reverse_sde`] | Song et al. 2021 | N | the mean |
-//! | [`Heun`] | Karras et al. 2022 | 2N - 1 | Euler's, to H |
-//! | [`ProbabilityFlow`] | Song et al. 2021 | as the tolerances need | at the last level |
-//! | [`DpmSolver`] | Lu et al. 2022 | N | H |
+//! What each says about itself (its settings with their ranges, what it makes of a budget of
+//! network calls) is its [`Description`]; this table and the README's are made of it:
+//!
+#![doc = include_str!("samplers.md")]
 //!
 //! ```
 //! use tweedie::noise::Levels;
@@ -31,34 +24,35 @@
 //! # Ok::<(), tweedie::Error>(())
 //! ```
 
-mod als;
-mod ancestral;
-mod cas;
-mod ddim;
-mod dpm_solver;
-mod heun;
+mod description;
 mod linear;
 mod observers;
-mod predictor_corrector;
-mod probability_flow;
-mod reverse_sde;
 mod run;
 mod sampler;
 mod scheme;
+mod setting;
 mod step_size;
 
-pub use als::Als;
-pub use ancestral::{LearnedAncestral, Variance, ancestral};
-pub use cas::{Cas, CasStep};
-pub use ddim::ddim;
-pub use dpm_solver::DpmSolver;
-pub use heun::{Churn, Heun};
+pub use description::{Description, Scheme};
 pub use linear::{Linear, Update};
 pub use observers::{NoiseLevel, NoiseLevels, Trajectory};
-pub use predictor_corrector::{Corrector, Order, Predictor, PredictorCorrector};
-pub use probability_flow::ProbabilityFlow;
-pub use reverse_sde::reverse_sde;
 pub use run::{Observer, Samples, StepView, run, run_from};
 pub use sampler::{Sampler, State};
-pub use scheme::SamplerKind;
+pub use setting::{Interval, Reals, Scale, Setting, SettingKind, SettingValue};
 pub use step_size::StepSize;
+
+// All samplers: a line is the name in code, the file, and what is public of it. There is no other
+// list of them.
+scheme::samplers! {
+    Cas in cas: Cas, CasStep;
+    Als in als: Als;
+    Pc in predictor_corrector: Corrector, Order, Predictor, PredictorCorrector;
+    Ancestral in ancestral: LearnedAncestral, Variance, ancestral;
+    Ddim in ddim: ddim;
+    ReverseSde in reverse_sde: reverse_sde;
+    Heun in heun: Churn, Heun;
+    Ode in probability_flow: ProbabilityFlow;
+    Dpmpp2m in dpm_solver: DpmSolver;
+    Dpmpp2mSde in dpm_solver_sde;
+    SaSolver in sa_solver: SaSolver;
+}

@@ -19,12 +19,14 @@
 //! to H: in few dimensions a small ||s|| would throw the sample away. The predictor's last step
 //! adds no noise.
 
+mod settings;
+
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::settings::Settings;
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
 use crate::error::{Error, Result};
-use crate::noise::{Coordinates, Level, Levels, Path, Step};
+use crate::noise::{Level, Path, Step};
 
 /// The way from a level to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +94,7 @@ impl PredictorCorrector {
             }
             Corrector::Cas(eta) if !(0.0..=1.0).contains(&eta) => {
                 let reason = "must lie in [0, 1], from no correction to fresh noise";
-                return Err(Error::setting("corrector_eta", eta, reason));
+                return Err(Error::setting("eta", eta, reason));
             }
             _ => {}
         }
@@ -200,69 +202,5 @@ impl Sampler for PredictorCorrector {
             Order::PredictorFirst => self.steps.len() - 1,
         };
         Some(self.steps.len() + levels * self.corrections)
-    }
-}
-
-/// The settings of `pc`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct PcSettings {
-    predictor: Predictor,
-    corrector: CorrectorName,
-    /// For `langevin` and `ald`; 0.16 when missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snr: Option<f64>,
-    /// For `cas`; 0.05 when missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    corrector_eta: Option<f64>,
-    /// M, corrections at each level.
-    corrections: usize,
-    order: Order,
-    coordinates: Coordinates,
-}
-
-/// [`Corrector`] as users write it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CorrectorName {
-    Langevin,
-    Ald,
-    Cas,
-}
-
-impl Default for PcSettings {
-    fn default() -> Self {
-        Self {
-            predictor: Predictor::default(),
-            corrector: CorrectorName::Langevin,
-            snr: None,
-            corrector_eta: None,
-            corrections: 1,
-            order: Order::default(),
-            coordinates: Coordinates::default(),
-        }
-    }
-}
-
-impl Settings for PcSettings {
-    fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
-        let corrector = match self.corrector {
-            CorrectorName::Langevin => Corrector::Langevin(self.snr.unwrap_or(0.16)),
-            CorrectorName::Ald => Corrector::Ald(self.snr.unwrap_or(0.16)),
-            CorrectorName::Cas => Corrector::Cas(self.corrector_eta.unwrap_or(0.05)),
-        };
-        let cas = self.corrector == CorrectorName::Cas;
-        if let (Some(snr), true) = (self.snr, cas) {
-            let reason = "is for the correctors langevin and ald; cas has corrector_eta";
-            return Err(Error::setting("snr", snr, reason));
-        }
-        if let (Some(eta), false) = (self.corrector_eta, cas) {
-            let reason = "is for the corrector cas; langevin and ald have snr";
-            return Err(Error::setting("corrector_eta", eta, reason));
-        }
-        let path = Path::new(levels, self.coordinates);
-        let (predictor, corrections, order) = (self.predictor, self.corrections, self.order);
-        let sampler = PredictorCorrector::new(&path, predictor, corrector, corrections, order)?;
-        Ok(Box::new(sampler))
     }
 }

@@ -11,9 +11,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::ddim::ddim;
+use super::description::{Scheme, levels_at};
 use super::heun::{Churn, Heun};
 use super::sampler::{Sampler, State};
-use super::scheme::Settings;
+use super::setting::{Interval, Scale, Setting, SettingValue};
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Level, Levels, Path};
 use crate::ode::{DormandPrince, Memory};
@@ -94,7 +95,7 @@ const STRETCHES: usize = 8;
 /// The settings of `ode`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct OdeSettings {
+pub(super) struct Settings {
     method: Method,
     /// For `dormand-prince`, as `atol`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +113,7 @@ enum Method {
     Heun,
 }
 
-impl Default for OdeSettings {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             method: Method::DormandPrince,
@@ -122,7 +123,52 @@ impl Default for OdeSettings {
     }
 }
 
-impl Settings for OdeSettings {
+impl Scheme for Settings {
+    const NAME: &str = "ode";
+    const LABEL: &str = "ODE";
+    const ABOUT: &str =
+        "The probability-flow equation, by an adaptive solver, Euler's or Heun's method";
+    const PAPER: &str = "Song et al. 2021";
+    const CALLS: &str = "as its tolerances need";
+    const LAST_STEP: &str = "at the last level";
+    const SETTINGS: &[Setting] = &[
+        Setting::choice(
+            "method",
+            &["dormand-prince", "euler", "heun"],
+            "who solves it: an adaptive solver, or as many steps as there are levels",
+        ),
+        Setting::real(
+            "rtol",
+            Interval::from(1e-13),
+            (1e-7, 1e-1),
+            Scale::Log,
+            "relative tolerance",
+        )
+        .otherwise(SettingValue::Real(1e-5))
+        .with("method", &["dormand-prince"]),
+        Setting::real(
+            "atol",
+            Interval::open(0.0, f64::INFINITY),
+            (1e-7, 1e-1),
+            Scale::Log,
+            "absolute tolerance",
+        )
+        .otherwise(SettingValue::Real(1e-5))
+        .with("method", &["dormand-prince"]),
+    ];
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        match self.method {
+            Method::DormandPrince => {
+                let reason = "the adaptive solver makes as many calls as its tolerances need; \
+                              set rtol and atol, or method to euler or heun";
+                Err(Error::setting("calls", calls, reason))
+            }
+            Method::Euler => levels_at(calls, 1, 1),
+            Method::Heun => Churn::default().levels_for(calls),
+        }
+    }
+
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         for (name, given) in [("rtol", self.rtol), ("atol", self.atol)] {
             if let Some(value) = given

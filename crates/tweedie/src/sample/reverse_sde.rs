@@ -11,9 +11,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::description::{Scheme, levels_at};
 use super::linear::{Linear, Update};
 use super::sampler::Sampler;
-use super::scheme::Settings;
+use super::setting::{Interval, Scale, Setting, SettingValue};
 use crate::error::{Error, Result};
 use crate::noise::{Coordinates, Levels, Process};
 
@@ -57,7 +58,7 @@ pub fn reverse_sde(process: &Process, start: f64, end: f64, steps: usize) -> Res
 /// The settings of `reverse-sde`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct ReverseSdeSettings {
+pub(super) struct Settings {
     /// `ve`, `vp` or `sub-vp`.
     process: Coordinates,
     /// beta(0), for `vp` and `sub-vp`; 0.1 when missing.
@@ -68,7 +69,7 @@ pub(super) struct ReverseSdeSettings {
     beta_max: Option<f64>,
 }
 
-impl Default for ReverseSdeSettings {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             process: Coordinates::Ve,
@@ -78,7 +79,60 @@ impl Default for ReverseSdeSettings {
     }
 }
 
-impl Settings for ReverseSdeSettings {
+/// What beta_max must be to reach the first level at t = 1, whatever beta_min is, up to where
+/// nothing is left of the data.
+fn reaching(levels: &Levels) -> Interval {
+    // The integral of beta is at least beta_max/2, and must be ln(1/alpha^2); alpha is smallest
+    // in sub-VP coordinates.
+    let needed = -2.0 * Coordinates::SubVp.level(levels.first()).alpha.ln();
+    Interval::closed(2.0 * needed, 1000.0)
+}
+
+impl Scheme for Settings {
+    const NAME: &str = "reverse-sde";
+    const LABEL: &str = "reverse SDE";
+    const ABOUT: &str = "Euler-Maruyama on the reverse-time stochastic differential equation";
+    const PAPER: &str = "Song et al. 2021";
+    const CALLS: &str = "N";
+    const LAST_STEP: &str = "the mean";
+    const SETTINGS: &[Setting] = &[
+        Setting::choice(
+            "process",
+            &["ve", "vp", "sub-vp"],
+            "the process it reverses",
+        ),
+        Setting::real(
+            "beta_min",
+            Interval::open(0.0, 1200.0),
+            (0.01, 1.0),
+            Scale::Log,
+            "beta(0)",
+        )
+        .otherwise(SettingValue::Real(0.1))
+        .with("process", &["vp", "sub-vp"])
+        .on_levels(|_| Interval::above(0.0, 20.0)),
+        Setting::real(
+            "beta_max",
+            Interval::open(0.0, 1200.0),
+            (2.0, 40.0),
+            Scale::Log,
+            "beta(1)",
+        )
+        .otherwise(SettingValue::Real(20.0))
+        .with("process", &["vp", "sub-vp"])
+        .at_least("beta_min")
+        .on_levels(reaching),
+    ];
+    const SPREADS: Option<&str> = Some("steps evenly in the time of its process");
+
+    fn levels_for(&self, calls: usize) -> Result<usize> {
+        let least = match self.process {
+            Coordinates::Ve => 2,
+            Coordinates::Vp | Coordinates::SubVp => 1,
+        };
+        levels_at(calls, 1, least)
+    }
+
     /// As many steps as there are levels, even in time, between the first level and the last.
     fn sampler(&self, levels: &Levels) -> Result<Box<dyn Sampler>> {
         for (name, given) in [("beta_min", self.beta_min), ("beta_max", self.beta_max)] {
@@ -93,7 +147,7 @@ impl Settings for ReverseSdeSettings {
             Coordinates::Ve if levels.len() == 1 => {
                 let reason = "a differential equation goes from one noise level to another; take \
                               2 steps or more";
-                return Err(Error::setting("sample.steps", 1, reason));
+                return Err(Error::setting("steps", 1, reason));
             }
             Coordinates::Ve => Process::Ve {
                 sigma_min: levels.last(),

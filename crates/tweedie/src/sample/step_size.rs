@@ -55,7 +55,7 @@ impl StepSize {
             (None, Some(eps), None) => Ok(Some(Self::EpsB(eps))),
             (None, None, Some(eps)) => Ok(Some(Self::EpsC(eps))),
             _ => Err(Error::setting(
-                "sample",
+                "step size",
                 "more than one of eta, eps_b, eps_c",
                 "they are three ways to say the same; give one",
             )),

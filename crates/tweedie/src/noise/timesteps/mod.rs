@@ -12,7 +12,6 @@
 //! code of the field; the papers count from 1.
 
 mod bins;
-mod named;
 mod schedules;
 mod spacing;
 
@@ -22,7 +21,6 @@ use super::Levels;
 use super::levels::{MOST, check_factor};
 use crate::error::{Error, Result};
 
-pub use named::{TimestepSchedule, TimestepTable};
 pub use spacing::Spacing;
 
 /// A table of timesteps: at least one, each with more noise than the one before.
