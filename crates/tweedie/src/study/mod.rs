@@ -8,10 +8,8 @@
 mod bridge;
 mod density;
 mod fit;
-mod folder;
 mod langevin;
 mod noise;
-mod table;
 mod toy;
 mod tutorial;
 
@@ -21,10 +19,9 @@ use crate::data;
 use crate::error::{Error, Result};
 use crate::score::GaussianMixture;
 
+pub use crate::report::{Cell, PageFolder as StudyFolder, Table};
 pub use density::GridDensity;
-pub use folder::StudyFolder;
 pub use noise::langevin_noise;
-pub use table::{Cell, Table};
 pub use tutorial::{recovered_density, tutorial_chain};
 
 /// All studies.
@@ -100,6 +97,7 @@ impl Study {
             );
         }
         (self.work)(&mut folder, options, on)?;
+        folder.list_files();
         folder.save()
     }
 }

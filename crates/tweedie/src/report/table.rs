@@ -1,4 +1,4 @@
-//! Tables of a study: rounded on its page, in full in its CSV file.
+//! Tables: rounded on a page, in full in a CSV file.
 
 use crate::measure::Estimate;
 
