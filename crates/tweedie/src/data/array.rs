@@ -132,7 +132,7 @@ impl Values {
 
     /// The values of an array of `dims`, stored with the first index running fastest (Fortran's
     /// order), in row-major order.
-    pub fn from_fortran(self, dims: &[usize]) -> Self {
+    pub fn fortran_to_row_major(self, dims: &[usize]) -> Self {
         fn reordered<T: Copy>(values: &[T], dims: &[usize]) -> Vec<T> {
             let mut index = vec![0; dims.len()];
             let mut at = 0;
@@ -240,13 +240,18 @@ mod tests {
             stored[i + 2 * (j + 3 * k)] = value;
             expected.push(value);
         }
-        assert_eq!(Values::U8(stored).from_fortran(&dims), Values::U8(expected));
+        assert_eq!(
+            Values::U8(stored).fortran_to_row_major(&dims),
+            Values::U8(expected)
+        );
         let empty = Values::F32(Vec::new());
         assert_eq!(
-            empty.clone().from_fortran(&[usize::MAX, 0, usize::MAX]),
+            empty
+                .clone()
+                .fortran_to_row_major(&[usize::MAX, 0, usize::MAX]),
             empty
         );
         let one = Values::F32(vec![1.5]);
-        assert_eq!(one.clone().from_fortran(&[]), one);
+        assert_eq!(one.clone().fortran_to_row_major(&[]), one);
     }
 }

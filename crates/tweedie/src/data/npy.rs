@@ -1,6 +1,7 @@
 //! npy, NumPy's format: magic, version, a header in Python's syntax, values.
 //!
-//! See <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+//! See <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Real numbers of
+//! every size are read, in both orders of bytes and of axes.
 
 use std::path::Path;
 
@@ -51,7 +52,7 @@ pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
     })?;
     let mut values = element.decode(source.rest(element.bytes(&header.shape))?);
     if header.fortran_order && header.shape.len() > 1 {
-        values = values.from_fortran(&header.shape);
+        values = values.fortran_to_row_major(&header.shape);
     }
     Ok(Array {
         dims: header.shape,
