@@ -10,23 +10,20 @@
 mod bridge;
 mod density;
 mod fit;
-mod folder;
 mod langevin;
 mod noise;
-mod table;
 mod toy;
 mod tutorial;
 
 use std::path::{Path, PathBuf};
 
 use tweedie::job::Monitor;
+use tweedie::report::{Cell, PageFolder, Table};
 use tweedie::score::GaussianMixture;
 use tweedie::{Error, Result, data};
 
 pub use density::GridDensity;
-pub use folder::StudyFolder;
 pub use noise::langevin_noise;
-pub use table::{Cell, Table};
 pub use tutorial::{recovered_density, tutorial_chain};
 
 /// All studies.
@@ -45,7 +42,7 @@ pub struct Study {
 }
 
 /// What a study does: fills the folder, and tells how far it is.
-type Work = fn(&mut StudyFolder, &StudyOptions, &mut Monitor<'_>) -> Result<()>;
+type Work = fn(&mut PageFolder, &StudyOptions, &mut Monitor<'_>) -> Result<()>;
 
 /// What a study may be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +80,7 @@ impl Study {
         options: &StudyOptions,
         monitor: &mut Monitor<'_>,
     ) -> Result<PathBuf> {
-        let mut folder = StudyFolder::create(out, self.title)?;
+        let mut folder = PageFolder::create(out, self.title)?;
         if options.quick {
             folder.paragraph(
                 "A quick run: few samples and updates. The numbers are rough, and the text, which \
@@ -92,6 +89,7 @@ impl Study {
         }
         (self.work)(&mut folder, options, monitor)?;
         monitor.go_on()?;
+        folder.list_files();
         folder.save()
     }
 }

@@ -8,7 +8,7 @@
 //! with the fixed point sigma_i^2/(1 - eta/2) (their Proposition 1); under consistent annealed
 //! sampling it is sigma_i^2 (Proposition 2).
 
-use super::{Study, StudyFolder, StudyOptions, Table};
+use super::{PageFolder, Study, StudyOptions, Table};
 use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
@@ -72,7 +72,7 @@ struct Curve {
     scheduled: Vec<f64>,
 }
 
-fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
+fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?;
     let samples = if options.quick { 16 } else { 256 };
     let point = GaussianMixture::gaussian(vec![0.0; DIM], 0.0)?;
@@ -130,7 +130,7 @@ fn deviation(x: &[f64]) -> Estimate {
     }
 }
 
-fn write(folder: &mut StudyFolder, curves: &[Curve], levels: &Levels) -> Result<()> {
+fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<()> {
     folder.lead(
         "Figure 1 of \u{201c}Adversarial score matching and improved sampling for image \
          generation\u{201d} (Jolicoeur-Martineau et al. 2021): how much noise is in a sample after \

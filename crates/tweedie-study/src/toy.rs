@@ -7,7 +7,7 @@
 
 use std::f64::consts::PI;
 
-use super::{Study, StudyFolder, StudyOptions, Table, law};
+use super::{PageFolder, Study, StudyOptions, Table, law};
 use crate::fit::Fit;
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
@@ -66,7 +66,7 @@ struct Found {
     distance: NearestNeighbours,
 }
 
-fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
+fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let size = match options.quick {
         false => Size {
             steps: 2000,
@@ -157,7 +157,7 @@ const FINAL: &str = "final";
 const EDS: &str = "EDS";
 const GREY: [u8; 3] = [110, 117, 128];
 
-fn introduce(folder: &mut StudyFolder, size: &Size) {
+fn introduce(folder: &mut PageFolder, size: &Size) {
     folder.lead(
         "Figure 2 of \u{201c}Adversarial score matching and improved sampling for image \
          generation\u{201d} (Jolicoeur-Martineau et al. 2021): samples of two toy data sets, as the \

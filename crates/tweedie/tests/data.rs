@@ -299,6 +299,46 @@ fn refused_shape(set: tweedie::Result<Dataset>) {
 }
 
 #[test]
+fn npy_images_of_every_kind_are_the_same_images() {
+    let place = Place::new();
+    let pixels = [0_u8, 51, 102, 255, 204, 153];
+    let as_bytes = place.write("u8.npy", &npy("|u1", "(1, 2, 3)", &pixels));
+    let expected = item(&open(&as_bytes).unwrap(), 0);
+    // What NumPy's arithmetic makes of pixels: wider integers, in either order of bytes.
+    let wide = pixels.iter().flat_map(|&v| i64::from(v).to_le_bytes());
+    let wide = npy("<i8", "(1, 2, 3)", &wide.collect::<Vec<_>>());
+    assert_eq!(
+        item(&open(&place.write("i8.npy", &wide)).unwrap(), 0),
+        expected
+    );
+    let swapped = pixels.iter().flat_map(|&v| u16::from(v).to_be_bytes());
+    let swapped = npy(">u2", "(1, 2, 3)", &swapped.collect::<Vec<_>>());
+    assert_eq!(
+        item(&open(&place.write("u2.npy", &swapped)).unwrap(), 0),
+        expected
+    );
+    // Fortran's order: the columns one after another.
+    let mut columns = npy("|u1", "(1, 2, 3)", &[0, 255, 51, 204, 102, 153]);
+    let order = columns
+        .windows(5)
+        .position(|word| word == b"False")
+        .unwrap();
+    columns[order..order + 5].copy_from_slice(b"True ");
+    assert_eq!(
+        item(&open(&place.write("f.npy", &columns)).unwrap(), 0),
+        expected
+    );
+    // Masks are 0 and 1, which is the range of images.
+    let mask = npy("|b1", "(1, 2, 3)", &[0, 1, 0, 1, 1, 0]);
+    let mask = item(&open(&place.write("b1.npy", &mask)).unwrap(), 0);
+    assert_eq!(mask, [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
+    // Integers beyond a byte are no pixels until their range is said.
+    let deep = [0_u16, 1000, 30_000].iter().flat_map(|v| v.to_le_bytes());
+    let deep = npy("<u2", "(1, 1, 3)", &deep.collect::<Vec<_>>());
+    refused(&place.write("deep.npy", &deep), &["deep.npy", "set range"]);
+}
+
+#[test]
 fn float_images_must_lie_in_the_range() {
     let place = Place::new();
     let bytes = npy("<f4", "(1, 1, 2)", &floats(&[-1.0, 0.5]));

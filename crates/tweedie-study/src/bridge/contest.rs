@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::{SIGMA, TARGET, target, target_cdf};
-use crate::{Cell, StudyFolder, StudyOptions};
+use crate::{Cell, PageFolder, StudyOptions};
 use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::{Estimate, wasserstein_1_to_cdf};
@@ -197,7 +197,7 @@ fn distance(x: &[f64]) -> Result<f64> {
 }
 
 pub fn section(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     options: &StudyOptions,
     monitor: &mut Monitor<'_>,
 ) -> Result<()> {
@@ -320,7 +320,7 @@ fn winners(budgets: &[usize], found: &[Found]) -> crate::Table {
 
 /// The error over eps_c for several numbers of steps.
 fn sweep(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     size: Size,
     budgets: &[usize],
     floor: Estimate,

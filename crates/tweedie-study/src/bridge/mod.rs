@@ -9,7 +9,7 @@
 mod contest;
 mod relations;
 
-use super::{Study, StudyFolder, StudyOptions};
+use super::{PageFolder, Study, StudyOptions};
 use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::noise::normal_cdf;
@@ -28,7 +28,7 @@ const TARGET: [(f64, f64, f64); 2] = [(0.1, -3.0, 1.0), (0.9, 3.0, 1.0)];
 /// sigma_1 and sigma_N.
 const SIGMA: (f64, f64) = (50.0, 0.01);
 
-fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
+fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     folder.lead(
         "Consistent annealed sampling (CAS) with eta = 1 - gamma^eps_c contains DDIM, EDM's Euler \
          step, the ancestral sampler and denoise-and-renoise as single values of eps_c. On a \

@@ -1,7 +1,7 @@
 //! The relations, sample by sample on the same noise.
 
 use super::{SIGMA, target};
-use crate::{StudyFolder, StudyOptions, Table};
+use crate::{PageFolder, StudyOptions, Table};
 use tweedie::Result;
 use tweedie::noise::{Coordinates, Levels, Path, Step};
 use tweedie::random::{NoiseSource, Stream};
@@ -20,7 +20,7 @@ const TEXT: &str = "Serra et al. show on paper that eps_c = 2 is, for many steps
 const STEPS: usize = 16;
 
 /// Their note's section on relations, and what is exact of it.
-pub fn section(folder: &mut StudyFolder, options: &StudyOptions) -> Result<()> {
+pub fn section(folder: &mut PageFolder, options: &StudyOptions) -> Result<()> {
     folder.section("Relations");
     folder.paragraph(TEXT);
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, STEPS)?;

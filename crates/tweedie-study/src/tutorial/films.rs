@@ -2,7 +2,7 @@
 
 use super::fitting::Fitted;
 use super::{BLUE, INK, RED, Tutorial, curve, recovery};
-use crate::StudyFolder;
+use crate::PageFolder;
 use tweedie::Result;
 use tweedie::report::{Animation, Axis, Chart, Picture, Series};
 use tweedie::score::Denoiser;
@@ -18,7 +18,7 @@ pub fn film(frames: Vec<Picture>) -> Result<Animation> {
 
 /// The score and the density in it, over the training.
 pub fn training(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     tutorial: &Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::loss::{ExactLoss, held_out};
 use super::{BLUE, GREEN, INK, PALE, POINTS, RED, Tutorial};
 use crate::fit::Fit;
-use crate::{StudyFolder, Table};
+use crate::{PageFolder, Table};
 use tweedie::Result;
 use tweedie::nn::layers::Activation;
 use tweedie::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
@@ -83,7 +83,7 @@ struct Curves {
     law: Vec<(f64, f64)>,
 }
 
-pub fn section(folder: &mut StudyFolder, tutorial: &mut Tutorial<'_, '_>) -> Result<Fitted> {
+pub fn section(folder: &mut PageFolder, tutorial: &mut Tutorial<'_, '_>) -> Result<Fitted> {
     let exact = ExactLoss::new(&tutorial.law, &tutorial.levels)?;
     let quick = tutorial.options.quick;
     let (divisor, fresh) = if quick { (20, 4096) } else { (1, FRESH) };
@@ -193,7 +193,7 @@ fn train(
     Ok((network, snapshots, curves, fit.parameters()))
 }
 
-fn losses(folder: &mut StudyFolder, exact: &ExactLoss, curves: &Curves) -> Result<()> {
+fn losses(folder: &mut PageFolder, exact: &ExactLoss, curves: &Curves) -> Result<()> {
     let last = curves.training.last().map_or(1.0, |p| p.0);
     let least = [(0.0, exact.optimum()), (last, exact.optimum())];
     let chart = Chart::new("Losses over the epochs, the tutorial's recipe")
@@ -225,7 +225,7 @@ fn losses(folder: &mut StudyFolder, exact: &ExactLoss, curves: &Curves) -> Resul
 }
 
 fn score(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     tutorial: &Tutorial<'_, '_>,
     network: &dyn Denoiser,
 ) -> Result<()> {

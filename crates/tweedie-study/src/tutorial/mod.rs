@@ -11,7 +11,7 @@ mod loss;
 mod recovery;
 mod sampling;
 
-use super::{Study, StudyFolder, StudyOptions, law};
+use super::{PageFolder, Study, StudyOptions, law};
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
 use tweedie::job::Monitor;
@@ -50,7 +50,7 @@ struct Tutorial<'a, 'b> {
     monitor: &'a mut Monitor<'b>,
 }
 
-fn work(folder: &mut StudyFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
+fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let mut tutorial = Tutorial {
         law: law("tutorial")?,
         levels: Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?,
@@ -81,7 +81,7 @@ fn points(count: usize, seed: u64) -> Result<Dataset> {
     })
 }
 
-fn show_data(folder: &mut StudyFolder, law: &GaussianMixture, values: &[f64]) -> Result<()> {
+fn show_data(folder: &mut PageFolder, law: &GaussianMixture, values: &[f64]) -> Result<()> {
     let left = values.iter().filter(|x| **x < 0.0).count();
     let chart = Chart::new("The data")
         .x(Axis::linear("x"))

@@ -2,7 +2,7 @@
 
 use super::fitting::Fitted;
 use super::{BLUE, INK, RED, Tutorial, curve};
-use crate::{GridDensity, StudyFolder, Table};
+use crate::{GridDensity, PageFolder, Table};
 use tweedie::Result;
 use tweedie::report::{Axis, Chart, Series};
 use tweedie::score::{Denoiser, GaussianMixture};
@@ -54,7 +54,7 @@ pub fn of(denoiser: &dyn Denoiser) -> Result<GridDensity> {
 }
 
 pub fn section(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     tutorial: &Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {

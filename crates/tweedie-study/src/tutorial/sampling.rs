@@ -7,7 +7,7 @@
 use super::fitting::Fitted;
 use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, curve, films, recovery};
 use crate::langevin::langevin;
-use crate::{Cell, GridDensity, StudyFolder, Table};
+use crate::{Cell, GridDensity, PageFolder, Table};
 use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
@@ -84,7 +84,7 @@ fn starts(source: &NoiseSource, seeds: &[u64]) -> Vec<f64> {
 }
 
 pub fn section(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     tutorial: &mut Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {
@@ -197,7 +197,7 @@ fn statistics(x: &[f64]) -> [Estimate; 3] {
 }
 
 fn trajectories(
-    folder: &mut StudyFolder,
+    folder: &mut PageFolder,
     tutorial: &Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {
@@ -234,7 +234,7 @@ fn trajectories(
 
 type Drawn = (&'static str, Vec<f64>, GridDensity);
 
-fn histogram(folder: &mut StudyFolder, law: &GaussianMixture, drawn: &[Drawn]) -> Result<()> {
+fn histogram(folder: &mut PageFolder, law: &GaussianMixture, drawn: &[Drawn]) -> Result<()> {
     let mut chart = Chart::new("Samples on the learned score")
         .x(Axis::linear("x").range(-8.0, 8.0))
         .y(Axis::linear("density"));
@@ -259,7 +259,7 @@ fn histogram(folder: &mut StudyFolder, law: &GaussianMixture, drawn: &[Drawn]) -
 }
 
 /// The film of the densities on their way down the levels, exact score.
-fn descent(folder: &mut StudyFolder, tutorial: &Tutorial<'_, '_>) -> Result<()> {
+fn descent(folder: &mut PageFolder, tutorial: &Tutorial<'_, '_>) -> Result<()> {
     let law = &tutorial.law;
     let samplers = [false, true].map(|scaled| sampler(&tutorial.levels, REPEATS, scaled));
     // One of each level's.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::array::{Array, Element};
+use super::array::{Array, Element, Number};
 use super::bounded::Source;
 use crate::error::{Error, Result};
 
@@ -30,17 +30,24 @@ pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Array> {
         let reason = "this is not an IDX file; of gzipped files only IDX is read, so unpack others";
         return Err(Error::content(path, reason));
     }
-    let element = match kind {
-        0x08 => Element::U8,
-        0x0d => Element::F32 { big_endian: true },
-        0x0e => Element::F64 { big_endian: true },
+    let number = match kind {
+        0x08 => Number::U8,
+        0x09 => Number::I8,
+        0x0b => Number::I16,
+        0x0c => Number::I32,
+        0x0d => Number::F32,
+        0x0e => Number::F64,
         _ => {
             let reason = format!(
-                "IDX element type 0x{kind:02x} is not read; write unsigned bytes (0x08), f32 \
-                 (0x0d) or f64 (0x0e)"
+                "IDX element type 0x{kind:02x} is not one of the format's; write unsigned bytes \
+                 (0x08) or f32 (0x0d)"
             );
             return Err(Error::content(path, reason));
         }
+    };
+    let element = Element {
+        number,
+        big_endian: true,
     };
     let mut dims = Vec::new();
     for _ in 0..rank {
@@ -92,6 +99,8 @@ mod tests {
             &[1.5_f32.to_be_bytes(), 2.0_f32.to_be_bytes()].concat(),
         );
         assert_eq!(read(&floats).unwrap().values, Values::F32(vec![1.5, 2.0]));
+        let shorts = idx(0x0b, &[2], &[0x00, 0x03, 0xff, 0xfe]);
+        assert_eq!(read(&shorts).unwrap().values, Values::F32(vec![3.0, -2.0]));
     }
 
     #[test]

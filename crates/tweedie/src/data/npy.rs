@@ -1,10 +1,11 @@
 //! npy, NumPy's format: magic, version, a header in Python's syntax, values.
 //!
-//! See <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+//! See <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Real numbers of
+//! every size are read, in both orders of bytes and of axes.
 
 use std::path::Path;
 
-use super::array::{Array, Element};
+use super::array::{Array, Element, Number};
 use super::bounded::Source;
 use crate::error::{Error, Result};
 
@@ -44,33 +45,44 @@ pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
     let element = element(header.descr).ok_or_else(|| {
         let descr = header.descr.escape_debug();
         let reason = format!(
-            "elements of type '{descr}' are not read; save it as uint8, float32 or float64, \
-             such as array.astype('float32')"
+            "elements of type '{descr}' are not read; save real numbers, such as \
+             array.astype('float32')"
         );
         Error::content(path, reason)
     })?;
+    let mut values = element.decode(source.rest(element.bytes(&header.shape))?);
     if header.fortran_order && header.shape.len() > 1 {
-        let reason = "its values are in Fortran order; save numpy.ascontiguousarray(array)";
-        return Err(Error::content(path, reason));
+        values = values.fortran_to_row_major(&header.shape);
     }
-    let values = element.decode(source.rest(element.bytes(&header.shape))?);
     Ok(Array {
         dims: header.shape,
         values,
     })
 }
 
+/// The elements that NumPy calls `descr`: an order of bytes, a kind, and a size in bytes.
 fn element(descr: &str) -> Option<Element> {
-    match descr {
-        "|u1" | "u1" | "<u1" | ">u1" => Some(Element::U8),
-        "<f4" | ">f4" => Some(Element::F32 {
-            big_endian: descr.starts_with('>'),
-        }),
-        "<f8" | ">f8" => Some(Element::F64 {
-            big_endian: descr.starts_with('>'),
-        }),
-        _ => None,
-    }
+    let (big_endian, kind) = match descr.split_at_checked(1)? {
+        ("<" | "|" | "=", kind) => (false, kind),
+        (">", kind) => (true, kind),
+        _ => (false, descr),
+    };
+    let number = match kind {
+        "b1" | "?" => Number::Bool,
+        "u1" => Number::U8,
+        "i1" => Number::I8,
+        "u2" => Number::U16,
+        "i2" => Number::I16,
+        "u4" => Number::U32,
+        "i4" => Number::I32,
+        "u8" => Number::U64,
+        "i8" => Number::I64,
+        "f2" => Number::F16,
+        "f4" => Number::F32,
+        "f8" => Number::F64,
+        _ => return None,
+    };
+    Some(Element { number, big_endian })
 }
 
 struct Header<'a> {
@@ -233,8 +245,43 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_number_is_read() {
+        for (descr, bytes, expected) in [
+            (
+                "<i4",
+                (-7_i32).to_le_bytes().to_vec(),
+                Values::F32(vec![-7.0]),
+            ),
+            (">i8", 250_i64.to_be_bytes().to_vec(), Values::U8(vec![250])),
+            (
+                "<u2",
+                999_u16.to_le_bytes().to_vec(),
+                Values::F32(vec![999.0]),
+            ),
+            ("<f2", vec![0x00, 0x3e], Values::F32(vec![1.5])),
+            ("|b1", vec![1], Values::F32(vec![1.0])),
+            ("|i1", vec![0xff], Values::F32(vec![-1.0])),
+        ] {
+            let array = read(&file(descr, "(1,)", &bytes)).unwrap();
+            assert_eq!(array.values, expected, "{descr}");
+        }
+    }
+
+    #[test]
+    fn fortran_order_is_read() {
+        // numpy.asfortranarray([[1, 2, 3], [4, 5, 6]]) stores its columns.
+        let bytes = file("|u1", "(2, 3)", &[1, 4, 2, 5, 3, 6]);
+        let text = String::from_utf8_lossy(&bytes[10..]).replace("False", "True ");
+        let array = read(&[&bytes[..10], text.as_bytes()].concat()).unwrap();
+        assert_eq!(array.dims, [2, 3]);
+        assert_eq!(array.values, Values::U8(vec![1, 2, 3, 4, 5, 6]));
+    }
+
+    #[test]
     fn what_is_not_a_plain_array_is_refused_with_the_way_out() {
-        refused(&file("<i8", "(1,)", &[0; 8]), "astype('float32')");
+        for descr in ["<c8", "<U2", "|S4", "|O", "<M8[ns]", "<f16", "u", "", "σ4"] {
+            refused(&file(descr, "(1,)", &[0; 8]), "astype('float32')");
+        }
         refused(
             &file("|u1", "(3,)", &[0; 2]),
             "shorter than its header claims",
@@ -247,13 +294,6 @@ mod tests {
         refused(
             &file("<f8", "(99999999999999999999999,)", &[0; 64]),
             "header is not that",
-        );
-        let fortran = file("|u1", "(1, 1)", &[0]);
-        let fortran = String::from_utf8_lossy(&fortran[10..]).replace("False", "True ");
-        let bytes = file("|u1", "(1, 1)", &[0]);
-        refused(
-            &[&bytes[..10], fortran.as_bytes()].concat(),
-            "ascontiguousarray",
         );
         let mut huge = [&MAGIC[..], &[2, 0]].concat();
         huge.extend(u32::MAX.to_le_bytes());
@@ -275,6 +315,20 @@ mod tests {
         fn arbitrary_headers_never_panic(text in "[{}(),:' a-z0-9]{0,80}") {
             let _ = Parser { rest: text.as_bytes() }.header();
             let _ = read(&file("|u1", &text, &[0; 8]));
+        }
+
+        #[test]
+        fn arbitrary_kinds_orders_and_shapes_never_panic(
+            descr in "[<>|=]?[a-zA-Z?][0-9]{0,3}", fortran in any::<bool>(),
+            shape in proptest::collection::vec(any::<u64>().prop_map(|n| n >> (n % 64)), 0..5),
+            values in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let sides: Vec<String> = shape.iter().map(|n| format!("{n},")).collect();
+            let bytes = file(&descr, &format!("({})", sides.join(" ")), &values);
+            let order = if fortran { "True " } else { "False" };
+            let header = String::from_utf8_lossy(&bytes[10..bytes.len() - values.len()]);
+            let header = header.replace("False", order);
+            let _ = read(&[&bytes[..10], header.as_bytes(), &values].concat());
         }
 
         #[test]

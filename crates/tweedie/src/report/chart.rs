@@ -1,15 +1,16 @@
 //! Charts of lines, points, steps, bars and bands over a linear or logarithmic axis.
 
 use super::axis::{Axis, Extent, Span};
-use super::canvas::{Anchor, Canvas, Drawing, Rect, Text};
 use super::color::{self, Color, INK, SOFT, WHITE};
 use super::font;
 use super::frame::{AWAY, Frame, SIZE};
 use super::legend::{Entry, Legend, ROW};
 use super::picture::Picture;
 use super::series::{Series, Style};
+use super::shapes::{Anchor, Rect, Text};
+use super::svg::Svg;
 use super::ticks::Ticks;
-use super::{marks, raster, svg};
+use super::{marks, raster};
 use crate::error::{Error, Result};
 
 const PAD: f64 = 16.0;
@@ -89,7 +90,7 @@ impl Chart {
     /// [`Error::Setting`] for a width outside 320..=8192, a height outside 240..=8192, or an
     /// axis range that is not ascending, not finite or, on a logarithmic axis, not positive.
     pub fn png(&self, width: usize, height: usize) -> Result<Picture> {
-        raster::render(&self.sized(width, height)?)
+        raster::render(&self.svg(width, height)?)
     }
 
     /// The chart as an SVG document of `width` × `height` pixels.
@@ -97,10 +98,6 @@ impl Chart {
     /// # Errors
     /// Those of [`Chart::png`].
     pub fn svg(&self, width: usize, height: usize) -> Result<String> {
-        svg::render(&self.sized(width, height)?)
-    }
-
-    fn sized(&self, width: usize, height: usize) -> Result<SizedChart<'_>> {
         for (name, side, allowed) in [
             ("chart width", width, WIDTHS),
             ("chart height", height, HEIGHTS),
@@ -111,11 +108,9 @@ impl Chart {
                 return Err(Error::setting(name, side, reason));
             }
         }
-        Ok(SizedChart {
-            chart: self,
-            width,
-            height,
-        })
+        let mut svg = Svg::new((width, height), WHITE)?;
+        self.draw(&mut svg, width as f64, height as f64)?;
+        Ok(svg.finish())
     }
 
     /// Each series with its color: its own, or the palette's next.
@@ -177,45 +172,21 @@ impl Chart {
             Span::new("y axis", &self.y, y, 0.05)?,
         ))
     }
-}
 
-/// A chart with the size to draw it in.
-struct SizedChart<'a> {
-    chart: &'a Chart,
-    width: usize,
-    height: usize,
-}
-
-impl Drawing for SizedChart<'_> {
-    fn size(&self) -> (usize, usize) {
-        (self.width, self.height)
-    }
-
-    fn draw(&self, canvas: &mut impl Canvas) -> Result<()> {
-        let chart = self.chart;
-        let (width, height) = (self.width as f64, self.height as f64);
+    /// Draws everything but the background.
+    fn draw(&self, svg: &mut Svg, width: f64, height: f64) -> Result<()> {
         let room = width - 2.0 * PAD;
-        let (x, y) = chart.spans()?;
-        canvas.rect(
-            Rect {
-                left: 0.0,
-                top: 0.0,
-                right: width,
-                bottom: height,
-            },
-            WHITE.into(),
-        );
-
+        let (x, y) = self.spans()?;
         // Title from above; note, legend and x label from below; the plot takes what is left.
         // Small charts give their room to the data.
         let (title_lines, note_lines) = if height < 400.0 { (1, 1) } else { (2, 3) };
-        let title = font::wrap(&chart.title, TITLE, room, title_lines);
-        let note = font::wrap(&chart.note, SIZE, room, note_lines);
-        let legend = chart.legend(room, ((height * 0.25) / ROW) as usize);
+        let title = font::wrap(&self.title, TITLE, room, title_lines);
+        let note = font::wrap(&self.note, SIZE, room, note_lines);
+        let legend = self.legend(room, ((height * 0.25) / ROW) as usize);
         let mut top = PAD;
         for line in &title {
             let at = (PAD, top + TITLE * 0.8);
-            canvas.text(text(line, at, TITLE, Anchor::Start, INK));
+            svg.text(Text::new(line, at, TITLE, Anchor::Start, INK));
             top += TITLE_LINE;
         }
         // The uppermost tick label may rise half its height above the plot.
@@ -223,7 +194,7 @@ impl Drawing for SizedChart<'_> {
         let mut bottom = height - PAD - NOTE_LINE * note.len() as f64;
         for (i, line) in note.iter().enumerate() {
             let at = (PAD, bottom + NOTE_LINE * (i as f64 + 0.8));
-            canvas.text(text(line, at, SIZE, Anchor::Start, SOFT));
+            svg.text(Text::new(line, at, SIZE, Anchor::Start, SOFT));
         }
         if !note.is_empty() {
             bottom -= 6.0;
@@ -234,14 +205,14 @@ impl Drawing for SizedChart<'_> {
             bottom -= 6.0;
         }
         let label_baseline = bottom - 5.0;
-        if !chart.x.label.is_empty() {
+        if !self.x.label.is_empty() {
             bottom -= SIZE + 10.0;
         }
         bottom -= AWAY + SIZE;
 
         // Labels decide the left and right margins; those of y depend on the height only.
         let y_ticks = Ticks::new(&y, ((bottom - top) / 52.0).clamp(2.0, 9.0) as usize);
-        let label_room = if chart.y.label.is_empty() {
+        let label_room = if self.y.label.is_empty() {
             0.0
         } else {
             SIZE + 10.0
@@ -260,17 +231,17 @@ impl Drawing for SizedChart<'_> {
             y,
         };
 
-        frame.draw_grid(canvas, &x_ticks, &y_ticks);
-        marks::draw(canvas, &frame, &chart.colored().collect::<Vec<_>>());
-        frame.draw_axes(canvas, &x_ticks, &y_ticks, true);
+        frame.draw_grid(svg, &x_ticks, &y_ticks);
+        marks::draw(svg, &frame, &self.colored().collect::<Vec<_>>());
+        frame.draw_axes(svg, &x_ticks, &y_ticks, true);
 
-        let x_label = font::shorten(&chart.x.label, SIZE, room);
+        let x_label = font::shorten(&self.x.label, SIZE, room);
         // A label longer than the plot is moved left rather than cut.
         let half = font::width(&x_label, SIZE) / 2.0;
         let centre = ((left + right) / 2.0)
             .min(width - PAD - half)
             .max(PAD + half);
-        canvas.text(text(
+        svg.text(Text::new(
             &x_label,
             (centre, label_baseline),
             SIZE,
@@ -278,25 +249,14 @@ impl Drawing for SizedChart<'_> {
             INK,
         ));
         // It may be longer than the axis, down to the tick labels, but not run into the title.
-        let y_label = font::shorten(&chart.y.label, SIZE, bottom + AWAY + SIZE - top);
+        let y_label = font::shorten(&self.y.label, SIZE, bottom + AWAY + SIZE - top);
         let half = font::width(&y_label, SIZE) / 2.0;
         let at = (PAD + SIZE * 0.8, ((top + bottom) / 2.0).max(top + half));
-        canvas.text(Text {
+        svg.text(Text {
             upward: true,
-            ..text(&y_label, at, SIZE, Anchor::Middle, INK)
+            ..Text::new(&y_label, at, SIZE, Anchor::Middle, INK)
         });
-        legend.draw(canvas, width / 2.0, legend_top);
+        legend.draw(svg, width / 2.0, legend_top);
         Ok(())
-    }
-}
-
-fn text(text: &str, at: (f64, f64), size: f64, anchor: Anchor, color: Color) -> Text<'_> {
-    Text {
-        text,
-        at,
-        size,
-        anchor,
-        color,
-        upward: false,
     }
 }

@@ -1,6 +1,6 @@
 //! Cutting shapes at the frame of a chart, and thinning lines denser than the pixels.
 
-use super::canvas::{Point, Rect};
+use super::shapes::{Point, Rect};
 
 /// The parts of the line through `points` that lie inside `frame`.
 pub(super) fn polyline(points: &[Point], frame: Rect) -> Vec<Vec<Point>> {

@@ -1,89 +1,39 @@
-//! The embedded font: widths of text, outlines of letters, and breaking text into lines.
+//! The embedded font: widths of text, and breaking text into lines.
 //!
 //! Embedding it makes pictures the same on every machine and needs no installed font.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-use ttf_parser::{Face, GlyphId, OutlineBuilder};
+use skrifa::instance::{LocationRef, Size};
+use skrifa::{FontRef, MetadataProvider};
 
-static BYTES: &[u8] = include_bytes!("assets/dejavu-sans-subset.ttf");
+pub(super) static BYTES: &[u8] = include_bytes!("assets/dejavu-sans-subset.ttf");
+
+/// The name by which drawings ask for it.
+pub(super) const FAMILY: &str = "DejaVu Sans";
 
 /// Height of a capital letter in units of the font size; used to centre labels on a line.
 pub(super) const CAPITAL: f64 = 0.729;
 
 /// The parsed font, or `None` if the embedded file were unreadable (a test rules that out;
 /// pictures would then come without text instead of failing).
-fn face() -> Option<&'static Face<'static>> {
-    static FACE: OnceLock<Option<Face<'static>>> = OnceLock::new();
-    FACE.get_or_init(|| Face::parse(BYTES, 0).ok()).as_ref()
-}
+static FONT: LazyLock<Option<FontRef<'static>>> = LazyLock::new(|| FontRef::new(BYTES).ok());
 
-fn glyph(face: &Face<'_>, letter: char) -> GlyphId {
-    face.glyph_index(letter).unwrap_or(GlyphId(0))
-}
-
-fn units(face: &Face<'_>) -> f64 {
-    f64::from(face.units_per_em()).max(1.0)
-}
-
-/// Width of `text` in pixels when the font size is `size` pixels.
+/// Width of `text` in pixels when the font size is `size` pixels. Kerning, which brings letters
+/// closer by parts of a pixel, is left out.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    let Some(face) = face() else { return 0.0 };
-    let advance = |letter| face.glyph_hor_advance(glyph(face, letter)).unwrap_or(0);
-    let total: f64 = text.chars().map(|letter| f64::from(advance(letter))).sum();
-    total * size / units(face)
-}
-
-/// Feeds the outlines of `text` to `sink`, in pixels, x to the right and y down, the start of
-/// the baseline at (0, 0).
-pub(super) fn outline(text: &str, size: f64, sink: &mut impl OutlineBuilder) {
-    let Some(face) = face() else { return };
-    let scale = (size / units(face)) as f32;
-    let mut x = 0.0;
-    for letter in text.chars() {
-        let id = glyph(face, letter);
-        face.outline_glyph(id, &mut Placed { sink, x, scale });
-        x += f32::from(face.glyph_hor_advance(id).unwrap_or(0)) * scale;
-    }
-}
-
-/// Moves an outline from font units to its place in the line.
-struct Placed<'a, S> {
-    sink: &'a mut S,
-    x: f32,
-    scale: f32,
-}
-
-impl<S> Placed<'_, S> {
-    fn at(&self, x: f32, y: f32) -> (f32, f32) {
-        (self.x + x * self.scale, -y * self.scale)
-    }
-}
-
-impl<S: OutlineBuilder> OutlineBuilder for Placed<'_, S> {
-    fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.sink.move_to(x, y);
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.sink.line_to(x, y);
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
-        self.sink.quad_to(x1, y1, x, y);
-    }
-
-    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
-        self.sink.curve_to(x1, y1, x2, y2, x, y);
-    }
-
-    fn close(&mut self) {
-        self.sink.close();
-    }
+    let Some(font) = FONT.as_ref() else {
+        return 0.0;
+    };
+    // Without a size: in the font's own whole units.
+    let metrics = font.glyph_metrics(Size::unscaled(), LocationRef::default());
+    let map = font.charmap();
+    let advance = |letter| metrics.advance_width(map.map(letter).unwrap_or_default());
+    let total: f64 = text.chars().filter_map(advance).map(f64::from).sum();
+    let units = font
+        .metrics(Size::unscaled(), LocationRef::default())
+        .units_per_em;
+    total * size / f64::from(units.max(1))
 }
 
 /// `text`, or its beginning and an ellipsis where it is wider than `room` pixels.
@@ -125,14 +75,19 @@ mod tests {
 
     #[test]
     fn the_font_has_every_sign_that_labels_use() {
-        let face = face().unwrap();
+        let font = FONT.as_ref().unwrap();
         let letters = ('!'..='~').chain('α'..='ρ').chain('σ'..='ω');
         for letter in letters.chain("−×±∞·…→≤≥≈√∇∂‖⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂ᵢₜé".chars())
         {
-            assert!(face.glyph_index(letter).is_some(), "{letter}");
+            assert!(font.charmap().map(letter).is_some(), "{letter}");
         }
-        let capital = face.glyph_bounding_box(glyph(face, 'H')).unwrap().y_max;
-        assert!((f64::from(capital) / units(face) - CAPITAL).abs() < 0.001);
+        let metrics = font.glyph_metrics(Size::unscaled(), LocationRef::default());
+        let letter = metrics.bounds(font.charmap().map('H').unwrap()).unwrap();
+        let em = font
+            .metrics(Size::unscaled(), LocationRef::default())
+            .units_per_em;
+        let capital = letter.y_max / f32::from(em);
+        assert!((f64::from(capital) - CAPITAL).abs() < 0.001);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The frame of a chart: its plot area, grid, axes and tick labels.
 
 use super::axis::Span;
-use super::canvas::{Anchor, Canvas, Pen, Point, Rect, Text};
 use super::color::{AXIS, FINE, GRID, SOFT};
 use super::font;
+use super::shapes::{Anchor, Pen, Point, Rect, Text};
+use super::svg::Svg;
 use super::ticks::Ticks;
 
 /// Font size of tick labels, axis labels, legend and notes, in pixels.
@@ -36,7 +37,7 @@ impl Frame {
     }
 
     /// Draws the grid: what lies under the data.
-    pub fn draw_grid(&self, canvas: &mut impl Canvas, x: &Ticks, y: &Ticks) {
+    pub fn draw_grid(&self, svg: &mut Svg, x: &Ticks, y: &Ticks) {
         let major = |ticks: &Ticks| {
             ticks
                 .major
@@ -48,32 +49,25 @@ impl Frame {
         for (columns, rows, color) in layers {
             let pen = Pen::new(color, 1.0);
             for column in columns.iter().map(|&place| crisp(self.across(place))) {
-                canvas.stroke(&[(column, self.area.top), (column, self.area.bottom)], pen);
+                svg.stroke(&[(column, self.area.top), (column, self.area.bottom)], pen);
             }
             for row in rows.iter().map(|&place| crisp(self.up(place))) {
-                canvas.stroke(&[(self.area.left, row), (self.area.right, row)], pen);
+                svg.stroke(&[(self.area.left, row), (self.area.right, row)], pen);
             }
         }
     }
 
     /// Draws the two axes and the tick labels, those of the y axis only if `label_y`.
-    pub fn draw_axes(&self, canvas: &mut impl Canvas, x: &Ticks, y: &Ticks, label_y: bool) {
+    pub fn draw_axes(&self, svg: &mut Svg, x: &Ticks, y: &Ticks, label_y: bool) {
         let (left, bottom) = (crisp(self.area.left), crisp(self.area.bottom));
         let corner = [
             (left, self.area.top),
             (left, bottom),
             (self.area.right, bottom),
         ];
-        canvas.stroke(&corner, Pen::new(AXIS, 1.0));
+        svg.stroke(&corner, Pen::new(AXIS, 1.0));
         let mut label = |text: &str, at, anchor| {
-            canvas.text(Text {
-                text,
-                at,
-                size: SIZE,
-                anchor,
-                color: SOFT,
-                upward: false,
-            });
+            svg.text(Text::new(text, at, SIZE, anchor, SOFT));
         };
         for (place, text) in &x.major {
             let baseline = bottom + AWAY + SIZE * font::CAPITAL;

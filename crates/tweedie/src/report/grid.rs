@@ -1,10 +1,11 @@
 //! Many small images as one picture, every pixel exact.
 
-use super::canvas::{Anchor, Canvas, Drawing, Rect, Text};
 use super::color::{Color, INK};
 use super::font;
 use super::picture::{Picture, check_shape};
 use super::raster;
+use super::shapes::{Anchor, Text};
+use super::svg::Svg;
 use crate::error::{Error, Result};
 
 /// Cells smaller than this many pixels are enlarged unless a scale is set.
@@ -122,7 +123,7 @@ impl Grid {
         let wide = total(columns, across).saturating_add(labels.width);
         let mut sheet = Picture::filled(wide, total(rows, down), self.background)?;
         if labels.width > 0 {
-            sheet.paste(&raster::render(&labels)?, 0, 0);
+            sheet.paste(&raster::render(&labels.svg()?)?, 0, 0);
         }
         for (k, image) in images.chunks_exact(size).enumerate() {
             let left = labels.width + self.gap + (k % columns) * across;
@@ -176,40 +177,21 @@ impl<'a> Labels<'a> {
             height,
         }
     }
-}
 
-impl Drawing for Labels<'_> {
-    fn size(&self) -> (usize, usize) {
-        (self.width, self.height)
-    }
-
-    fn draw(&self, canvas: &mut impl Canvas) -> Result<()> {
-        let (right, bottom) = (self.width as f64, self.height as f64);
-        canvas.rect(
-            Rect {
-                left: 0.0,
-                top: 0.0,
-                right,
-                bottom,
-            },
-            self.background.into(),
-        );
+    fn svg(&self) -> Result<String> {
+        let mut svg = Svg::new((self.width, self.height), self.background)?;
+        let right = self.width as f64;
         let dark = self.background.iter().map(|&v| u32::from(v)).sum::<u32>() < 3 * 128;
         for (i, text) in self.texts.iter().enumerate() {
             let middle = (self.gap + self.down) as f64 / 2.0 + (i * self.down) as f64;
-            canvas.text(Text {
-                text,
-                at: (
-                    right - LABEL_SPACE,
-                    middle + self.size * font::CAPITAL / 2.0,
-                ),
-                size: self.size,
-                anchor: Anchor::End,
-                color: if dark { [235; 3] } else { INK },
-                upward: false,
-            });
+            let at = (
+                right - LABEL_SPACE,
+                middle + self.size * font::CAPITAL / 2.0,
+            );
+            let color = if dark { [235; 3] } else { INK };
+            svg.text(Text::new(text, at, self.size, Anchor::End, color));
         }
-        Ok(())
+        Ok(svg.finish())
     }
 }
 

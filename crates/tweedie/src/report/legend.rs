@@ -1,9 +1,10 @@
 //! The legend: a swatch and a name for each series, in rows below the chart.
 
-use super::canvas::{Anchor, Canvas, Paint, Pen, Rect, Text};
 use super::color::{Color, INK, SOFT};
 use super::font;
 use super::series::Style;
+use super::shapes::{Anchor, Paint, Pen, Rect, Text};
+use super::svg::Svg;
 
 const SWATCH: f64 = 30.0;
 const SPACE: f64 = 8.0;
@@ -61,35 +62,33 @@ impl Legend {
     }
 
     /// Draws the rows centred on `centre`, the first one's upper edge at `top`.
-    pub fn draw(&self, canvas: &mut impl Canvas, centre: f64, top: f64) {
+    pub fn draw(&self, svg: &mut Svg, centre: f64, top: f64) {
         let mut middle = top + ROW / 2.0;
         for row in &self.rows {
             let gaps = GAP * row.len().saturating_sub(1) as f64;
             let wide: f64 = row.iter().map(width).sum::<f64>() + gaps;
             let mut x = centre - wide / 2.0;
             for entry in row {
-                swatch(canvas, entry, x, middle);
-                canvas.text(Text {
-                    text: &entry.label,
-                    at: (x + SWATCH + SPACE, middle + SIZE * font::CAPITAL / 2.0),
-                    size: SIZE,
-                    anchor: Anchor::Start,
-                    color: INK,
-                    upward: false,
-                });
+                swatch(svg, entry, x, middle);
+                svg.text(Text::new(
+                    &entry.label,
+                    (x + SWATCH + SPACE, middle + SIZE * font::CAPITAL / 2.0),
+                    SIZE,
+                    Anchor::Start,
+                    INK,
+                ));
                 x += width(entry) + GAP;
             }
             middle += ROW;
         }
         if self.left_out > 0 {
-            canvas.text(Text {
-                text: &format!("… and {} more", self.left_out),
-                at: (centre, middle + SIZE * font::CAPITAL / 2.0),
-                size: SIZE,
-                anchor: Anchor::Middle,
-                color: SOFT,
-                upward: false,
-            });
+            svg.text(Text::new(
+                &format!("… and {} more", self.left_out),
+                (centre, middle + SIZE * font::CAPITAL / 2.0),
+                SIZE,
+                Anchor::Middle,
+                SOFT,
+            ));
         }
     }
 }
@@ -99,7 +98,7 @@ fn width(entry: &Entry) -> f64 {
 }
 
 /// A sample of the series, `SWATCH` wide from `x`, around the height `y`.
-fn swatch(canvas: &mut impl Canvas, entry: &Entry, x: f64, y: f64) {
+fn swatch(svg: &mut Svg, entry: &Entry, x: f64, y: f64) {
     if entry.band {
         let rect = Rect {
             left: x,
@@ -107,7 +106,7 @@ fn swatch(canvas: &mut impl Canvas, entry: &Entry, x: f64, y: f64) {
             right: x + SWATCH,
             bottom: y + 7.0,
         };
-        canvas.rect(
+        svg.rect(
             rect,
             Paint {
                 color: entry.color,
@@ -118,8 +117,8 @@ fn swatch(canvas: &mut impl Canvas, entry: &Entry, x: f64, y: f64) {
     let line = [(x + 1.0, y), (x + SWATCH - 1.0, y)];
     let pen = Pen::new(entry.color, 2.5);
     match entry.style {
-        Style::Line | Style::Step | Style::LinePoints => canvas.stroke(&line, pen),
-        Style::Dashed => canvas.stroke(
+        Style::Line | Style::Step | Style::LinePoints => svg.stroke(&line, pen),
+        Style::Dashed => svg.stroke(
             &line,
             Pen {
                 dashed: true,
@@ -135,7 +134,7 @@ fn swatch(canvas: &mut impl Canvas, entry: &Entry, x: f64, y: f64) {
                 right: middle + 8.0,
                 bottom: y + 7.0,
             };
-            canvas.rect(
+            svg.rect(
                 rect,
                 Paint {
                     color: entry.color,
@@ -145,6 +144,6 @@ fn swatch(canvas: &mut impl Canvas, entry: &Entry, x: f64, y: f64) {
         }
     }
     if matches!(entry.style, Style::Points | Style::LinePoints) {
-        canvas.discs(&[(x + SWATCH / 2.0, y)], 4.5, entry.color.into());
+        svg.discs(&[(x + SWATCH / 2.0, y)], 4.5, entry.color.into());
     }
 }

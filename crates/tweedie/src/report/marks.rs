@@ -1,30 +1,31 @@
 //! The data inside a chart's frame: bands, bars, lines and dots.
 
 use super::axis::Scale;
-use super::canvas::{Canvas, Paint, Pen, Point};
 use super::clip;
 use super::color::{Color, WHITE};
 use super::frame::Frame;
 use super::series::{Series, Style};
+use super::shapes::{Paint, Pen, Point};
+use super::svg::Svg;
 
 const LINE: f64 = 2.5;
 /// Further down than any frame reaches, in pixels.
 const DEEP: f64 = 1e7;
 
 /// Draws all series: bands and bars first, so that no line is hidden.
-pub(super) fn draw(canvas: &mut impl Canvas, frame: &Frame, series: &[(&Series, Color)]) {
+pub(super) fn draw(svg: &mut Svg, frame: &Frame, series: &[(&Series, Color)]) {
     for (series, color) in series {
-        band(canvas, frame, series, *color);
+        band(svg, frame, series, *color);
     }
     for (series, color) in series.iter().filter(|(s, _)| s.style == Style::Bars) {
-        bars(canvas, frame, series, *color);
+        bars(svg, frame, series, *color);
     }
     for (series, color) in series {
         let pen = Pen::new(*color, LINE);
         match series.style {
-            Style::Line | Style::LinePoints => lines(canvas, frame, series, pen),
+            Style::Line | Style::LinePoints => lines(svg, frame, series, pen),
             Style::Dashed => lines(
-                canvas,
+                svg,
                 frame,
                 series,
                 Pen {
@@ -32,11 +33,11 @@ pub(super) fn draw(canvas: &mut impl Canvas, frame: &Frame, series: &[(&Series, 
                     ..pen
                 },
             ),
-            Style::Step => lines(canvas, frame, &stepped(series), pen),
+            Style::Step => lines(svg, frame, &stepped(series), pen),
             Style::Points | Style::Bars => {}
         }
         if matches!(series.style, Style::Points | Style::LinePoints) {
-            dots(canvas, frame, series, *color);
+            dots(svg, frame, series, *color);
         }
     }
 }
@@ -63,7 +64,7 @@ pub(super) fn half_bar(series: &Series, x: Scale) -> f64 {
     }
 }
 
-fn band(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) {
+fn band(svg: &mut Svg, frame: &Frame, series: &Series, color: Color) {
     let edges: Vec<Option<(Point, Point)>> = series
         .band
         .iter()
@@ -85,7 +86,7 @@ fn band(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
         let outline: Vec<Point> = upper.chain(run.iter().rev().map(|edge| edge.1)).collect();
         let inside = clip::polygon(&outline, frame.area);
         if inside.len() > 2 {
-            canvas.fill(
+            svg.fill(
                 &inside,
                 Paint {
                     color,
@@ -96,7 +97,7 @@ fn band(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
     }
 }
 
-fn bars(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) {
+fn bars(svg: &mut Svg, frame: &Frame, series: &Series, color: Color) {
     let half = half_bar(series, frame.x.scale);
     let ground = frame.y.place(0.0).map_or(DEEP, |zero| frame.up(zero));
     for &(x, y) in &series.points {
@@ -111,7 +112,7 @@ fn bars(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
         let corners = [(left, top), (right, top), (right, ground), (left, ground)];
         let inside = clip::polygon(&corners, frame.area);
         if inside.len() > 2 {
-            canvas.fill(
+            svg.fill(
                 &inside,
                 Paint {
                     color,
@@ -122,15 +123,15 @@ fn bars(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
     }
 }
 
-fn lines(canvas: &mut impl Canvas, frame: &Frame, series: &Series, pen: Pen) {
+fn lines(svg: &mut Svg, frame: &Frame, series: &Series, pen: Pen) {
     let places: Vec<Option<Point>> = series.points.iter().map(|&p| frame.place(p)).collect();
     for run in places.split(Option::is_none) {
         let run: Vec<Point> = run.iter().copied().flatten().collect();
         for part in clip::polyline(&clip::thin(&run), frame.area) {
             match part.as_slice() {
                 // A point between two gaps has no line; a dot keeps it visible.
-                [only] => canvas.discs(&[*only], LINE, pen.paint),
-                path => canvas.stroke(path, pen),
+                [only] => svg.discs(&[*only], LINE, pen.paint),
+                path => svg.stroke(path, pen),
             }
         }
     }
@@ -151,11 +152,11 @@ fn stepped(series: &Series) -> Series {
     }
 }
 
-fn dots(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) {
+fn dots(svg: &mut Svg, frame: &Frame, series: &Series, color: Color) {
     let places = series.points.iter().filter_map(|&p| frame.place(p));
     let centres: Vec<Point> = places.filter(|&p| frame.area.contains(p)).collect();
     if centres.len() > 200 {
-        return canvas.discs(
+        return svg.discs(
             &centres,
             2.5,
             Paint {
@@ -165,7 +166,7 @@ fn dots(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
         );
     }
     // A white rim sets dots apart from lines that cross them.
-    canvas.discs(
+    svg.discs(
         &centres,
         5.5,
         Paint {
@@ -173,5 +174,5 @@ fn dots(canvas: &mut impl Canvas, frame: &Frame, series: &Series, color: Color) 
             opacity: 0.9,
         },
     );
-    canvas.discs(&centres, 4.5, color.into());
+    svg.discs(&centres, 4.5, color.into());
 }

@@ -2,13 +2,13 @@
 //! HTML.
 //!
 //! Everything here takes plain numbers and gives bytes; it knows nothing of networks or samplers.
-//! The same input gives the same bytes on every machine: text is drawn with an embedded font.
+//! Charts and panels are drawn as SVG; resvg makes their pixels. The same input gives the same
+//! bytes on every machine: text is drawn with an embedded font.
 //! Values that cannot be drawn (NaN, infinities, zero on a logarithmic axis) are left out, and
 //! what is empty is drawn as an empty chart, so a report never fails because a run went wrong.
 
 mod animation;
 mod axis;
-mod canvas;
 mod chart;
 mod clip;
 mod color;
@@ -20,11 +20,14 @@ mod grid;
 mod legend;
 mod marks;
 mod page;
+mod page_folder;
 mod picture;
 mod raster;
 mod scatter;
 mod series;
+mod shapes;
 mod svg;
+mod table;
 mod ticks;
 
 #[cfg(test)]
@@ -37,6 +40,8 @@ pub use color::{Color, PALETTE};
 pub use density::{density, extent};
 pub use grid::Grid;
 pub use page::Page;
+pub use page_folder::PageFolder;
 pub use picture::{MAX_SIDE, Picture, image_png_bytes, save_image_png};
 pub use scatter::{Cloud, Scatter};
 pub use series::{Series, Style};
+pub use table::{Cell, Table};

@@ -27,7 +27,7 @@ use crate::files::write_atomic;
 /// assert!(html.contains("<figcaption>A red square.</figcaption>"));
 /// # Ok::<(), tweedie::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Page {
     title: String,
     body: String,
@@ -101,7 +101,7 @@ impl Page {
     /// # Errors
     /// Those of [`Picture::png_bytes`].
     pub fn figure(self, picture: &Picture, caption: &str, alt: &str) -> Result<Self> {
-        self.png(picture, caption, alt, "")
+        Ok(self.png(&picture.png_bytes()?, Figure::smooth(picture), caption, alt))
     }
 
     /// Adds a picture whose pixels stay sharp squares when a reader enlarges it: a grid.
@@ -109,7 +109,7 @@ impl Page {
     /// # Errors
     /// Those of [`Picture::png_bytes`].
     pub fn figure_pixels(self, picture: &Picture, caption: &str, alt: &str) -> Result<Self> {
-        self.png(picture, caption, alt, " class=\"pixels\"")
+        Ok(self.png(&picture.png_bytes()?, Figure::pixels(picture), caption, alt))
     }
 
     /// Adds an SVG document, such as that of [`Chart::svg`](super::Chart::svg).
@@ -125,27 +125,21 @@ impl Page {
     /// # Errors
     /// Those of [`Animation::png_bytes`].
     pub fn figure_animation(self, animation: &Animation, caption: &str, alt: &str) -> Result<Self> {
-        let first = &animation.frames()[0];
-        let size = (first.width(), first.height());
-        Ok(self.png_of_size(&animation.png_bytes()?, size, caption, alt, ""))
+        let figure = Figure::smooth(&animation.frames()[0]);
+        Ok(self.png(&animation.png_bytes()?, figure, caption, alt))
     }
 
-    fn png(self, picture: &Picture, caption: &str, alt: &str, more: &str) -> Result<Self> {
-        let size = (picture.width(), picture.height());
-        Ok(self.png_of_size(&picture.png_bytes()?, size, caption, alt, more))
-    }
-
-    fn png_of_size(
-        self,
-        bytes: &[u8],
-        (width, height): (usize, usize),
-        caption: &str,
-        alt: &str,
-        more: &str,
-    ) -> Self {
+    /// Adds the PNG file `bytes`.
+    pub(super) fn png(self, bytes: &[u8], figure: Figure, caption: &str, alt: &str) -> Self {
         let source = format!("data:image/png;base64,{}", STANDARD.encode(bytes));
+        let class = if figure.pixels {
+            " class=\"pixels\""
+        } else {
+            ""
+        };
         // The size keeps the text from jumping while pictures are decoded.
-        let more = format!("{more} width=\"{width}\" height=\"{height}\"");
+        let (width, height) = figure.size;
+        let more = format!("{class} width=\"{width}\" height=\"{height}\"");
         self.image(&source, caption, alt, &more)
     }
 
@@ -186,6 +180,29 @@ impl Page {
         // Writing to a String cannot fail.
         let _ = self.body.write_fmt(what);
         self
+    }
+}
+
+/// How a picture stands on a page: its width and height, and whether its pixels stay sharp.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figure {
+    size: (usize, usize),
+    pixels: bool,
+}
+
+impl Figure {
+    pub fn smooth(picture: &Picture) -> Self {
+        Self {
+            size: (picture.width(), picture.height()),
+            pixels: false,
+        }
+    }
+
+    pub fn pixels(picture: &Picture) -> Self {
+        Self {
+            pixels: true,
+            ..Self::smooth(picture)
+        }
     }
 }
 

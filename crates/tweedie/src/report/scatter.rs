@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use super::axis::{Axis, Extent, Scale, Span};
-use super::canvas::{Anchor, Canvas, Drawing, Paint, Pen, Point, Rect, Text};
 use super::clip;
 use super::color::{self, Color, INK, SOFT, WHITE};
 use super::font;
 use super::frame::{AWAY, Frame, SIZE};
 use super::picture::Picture;
+use super::raster;
+use super::shapes::{Anchor, Paint, Pen, Point, Rect, Text};
+use super::svg::Svg;
 use super::ticks::Ticks;
-use super::{raster, svg};
 use crate::error::{Error, Result};
 
 const PAD: f64 = 16.0;
@@ -114,17 +115,20 @@ impl Scatter {
     /// [`Error::Setting`] for a `panel` outside 160..=4096, a row wider than
     /// [`MAX_SIDE`](super::MAX_SIDE), or a range that is not ascending and finite.
     pub fn png(&self, panel: usize) -> Result<Picture> {
-        raster::render(&self.laid_out(panel)?)
+        raster::render(&self.svg(panel)?)
     }
 
     /// The row as an SVG document whose panels have sides of `panel` pixels.
     ///
-    /// Every point becomes an element: beyond some ten thousand prefer [`Scatter::png`].
+    /// Points become elements: a document of 50 000 takes 2 MB.
     ///
     /// # Errors
     /// Those of [`Scatter::png`].
     pub fn svg(&self, panel: usize) -> Result<String> {
-        svg::render(&self.laid_out(panel)?)
+        let row = self.laid_out(panel)?;
+        let mut svg = Svg::new(row.size, WHITE)?;
+        row.draw(&mut svg);
+        Ok(svg.finish())
     }
 
     fn laid_out(&self, panel: usize) -> Result<Row<'_>> {
@@ -216,73 +220,57 @@ impl Row<'_> {
         let both: Vec<String> = key.into_iter().chain(missed).collect();
         (!both.is_empty()).then(|| both.join(" · "))
     }
-}
 
-impl Drawing for Row<'_> {
-    fn size(&self) -> (usize, usize) {
-        self.size
-    }
-
-    fn draw(&self, canvas: &mut impl Canvas) -> Result<()> {
-        let (right, bottom) = (self.size.0 as f64, self.size.1 as f64);
-        canvas.rect(
-            Rect {
-                left: 0.0,
-                top: 0.0,
-                right,
-                bottom,
-            },
-            WHITE.into(),
-        );
+    /// Draws everything but the background.
+    fn draw(&self, svg: &mut Svg) {
         for (i, line) in self.title.iter().enumerate() {
             let at = (PAD, PAD + i as f64 * TITLE_LINE + TITLE * 0.8);
-            canvas.text(text(line, at, TITLE, Anchor::Start, INK));
+            svg.text(Text::new(line, at, TITLE, Anchor::Start, INK));
         }
         for (i, cloud) in self.clouds.iter().enumerate() {
             let frame = self.frame(i);
             let (area, middle) = (frame.area, (frame.area.left + frame.area.right) / 2.0);
             let head = font::shorten(&cloud.title, SIZE, self.side);
-            canvas.text(text(
+            svg.text(Text::new(
                 &head,
                 (middle, area.top - 11.0),
                 SIZE,
                 Anchor::Middle,
                 INK,
             ));
-            frame.draw_grid(canvas, &self.x_ticks, &self.y_ticks);
+            frame.draw_grid(svg, &self.x_ticks, &self.y_ticks);
             let color = match cloud.color {
                 Some(color) => color,
                 // Grey points leave the palette to the paths.
                 None if !cloud.paths.is_empty() => [150, 157, 168],
                 None => color::of_index(i),
             };
-            points(canvas, &frame, &cloud.points, color);
+            points(svg, &frame, &cloud.points, color);
             for (k, path) in cloud.paths.iter().enumerate() {
-                trajectory(canvas, &frame, path, color::of_index(k));
+                trajectory(svg, &frame, path, color::of_index(k));
             }
-            frame.draw_axes(canvas, &self.x_ticks, &self.y_ticks, i == 0);
+            frame.draw_axes(svg, &self.x_ticks, &self.y_ticks, i == 0);
             if let Some(remark) = self.remark(i) {
                 let at = (middle, area.bottom + FOOT + REMARK * 0.75);
                 let remark = font::shorten(&remark, SIZE, self.side + GAP);
-                canvas.text(text(&remark, at, SIZE, Anchor::Middle, SOFT));
+                svg.text(Text::new(&remark, at, SIZE, Anchor::Middle, SOFT));
             }
         }
-        Ok(())
     }
 }
 
 /// Many points are drawn smaller and fainter, so that density shows.
-fn points(canvas: &mut impl Canvas, frame: &Frame, points: &[[f64; 2]], color: Color) {
+fn points(svg: &mut Svg, frame: &Frame, points: &[[f64; 2]], color: Color) {
     let places = points.iter().filter_map(|&[x, y]| frame.place((x, y)));
     let centres: Vec<Point> = places.filter(|&p| frame.area.contains(p)).collect();
     // Areas are compared with the panel's, so large panels get larger dots.
     let dense = centres.len() as f64 * (300.0 / frame.area.width()).powi(2);
     let radius = if dense > 3000.0 { 1.5 } else { 2.0 };
     let opacity = (600.0 / dense.max(1.0)).sqrt().clamp(0.2, 0.7);
-    canvas.discs(&centres, radius, Paint { color, opacity });
+    svg.discs(&centres, radius, Paint { color, opacity });
 }
 
-fn trajectory(canvas: &mut impl Canvas, frame: &Frame, path: &[[f64; 2]], color: Color) {
+fn trajectory(svg: &mut Svg, frame: &Frame, path: &[[f64; 2]], color: Color) {
     let places: Vec<Point> = path
         .iter()
         .filter_map(|&[x, y]| frame.place((x, y)))
@@ -297,17 +285,17 @@ fn trajectory(canvas: &mut impl Canvas, frame: &Frame, path: &[[f64; 2]], color:
     };
     for part in clip::polyline(&places, frame.area) {
         if part.len() > 1 {
-            canvas.stroke(&part, pen);
+            svg.stroke(&part, pen);
         }
     }
     let seen = |place: Option<&Point>| place.copied().filter(|&p| frame.area.contains(p));
     if let Some(start) = seen(places.first()) {
-        canvas.discs(&[start], 4.5, color.into());
-        canvas.discs(&[start], 2.8, WHITE.into());
+        svg.discs(&[start], 4.5, color.into());
+        svg.discs(&[start], 2.8, WHITE.into());
     }
     if let Some(end) = seen(places.last()) {
-        canvas.discs(&[end], 5.0, WHITE.into());
-        canvas.discs(&[end], 4.0, color.into());
+        svg.discs(&[end], 5.0, WHITE.into());
+        svg.discs(&[end], 4.0, color.into());
     }
 }
 
@@ -350,15 +338,4 @@ fn spans(clouds: &[Cloud], range: Option<(f64, f64)>) -> Result<(Span, Span)> {
         }
     };
     Ok((around(left, right), around(bottom, top)))
-}
-
-fn text(text: &str, at: Point, size: f64, anchor: Anchor, color: Color) -> Text<'_> {
-    Text {
-        text,
-        at,
-        size,
-        anchor,
-        color,
-        upward: false,
-    }
 }

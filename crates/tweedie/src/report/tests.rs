@@ -94,6 +94,30 @@ fn drawing_twice_gives_the_same_bytes() {
 }
 
 #[test]
+fn text_is_drawn_in_the_embedded_font_alone() {
+    let dark = |title: &str| {
+        let picture = Chart::new(title).png(400, 300).unwrap();
+        let title = (0..40).flat_map(|y| (0..400).map(move |x| (x, y)));
+        let pixels: Vec<(usize, usize)> = title
+            .filter(|&(x, y)| picture.pixel(x, y).is_some_and(|p| p[0] < 128))
+            .collect();
+        let across = |end: fn(usize, usize) -> usize| pixels.iter().map(|p| p.0).reduce(end);
+        let width = across(usize::max).zip(across(usize::min));
+        (pixels.len(), width.map_or(0, |(right, left)| right - left))
+    };
+    let (pixels, width) = dark("noise level σᵢ ≤ 10⁻³");
+    // Kerning and the room beside the first and the last letter: a few pixels.
+    let expected = font::width("noise level σᵢ ≤ 10⁻³", 20.0);
+    assert!(
+        pixels > 300 && (width as f64 - expected).abs() < 6.0,
+        "{pixels} {width} {expected}"
+    );
+    // What the font lacks is a box, on a machine with such a font too.
+    assert_eq!(dark("\u{6570}\u{6570}"), dark("\u{636e}\u{636e}"));
+    assert!(dark("\u{6570}").0 > 20);
+}
+
+#[test]
 fn text_stays_inside_the_picture() {
     // A title, a legend and labels far too long must not touch the outermost pixels.
     let long = "a very long label that goes on and on ".repeat(8);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::{Model, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::report::{Page, Picture};
+use crate::report::{PageFolder, Picture};
 use crate::sample::SamplerKind;
 
 /// Size of the charts, in pixels.
@@ -41,7 +41,7 @@ struct Report<'a> {
     /// The data itself; none where it is no longer where the configuration says.
     data: Option<Dataset>,
     options: ReportOptions,
-    page: Page,
+    folder: PageFolder,
 }
 
 /// Draws samples from `run` and writes `report/index.html` with its pictures beside it; returns
@@ -71,18 +71,20 @@ pub fn write_report(
         model.data().name,
         model.data().count
     );
+    let mut folder = PageFolder::create(&run.path().join("report"), &format!("tweedie: {name}"))?;
+    folder.lead(&lead);
     let mut report = Report {
         data: crate::data::open(&model.config().data)
             .ok()
             .filter(|data| data.shape() == model.data().shape),
-        page: Page::new(format!("tweedie: {name}")).lead(&lead),
+        folder,
         run,
         model,
         options: options.clone(),
     };
     if report.data.is_none() {
         let text = "The data is missing or has changed, so it is not shown.";
-        report.page = report.page.paragraph(text);
+        report.folder.paragraph(text);
     }
     on("samples");
     report = samples::section(report)?;
@@ -92,18 +94,15 @@ pub fn write_report(
     report = noise::section(report)?;
     on("trajectories");
     report = trajectories::section(report)?;
-    report.page = report
-        .page
-        .section("Configuration")
-        .code(&report.model.config().to_toml());
-    let path = run.path().join("report/index.html");
-    report.page.save(&path)?;
-    Ok(path)
+    report.folder.section("Configuration");
+    report.folder.code(&report.model.config().to_toml());
+    report.folder.save()
 }
 
 impl Report<'_> {
     fn heading(mut self, title: &str, text: &str) -> Self {
-        self.page = self.page.section(title).paragraph(text);
+        self.folder.section(title);
+        self.folder.paragraph(text);
         self
     }
 
@@ -115,11 +114,10 @@ impl Report<'_> {
         caption: &str,
         pixels: bool,
     ) -> Result<Self> {
-        picture.save_png(self.run.path().join(format!("report/{name}.png")))?;
-        self.page = match pixels {
-            true => self.page.figure_pixels(picture, caption, caption)?,
-            false => self.page.figure(picture, caption, caption)?,
-        };
+        match pixels {
+            true => self.folder.pixels(name, picture, caption)?,
+            false => self.folder.picture(name, picture, caption)?,
+        }
         Ok(self)
     }
 

@@ -1,7 +1,6 @@
-//! What a chart draws on: a few shapes in pixels, the same for PNG and SVG.
+//! What drawings are made of: points, rectangles, pens and text, in pixels.
 
 use super::color::Color;
-use crate::error::Result;
 
 /// A place in pixels: x to the right, y down, from the top left corner.
 pub(super) type Point = (f64, f64);
@@ -70,11 +69,6 @@ impl Pen {
             dashed: false,
         }
     }
-
-    /// Lengths of a dash and of a gap, in pixels.
-    pub fn dash(&self) -> Option<[f64; 2]> {
-        self.dashed.then_some([7.0, 5.0])
-    }
 }
 
 /// Which part of a text stands at its place.
@@ -97,31 +91,16 @@ pub(super) struct Text<'a> {
     pub upward: bool,
 }
 
-/// The shapes that charts are made of. Coordinates must be finite.
-pub(super) trait Canvas {
-    /// Fills the closed polygon through `corners`.
-    fn fill(&mut self, corners: &[Point], paint: Paint);
-
-    /// Draws the open line through `path`, with round joins.
-    fn stroke(&mut self, path: &[Point], pen: Pen);
-
-    /// Fills a disc of `radius` pixels at each of `centres`.
-    fn discs(&mut self, centres: &[Point], radius: f64, paint: Paint);
-
-    /// Writes one line of text.
-    fn text(&mut self, text: Text<'_>);
-
-    /// Fills a rectangle.
-    fn rect(&mut self, rect: Rect, paint: Paint) {
-        self.fill(&rect.corners(), paint);
+impl<'a> Text<'a> {
+    /// A line of text that reads from left to right.
+    pub fn new(text: &'a str, at: Point, size: f64, anchor: Anchor, color: Color) -> Self {
+        Self {
+            text,
+            at,
+            size,
+            anchor,
+            color,
+            upward: false,
+        }
     }
-}
-
-/// A drawing that can be put on any canvas of its size: what makes PNG and SVG one code path.
-pub(super) trait Drawing {
-    /// Width and height in pixels.
-    fn size(&self) -> (usize, usize);
-
-    /// Draws everything, background included.
-    fn draw(&self, canvas: &mut impl Canvas) -> Result<()>;
 }

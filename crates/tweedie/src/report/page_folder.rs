@@ -1,25 +1,30 @@
-//! A study's folder: pictures, tables, and the page that has them all.
+//! A page in its folder, with the pictures and tables that it shows as files beside it.
 
 use std::path::{Path, PathBuf};
 
-use super::Table;
-use tweedie::report::{Animation, Chart, Page, Picture, Scatter};
-use tweedie::write_atomic;
-use tweedie::{Error, Result};
+use super::animation::Animation;
+use super::chart::Chart;
+use super::page::{Figure, Page};
+use super::picture::Picture;
+use super::raster;
+use super::scatter::Scatter;
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 560);
 
-/// A study in the making. Each thing is added to the end of the page and written beside it.
+/// A page in the making. Each thing is added to the end of the page and written beside it.
 #[derive(Debug)]
-pub struct StudyFolder {
+pub struct PageFolder {
     path: PathBuf,
     page: Page,
     /// The names of the files written so far.
     files: Vec<String>,
 }
 
-impl StudyFolder {
+impl PageFolder {
     /// An empty page with this title, to be saved in the folder `path`, which is made.
     ///
     /// # Errors
@@ -53,13 +58,17 @@ impl StudyFolder {
         self.edit(|page| page.paragraph(text));
     }
 
+    /// Adds text in which every space and line break counts.
+    pub fn code(&mut self, text: &str) {
+        self.edit(|page| page.code(text));
+    }
+
     /// Adds a chart, and writes it as `name`.png and `name`.svg.
     ///
     /// # Errors
     /// When the chart cannot be drawn or the system refuses.
     pub fn chart(&mut self, name: &str, chart: &Chart, caption: &str) -> Result<()> {
-        let picture = chart.png(CHART.0, CHART.1)?;
-        self.picture(name, &picture, &chart.svg(CHART.0, CHART.1)?, caption)
+        self.drawing(name, &chart.svg(CHART.0, CHART.1)?, caption)
     }
 
     /// Adds panels of points with sides of `panel` pixels, and writes them as `name`.png and
@@ -74,19 +83,43 @@ impl StudyFolder {
         panel: usize,
         caption: &str,
     ) -> Result<()> {
-        let picture = scatter.png(panel)?;
-        self.picture(name, &picture, &scatter.svg(panel)?, caption)
+        self.drawing(name, &scatter.svg(panel)?, caption)
+    }
+
+    /// Adds a picture with smooth edges, and writes it as `name`.png.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses.
+    pub fn picture(&mut self, name: &str, picture: &Picture, caption: &str) -> Result<()> {
+        self.figure(
+            name,
+            &picture.png_bytes()?,
+            Figure::smooth(picture),
+            caption,
+        )
+    }
+
+    /// Adds a picture whose pixels stay sharp squares when a reader enlarges it, and writes it as
+    /// `name`.png.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses.
+    pub fn pixels(&mut self, name: &str, picture: &Picture, caption: &str) -> Result<()> {
+        self.figure(
+            name,
+            &picture.png_bytes()?,
+            Figure::pixels(picture),
+            caption,
+        )
     }
 
     /// Adds an animation, and writes it as `name`.png.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::Io`] where the system refuses.
     pub fn animation(&mut self, name: &str, animation: &Animation, caption: &str) -> Result<()> {
-        self.write(name, "png", &animation.png_bytes()?)?;
-        let page = self.page.clone();
-        self.page = page.figure_animation(animation, caption, caption)?;
-        Ok(())
+        let figure = Figure::smooth(&animation.frames()[0]);
+        self.figure(name, &animation.png_bytes()?, figure, caption)
     }
 
     /// Adds a table, and writes it in full as `name`.csv.
@@ -107,23 +140,31 @@ impl StudyFolder {
         self.write(name, "csv", &table.csv())
     }
 
-    /// Writes the page, `index.html`, with a list of the other files at its end; returns its path.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the system refuses.
-    pub fn save(mut self) -> Result<PathBuf> {
+    /// Adds a section that names the files written so far.
+    pub fn list_files(&mut self) {
         let files = format!("Beside this page: {}.", self.files.join(", "));
         self.section("Files");
         self.paragraph(&files);
+    }
+
+    /// Writes the page, `index.html`; returns its path.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses.
+    pub fn save(self) -> Result<PathBuf> {
         let path = self.path.join("index.html");
         self.page.save(&path)?;
         Ok(path)
     }
 
-    fn picture(&mut self, name: &str, png: &Picture, svg: &str, caption: &str) -> Result<()> {
-        self.write(name, "png", &png.png_bytes()?)?;
-        self.write(name, "svg", svg.as_bytes())?;
-        self.page = self.page.clone().figure(png, caption, caption)?;
+    fn drawing(&mut self, name: &str, svg: &str, caption: &str) -> Result<()> {
+        self.picture(name, &raster::render(svg)?, caption)?;
+        self.write(name, "svg", svg.as_bytes())
+    }
+
+    fn figure(&mut self, name: &str, png: &[u8], figure: Figure, caption: &str) -> Result<()> {
+        self.write(name, "png", png)?;
+        self.edit(|page| page.png(png, figure, caption, caption));
         Ok(())
     }
 
@@ -136,21 +177,20 @@ impl StudyFolder {
 
     /// Pages are built by value.
     fn edit(&mut self, change: impl FnOnce(Page) -> Page) {
-        let page = std::mem::replace(&mut self.page, Page::new(""));
-        self.page = change(page);
+        self.page = change(std::mem::take(&mut self.page));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweedie::report::{Cloud, Series};
+    use crate::report::{Cloud, Series};
 
     #[test]
     fn everything_is_on_the_page_and_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("a/b");
-        let mut folder = StudyFolder::create(&out, "Title").unwrap();
+        let mut folder = PageFolder::create(&out, "Title").unwrap();
         folder.lead("Lead");
         folder.section("Section");
         folder.paragraph("Text");
@@ -165,6 +205,10 @@ mod tests {
         table.row([0.25.into()]);
         folder.table("numbers", &table).unwrap();
         folder.data("more", &table).unwrap();
+        let picture = Picture::filled(4, 4, [9; 3]).unwrap();
+        folder.pixels("grid", &picture, "Pixels.").unwrap();
+        folder.code("a = 1");
+        folder.list_files();
         let page = folder.save().unwrap();
         let html = std::fs::read_to_string(&page).unwrap();
         for text in [
@@ -176,17 +220,20 @@ mod tests {
             "Points.",
             "It moves.",
             "0.25",
-            "numbers.csv, more.csv.",
+            "numbers.csv, more.csv, grid.png.",
+            "<code>a = 1",
+            "class=\"pixels\"",
         ] {
             assert!(html.contains(text), "{text}");
         }
-        assert_eq!(html.matches("<img").count(), 3);
+        assert_eq!(html.matches("<img").count(), 4);
         for name in [
             "line.png",
             "line.svg",
             "points.png",
             "points.svg",
             "moving.png",
+            "grid.png",
         ] {
             assert!(out.join(name).is_file(), "{name}");
         }
@@ -202,7 +249,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("taken");
         std::fs::write(&file, "x").unwrap();
-        let message = StudyFolder::create(&file, "").unwrap_err().to_string();
+        let message = PageFolder::create(&file, "").unwrap_err().to_string();
         assert!(message.contains("taken"), "{message}");
     }
 }

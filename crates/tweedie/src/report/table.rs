@@ -1,6 +1,6 @@
-//! Tables of a study: rounded on its page, in full in its CSV file.
+//! Tables: rounded on a page, in full in a CSV file.
 
-use tweedie::measure::Estimate;
+use crate::measure::Estimate;
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
