@@ -166,9 +166,10 @@ fn labels_are_counted_and_kept_in_the_card() {
     let rows = fs::read_to_string(&csv).unwrap();
     fs::write(&csv, rows.replace("virginica", "versicolor")).unwrap();
     fail(&resume, &["iris.csv", "classes differ"]);
-    fs::write(&csv, rows).unwrap();
+    fs::write(&csv, "length\n1\n2\n4\n").unwrap();
     let unlabelled = [&resume[..], &["--set", "data.labels=false"]].concat();
-    fail(&unlabelled, &["classes differ"]);
+    fail(&unlabelled, &["iris.csv", "classes differ"]);
+    fs::write(&csv, rows).unwrap();
     succeed(&resume);
 }
 
@@ -185,8 +186,11 @@ fn cards_of_earlier_runs_are_read_and_impossible_ones_refused() {
     succeed(&["train", text(&config), "--out", text(&run)]);
     // As they were written before there were signals and classes, and before checkpoints kept the
     // hash of the card.
-    let state = run.join("checkpoints/000000002/state.json");
-    fs::write(state, "{\"format\": 1, \"step\": 2}").unwrap();
+    let unsealed = |step: u64| {
+        let state = run.join(format!("checkpoints/{step:09}/state.json"));
+        fs::write(state, format!("{{\"format\": 1, \"step\": {step}}}")).unwrap();
+    };
+    unsealed(2);
     let path = run.join("data.json");
     let card = |shape: &str| {
         format!(
@@ -205,6 +209,7 @@ fn cards_of_earlier_runs_are_read_and_impossible_ones_refused() {
         "--set",
         "train.steps=3",
     ]);
+    unsealed(3);
     for shape in [
         "[]",
         "[0]",

@@ -684,6 +684,17 @@ fn npy_and_npz_files_have_labels_beside_or_inside() {
     let beside = with_labels(data.clone(), &file);
     assert_eq!(labels(&beside).values(), [2, 0, 2]);
     assert_eq!(labels(&beside).classes(), ["0", "1", "2"]);
+    // numpy's own kind of whole numbers.
+    let wide: Vec<u8> = [300_i64, 0, 2]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    let wide = place.write("wide.npy", &npy("<i8", "(3,)", &wide)).source;
+    let wide = labels(&with_labels(data.clone(), &wide));
+    assert_eq!(
+        (wide.values(), wide.classes().len()),
+        (&[300, 0, 2][..], 301)
+    );
     refused(
         &with_labels(data.clone(), ""),
         &["data.labels", "another file", "PATH"],
