@@ -31,12 +31,7 @@ impl Case {
         let data = data::open(&config.data)?;
         let config = config.resolve(&data)?;
         let device = config.train.engine.device()?.autodiff();
-        let network = Network::new(
-            &config.network,
-            &data.shape().to_vec(),
-            config.seed,
-            &device,
-        )?;
+        let network = Network::new(&config.network, data.shape(), config.seed, &device)?;
         let parameters = network.parameters();
         let values: ByName<_> = (1..).zip(&parameters).map(random).collect();
         let case = Self {

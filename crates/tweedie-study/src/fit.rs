@@ -24,7 +24,7 @@ impl<'a> Fit<'a> {
     ) -> Result<Self> {
         let device = Engine::Flex.device()?.autodiff();
         let form = network.preconditioning;
-        let network = Network::new(network, &data.shape().to_vec(), seed, &device)?;
+        let network = Network::new(network, data.shape(), seed, &device)?;
         let objective =
             ScoreMatching::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());

@@ -74,7 +74,7 @@ fn time(case: &Case) -> Result<f64> {
         ..NetworkConfig::default()
     };
     let device = Engine::Flex.device()?.autodiff();
-    let network = Network::new(&config, &data.shape().to_vec(), 0, &device)?;
+    let network = Network::new(&config, data.shape(), 0, &device)?;
     let train = TrainConfig {
         steps: case.steps,
         batch: case.batch,

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         };
         let device = Engine::Flex.device()?.autodiff();
         let shape = Shape::from_sides(&[1, side, side])?;
-        let network = Network::new(&config, &shape.to_vec(), 0, &device)?;
+        let network = Network::new(&config, shape, 0, &device)?;
         let plain = network.without_gradients();
         let x = vec![0.3; batch * side * side];
         let sigma = vec![1.0; batch];

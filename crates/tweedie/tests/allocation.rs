@@ -92,7 +92,7 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     };
     let device = Engine::Flex.device().unwrap().autodiff();
     let shape = Shape::from_sides(&[1, 16, 16]).unwrap();
-    let network = Network::new(&config, &shape.to_vec(), 0, &device).unwrap();
+    let network = Network::new(&config, shape, 0, &device).unwrap();
     let (n, dim) = (8, 256);
 
     let form = Parameterisation::new(Preconditioning::ScaledScore, 0.5);
@@ -106,7 +106,7 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
     }
 
     let data = tweedie::data::open(&DataSpec::new("digits")).unwrap();
-    let network = Network::new(&config, &data.shape().to_vec(), 0, &device).unwrap();
+    let network = Network::new(&config, data.shape(), 0, &device).unwrap();
     let noise = TrainingNoise::LogUniform {
         sigma_min: 0.01,
         sigma_max: 10.0,

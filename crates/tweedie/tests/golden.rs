@@ -8,6 +8,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use tweedie::data::Shape;
 use tweedie::engine::Engine;
 use tweedie::nn::init::Init;
 use tweedie::nn::params::{ByName, assign, collect, gradients, to_vec};
@@ -147,7 +148,8 @@ fn a_network_trained_on_timesteps_is_a_denoiser() {
         unet: Some(golden.config.clone()),
         ..NetworkConfig::default()
     };
-    let network = Network::blank(&config, &golden.shape, &device).unwrap();
+    let shape = Shape::from_sides(&golden.shape).unwrap();
+    let network = Network::blank(&config, shape, &device).unwrap();
     let network = network.with_values(&golden.values()).unwrap();
     let denoiser = NetworkDenoiser::new(&network, config.parameterisation());
     let dim = denoiser.dim();

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{assert_close, mixture, two_gaussians};
+use tweedie::data::Shape;
 use tweedie::likelihood::{Divergence, LikelihoodOptions, Probe, decode, encode, log_likelihood};
 use tweedie::nn::layers::Activation;
 use tweedie::nn::{
@@ -209,7 +210,7 @@ fn networks_know_their_derivative() {
             }),
             ..NetworkConfig::default()
         };
-        let network = Network::new(&config, &[3], 5, &device).unwrap();
+        let network = Network::new(&config, Shape::Vector { dim: 3 }, 5, &device).unwrap();
         let denoiser = NetworkDenoiser::new(&network, Parameterisation::new(form, 0.5));
         let tracked = denoiser.differentiable().unwrap();
         let (x, sigmas) = ([0.3, -0.2, 0.9, 1.0, 0.1, -0.7], [0.8, 2.0]);

@@ -1,6 +1,6 @@
 //! Training finds the score: against the exact one of a known distribution.
 
-use tweedie::data::{DataSpec, Dataset, mixture, open};
+use tweedie::data::{DataSpec, Dataset, Shape, mixture, open};
 use tweedie::engine::Engine;
 use tweedie::nn::{
     MlpConfig, Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning,
@@ -35,7 +35,7 @@ impl Tutorial {
             ..NetworkConfig::default()
         };
         let device = Engine::Flex.device().unwrap().autodiff();
-        let network = Network::new(&network, &[1], 0, &device).unwrap();
+        let network = Network::new(&network, Shape::Vector { dim: 1 }, 0, &device).unwrap();
         let parameters: usize = network.parameters().values().map(|p| p.values.len()).sum();
         assert_eq!(parameters, 257);
         let config = TrainConfig {

@@ -233,7 +233,7 @@ fn score_network(seed: u64) -> Network {
         }),
         ..NetworkConfig::default()
     };
-    Network::new(&config, &[DIM], seed, &device()).unwrap()
+    Network::new(&config, Shape::Vector { dim: DIM }, seed, &device()).unwrap()
 }
 
 fn examples(data: &Dataset, form: Preconditioning) -> Examples<'_> {

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tweedie::job::{self, Monitor};
+use tweedie::job::{Monitor, Progress};
 use tweedie::nn;
 use tweedie::noise::Schedule;
 use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled};
 use tweedie::{Error, Result};
 
 use crate::args::{Precision, Sample};
-use crate::progress::{Progress, duration};
+use crate::progress::{Bars, duration};
 use crate::signals;
 
 pub fn run(args: &Sample) -> Result<()> {
@@ -31,17 +31,13 @@ pub fn run(args: &Sample) -> Result<()> {
         pictures: !args.grid_only,
     };
     signals::catch()?;
-    let mut bar = None;
-    let mut watcher = |state: &job::Progress<'_>| {
-        // What is there already was not drawn now: it says nothing of the rate.
-        bar.get_or_insert_with(|| Progress::new("sampling", state.total, state.done))
-            .at(state.done, String::new);
+    let mut bars = Bars::default();
+    let mut watcher = |progress: &Progress<'_>| {
+        bars.see(progress);
         signals::wish()
     };
     let sampled = run::sample(&model, &job, &mut Monitor::new(&mut watcher))?;
-    if let Some(bar) = bar {
-        bar.finish();
-    }
+    bars.finish();
     tell(&sampled)
 }
 

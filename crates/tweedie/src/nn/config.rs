@@ -7,6 +7,7 @@ use super::init::Init;
 use super::models::unet::UNetConfig;
 use super::models::{Inputs, MlpConfig, Model};
 use super::{InputScaling, Parameterisation, Preconditioning};
+use crate::data::Shape;
 use crate::error::{Error, Result};
 use crate::noise::TimestepTable;
 
@@ -88,21 +89,21 @@ impl NetworkConfig {
         }
     }
 
-    /// The same configuration with a model: where it names none, a U-Net for samples of `shape`
-    /// `[C, H, W]` and an MLP for others.
+    /// The same configuration with a model: where it names none, a U-Net for images
+    /// and an MLP for other samples.
     #[must_use]
-    pub fn with_model_for(mut self, shape: &[usize]) -> Self {
+    pub fn with_model_for(mut self, shape: Shape) -> Self {
         if self.models().is_empty() {
-            match shape.len() {
-                3 => self.unet = Some(UNetConfig::default()),
-                _ => self.mlp = Some(MlpConfig::default()),
+            match shape.is_image() {
+                true => self.unet = Some(UNetConfig::default()),
+                false => self.mlp = Some(MlpConfig::default()),
             }
         }
         self
     }
 
     /// The network's body, for samples of `shape`.
-    pub(super) fn body(&self, shape: &[usize], init: &Init) -> Result<Box<dyn Body>> {
+    pub(super) fn body(&self, shape: Shape, init: &Init) -> Result<Box<dyn Body>> {
         if self.timesteps.is_some() && !self.conditional {
             let reason = "is for conditional networks; this one is not conditioned on sigma";
             return Err(Error::setting("timesteps", "given", reason));
@@ -127,8 +128,40 @@ impl NetworkConfig {
             timesteps: self.timesteps,
             classes: self.classes,
         };
-        model
+        let body = model
             .body(&inputs, init)
-            .map_err(|error| error.within(table))
+            .map_err(|error| error.within(table))?;
+        if let Some(classes) = self.classes
+            && body.classes() != self.classes
+        {
+            let reason = format!("a network of the table {table} takes no classes; leave it out");
+            return Err(Error::setting("classes", classes, reason));
+        }
+        Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+
+    #[test]
+    fn classes_that_no_model_takes_are_refused() {
+        let device = Engine::Flex.device().unwrap();
+        for sides in [&[2][..], &[1, 8, 8]] {
+            let shape = Shape::from_sides(sides).unwrap();
+            let mut config = NetworkConfig::default().with_model_for(shape);
+            assert!(config.body(shape, &Init::blank(&device)).is_ok());
+            for (classes, word) in [(10, "takes no classes"), (0, "1 or more")] {
+                config.classes = Some(classes);
+                let refused = config.body(shape, &Init::blank(&device));
+                let message = refused.unwrap_err().to_string();
+                assert!(
+                    message.contains("classes") && message.contains(word),
+                    "{message}"
+                );
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::body::{Body, Conditioning};
 use super::init::Init;
 use super::params::{self, Array, ByName, Gradient};
 use super::{NetworkConfig, Precision, Values, ops, values};
+use crate::data::Shape;
 use crate::error::{Error, Result};
 
 /// A network on a device. A clone shares its parameters.
@@ -18,17 +19,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network of a configuration with initial weights, for samples of `shape`: `[C, H, W]`,
-    /// `[C, L]` or `[D]`.
+    /// The network of a configuration with initial weights, for samples of `shape`.
     ///
     /// # Errors
     /// When the configuration names no model or several, or does not fit the shape.
-    pub fn new(
-        config: &NetworkConfig,
-        shape: &[usize],
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn new(config: &NetworkConfig, shape: Shape, seed: u64, device: &Device) -> Result<Self> {
         let body = config.body(shape, &Init::new(seed, device))?;
         Ok(Self::from_body(body, device))
     }
@@ -37,7 +32,7 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::new`].
-    pub fn blank(config: &NetworkConfig, shape: &[usize], device: &Device) -> Result<Self> {
+    pub fn blank(config: &NetworkConfig, shape: Shape, device: &Device) -> Result<Self> {
         let body = config.body(shape, &Init::blank(device))?;
         Ok(Self::from_body(body, device))
     }

@@ -141,7 +141,7 @@ impl Config {
         if self.network.sigma_data.is_none() {
             self.network.sigma_data = Some(data.mean_std().1);
         }
-        self.network = self.network.with_model_for(&data.shape().to_vec());
+        self.network = self.network.with_model_for(data.shape());
         let train = self.train.validate();
         train.map_err(|error| error.within("train"))?;
         if self.train.flip && matches!(data.shape(), Shape::Signal { .. }) {

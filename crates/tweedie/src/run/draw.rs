@@ -1,12 +1,13 @@
 //! The job `sample`: a run's checkpoint as a denoiser, and batches of samples drawn from it.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::job::{Monitor, Progress};
 use crate::nn::{DifferentiableNetwork, Network, NetworkDenoiser, Precision};
 use crate::random::{NoiseSource, Stream};
 use crate::sample::{Observer, Sampler, Samples, StepView};
@@ -65,13 +66,43 @@ impl Draw {
 /// Values that one draw may hold: 16 GiB of them.
 const MOST_VALUES: u64 = 1 << 31;
 
-/// Progress of a draw.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Sample steps made: steps times samples.
-    pub done: u64,
-    /// Sample steps in all.
-    pub total: u64,
+/// Tells how far a batch of a draw is, and stops it where that is wanted.
+pub(super) struct Watch<'a, 'b> {
+    monitor: &'a mut Monitor<'b>,
+    /// Steps of earlier samples.
+    before: u64,
+    /// Samples in the batch.
+    samples: u64,
+    /// Samples in all.
+    count: u64,
+}
+
+impl<'a, 'b> Watch<'a, 'b> {
+    /// Of the batch `seeds` of `draw`, whose samples make `steps` each.
+    pub fn new(draw: &Draw, seeds: &Range<u64>, steps: u64, monitor: &'a mut Monitor<'b>) -> Self {
+        Self {
+            monitor,
+            before: (seeds.start - draw.seeds.start) * steps,
+            samples: seeds.end - seeds.start,
+            count: draw.count(),
+        }
+    }
+}
+
+impl Observer for Watch<'_, '_> {
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        self.monitor.tell(&Progress {
+            what: "sampling",
+            done: self.before + self.samples * (view.step as u64 + 1),
+            total: self.count * view.steps as u64,
+            unit: "steps of a sample",
+            note: &"",
+        });
+        match self.monitor.stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// Samples as model values.
@@ -150,7 +181,7 @@ impl Model {
         let (config, data) = (run.config()?, run.data()?);
         let device = config.train.engine.device();
         let device = device.map_err(|error| error.within("train"))?;
-        let network = Network::blank(&config.network, &data.shape.to_vec(), &device)
+        let network = Network::blank(&config.network, data.shape, &device)
             .map_err(|error| error.within("network"))?;
         let network = network
             .with_arrays(weights)
@@ -264,8 +295,9 @@ impl Model {
     /// Draws samples batch by batch, and holds them all.
     ///
     /// # Errors
-    /// See [`Model::sampler`]; and when the network's output is not finite.
-    pub fn draw(&self, draw: &Draw, on: &mut dyn FnMut(Progress)) -> Result<Drawn> {
+    /// See [`Model::sampler`]; when the network's output is not finite; [`Error::Stopped`] where
+    /// `monitor` says so.
+    pub fn draw(&self, draw: &Draw, monitor: &mut Monitor<'_>) -> Result<Drawn> {
         let began = Instant::now();
         let count = draw.count();
         let steps = self.sampler(&draw.sample)?.steps() as u64;
@@ -281,15 +313,10 @@ impl Model {
             time: Duration::ZERO,
         };
         for seeds in draw.batches(draw.seeds.start)? {
-            let before = (seeds.start - draw.seeds.start) * steps;
-            let n = seeds.end - seeds.start;
-            let mut watch = |view: &StepView<'_>| {
-                on(Progress {
-                    done: before + n * (view.step as u64 + 1),
-                    total: count * view.steps as u64,
-                });
-            };
-            let (values, calls) = self.draw_batch(&draw.sample, seeds, &mut watch)?;
+            let mut watch = Watch::new(draw, &seeds, steps, monitor);
+            let found = self.draw_batch(&draw.sample, seeds, &mut watch);
+            monitor.go_on()?;
+            let (values, calls) = found?;
             drawn.calls = drawn.calls.max(calls);
             drawn.values.extend(values);
         }

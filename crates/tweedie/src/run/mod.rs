@@ -20,7 +20,7 @@ mod window;
 
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
-pub use draw::{Draw, Drawn, Model, Progress};
+pub use draw::{Draw, Drawn, Model};
 pub use levels::{LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, likelihoods};
 pub use lock::Lock;

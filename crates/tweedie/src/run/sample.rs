@@ -9,19 +9,18 @@
 //! ```
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::draw::Watch;
 use super::export::{Export, Rows};
 use super::manifest::Manifest;
 use super::{Draw, Lock, Model};
 use crate::error::{Error, Result};
 use crate::files::{is_entry, sweep, sync_folder};
-use crate::job::{Monitor, Progress};
-use crate::sample::{Observer, StepView};
+use crate::job::Monitor;
 
 /// What to draw, and where to.
 #[derive(Clone, Debug)]
@@ -124,12 +123,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
 
     let (began, mut kept) = (Instant::now(), Instant::now());
     for seeds in draw.batches(draw.seeds.start + before)? {
-        let mut watch = Watch {
-            monitor,
-            before: (seeds.start - draw.seeds.start) * steps,
-            samples: seeds.end - seeds.start,
-            count,
-        };
+        let mut watch = Watch::new(draw, &seeds, steps, monitor);
         let drawn = model.draw_batch(&draw.sample, seeds.clone(), &mut watch);
         if monitor.stopped() {
             sampled.stopped = true;
@@ -165,28 +159,4 @@ fn keep(manifest: &mut Manifest, rows: &Rows, folder: &Path) -> Result<()> {
     sync_folder(folder)?;
     manifest.done = rows.len();
     manifest.write(folder)
-}
-
-/// Tells how far a batch is, and stops it where that is wanted.
-struct Watch<'a, 'b> {
-    monitor: &'a mut Monitor<'b>,
-    before: u64,
-    samples: u64,
-    count: u64,
-}
-
-impl Observer for Watch<'_, '_> {
-    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
-        self.monitor.tell(&Progress {
-            what: "sampling",
-            done: self.before + self.samples * (view.step as u64 + 1),
-            total: self.count * view.steps as u64,
-            unit: "steps of a sample",
-            note: &"",
-        });
-        match self.monitor.stopped() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
 }

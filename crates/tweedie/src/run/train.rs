@@ -353,7 +353,10 @@ impl Session {
             });
         };
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
-        let drawn = model.draw(&Draw::new(self.config.sample.clone(), 0..GRID), &mut |_| ())?;
+        let drawn = model.draw(
+            &Draw::new(self.config.sample.clone(), 0..GRID),
+            &mut Monitor::silent(),
+        )?;
         let path = self.grid_path(trainer.step());
         Grid::new([channels, height, width])
             .columns(8)
@@ -428,13 +431,8 @@ fn check_like(found: &Checkpoint, like: &Checkpoint) -> Result<(), String> {
 fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
     let device = config.train.engine.device();
     let device = device.map_err(|error| error.within("train"))?.autodiff();
-    let network = Network::new(
-        &config.network,
-        &data.shape().to_vec(),
-        config.seed,
-        &device,
-    )
-    .map_err(|error| error.within("network"))?;
+    let network = Network::new(&config.network, data.shape(), config.seed, &device)
+        .map_err(|error| error.within("network"))?;
     let objective = ScoreMatching::new(&config.loss, config.network.parameterisation());
     let objective = objective.map_err(|error| match &error {
         Error::Setting { name, .. } if name == "sigma_data" => error.within("network"),

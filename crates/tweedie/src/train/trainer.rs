@@ -36,8 +36,8 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Starts at step 0. `network` must live on a device with gradients, and have no classes;
-    /// for those there is [`Trainer::on`].
+    /// Starts at step 0. `network` must live on a device with gradients; one with classes is
+    /// trained on the data's labels.
     ///
     /// # Errors
     /// When a setting is out of its range, or the network does not fit the data.

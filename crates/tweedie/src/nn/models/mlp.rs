@@ -59,7 +59,7 @@ impl Default for MlpConfig {
 }
 
 impl Model for MlpConfig {
-    fn body(&self, inputs: &Inputs<'_>, init: &Init) -> Result<Box<dyn Body>> {
+    fn body(&self, inputs: &Inputs, init: &Init) -> Result<Box<dyn Body>> {
         if let Some(table) = inputs.timesteps {
             let reason = "is for U-Nets; an MLP sees sigma itself";
             let value = format!("{:?}", table.schedule);
@@ -67,7 +67,7 @@ impl Model for MlpConfig {
         }
         Ok(Box::new(Mlp::new(
             self,
-            inputs.dim(),
+            inputs.shape.values(),
             inputs.conditional,
             init,
         )?))

@@ -8,14 +8,15 @@ pub use mlp::{Mlp, MlpConfig, SigmaInput};
 
 use super::body::Body;
 use super::init::Init;
+use crate::data::Shape;
 use crate::error::Result;
 use crate::noise::TimestepTable;
 
 /// What a score network is built for, beside its hyper-parameters.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The samples' shape: `[C, H, W]`, `[C, L]` or `[D]`.
-    pub shape: &'a [usize],
+pub struct Inputs {
+    /// The samples' shape.
+    pub shape: Shape,
     /// Whether the network is conditioned on sigma.
     pub conditional: bool,
     /// The table on whose timesteps it is, instead of sigma.
@@ -24,18 +25,11 @@ pub struct Inputs<'a> {
     pub classes: Option<usize>,
 }
 
-impl Inputs<'_> {
-    /// Values in one sample.
-    pub fn dim(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
-
 /// Hyper-parameters of a score network.
 pub trait Model {
     /// The network, with parameters of `init`.
     ///
     /// # Errors
     /// When the hyper-parameters contradict each other or do not fit `inputs`.
-    fn body(&self, inputs: &Inputs<'_>, init: &Init) -> Result<Box<dyn Body>>;
+    fn body(&self, inputs: &Inputs, init: &Init) -> Result<Box<dyn Body>>;
 }

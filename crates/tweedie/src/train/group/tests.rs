@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Shape;
 use crate::engine::Engine;
 use crate::nn::unet::UNetConfig;
 use crate::nn::{Conditioning, MlpConfig, NetworkConfig};
@@ -26,8 +27,8 @@ fn networks() -> [Network; 2] {
         ..NetworkConfig::default()
     };
     [
-        Network::new(&mlp, &[2], 0, &device).unwrap(),
-        Network::new(&unet, &[1, 8, 8], 0, &device).unwrap(),
+        Network::new(&mlp, Shape::Vector { dim: 2 }, 0, &device).unwrap(),
+        Network::new(&unet, Shape::from_sides(&[1, 8, 8]).unwrap(), 0, &device).unwrap(),
     ]
 }
 

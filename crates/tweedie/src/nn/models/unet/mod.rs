@@ -13,6 +13,7 @@ use burn::tensor::Tensor;
 use self::blocks::{DownBlock, MidBlock, UpBlock};
 pub use self::config::{DownBlockType, UNetConfig, UpBlockType};
 use super::{Inputs, Model};
+use crate::data::Shape;
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
 use crate::nn::layers::{
@@ -197,13 +198,20 @@ impl Forward for UNet2d {
 }
 
 impl Model for UNetConfig {
-    fn body(&self, inputs: &Inputs<'_>, init: &Init) -> Result<Box<dyn Body>> {
-        let shape: [usize; 3] = inputs.shape.try_into().map_err(|_| Error::Shape {
-            what: "the data (a U-Net takes images; use an MLP for vectors)".into(),
-            expected: vec![1, 32, 32],
-            found: inputs.shape.to_vec(),
-        })?;
-        let mut unet = UNet2d::new(self, shape, inputs.conditional, init)?;
+    fn body(&self, inputs: &Inputs, init: &Init) -> Result<Box<dyn Body>> {
+        let Shape::Image {
+            channels,
+            height,
+            width,
+        } = inputs.shape
+        else {
+            return Err(Error::Shape {
+                what: "the data (a U-Net takes images; use an MLP for the rest)".into(),
+                expected: vec![1, 32, 32],
+                found: inputs.shape.to_vec(),
+            });
+        };
+        let mut unet = UNet2d::new(self, [channels, height, width], inputs.conditional, init)?;
         let table = inputs.timesteps.map(|table| table.table()).transpose()?;
         unet.timesteps = table.map(Arc::new);
         Ok(Box::new(unet))
