@@ -6,7 +6,7 @@ use std::time::Instant;
 use tweedie::noise::Level;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::sample::{Observer, Sampler, State, StepView, run};
-use tweedie::score::Denoiser;
+use tweedie::score::{Denoiser, Posterior, Query};
 
 use crate::Result;
 use crate::timing::{Budget, milliseconds};
@@ -49,7 +49,7 @@ impl Denoiser for Nothing {
         3 * 256 * 256
     }
 
-    fn denoise(&self, _x: &[f64], _sigma: f64, _out: &mut [f64]) -> tweedie::Result<()> {
+    fn denoise(&self, _: &Query<'_>, _: &mut Posterior<'_>) -> tweedie::Result<()> {
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+use tweedie::run::Classes;
 use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie_study::STUDIES;
 
@@ -193,6 +194,14 @@ pub struct Sample {
     /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
     #[arg(long)]
     pub eps_b: Option<f64>,
+    /// The class of the samples, for a network conditioned on classes: 3, or several in turn by
+    /// the sample's number: 0,1,2 or all [default: the configuration's].
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<Classes>,
+    /// Weight of classifier-free guidance towards the class: 1 for none, more for samples that are
+    /// more typical of it and less diverse. Takes two network calls where there was one.
+    #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
     /// The samples' numbers, first and last.
     #[arg(long, default_value = "0-63", value_name = "A-B", value_parser = seeds)]
     pub seeds: Range<u64>,

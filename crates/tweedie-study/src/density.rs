@@ -158,7 +158,7 @@ impl GridDensity {
         }
         let grid = self.grid();
         let mut denoised = vec![0.0; grid.len()];
-        denoiser.denoise(&grid, sigma, &mut denoised)?;
+        denoiser.denoise_at(&grid, sigma, &mut denoised)?;
         // Each point's kernel: where it begins on the grid, and its weights.
         let kernels: Vec<(usize, Vec<f64>)> = grid
             .par_iter()

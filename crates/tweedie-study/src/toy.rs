@@ -338,6 +338,7 @@ fn sentence(found: &[Found], floor: &NearestNeighbours) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tweedie::score::Distribution;
 
     #[test]
     fn the_laws_are_those_of_the_data() {

@@ -16,7 +16,7 @@
 //! let mut cas = Cas::new(&levels, StepSize::EpsC(2.0))?;
 //! let source = NoiseSource::new(0, Stream::Sampling);
 //! let samples = run(&law, &mut cas, &source, &[0, 1, 2, 3], &mut ())?;
-//! assert_eq!((samples.denoised.len(), samples.calls), (4, 100));
+//! assert_eq!((samples.denoised.len(), samples.most_evaluations()), (4, 100));
 //! # Ok::<(), tweedie::Error>(())
 //! ```
 

@@ -72,12 +72,12 @@ impl Default for DormandPrince {
     }
 }
 
-/// What a solver knows of its rows at the end of a stretch.
+/// What a solver knows of its rows at the end of an interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     /// The step each row would make next, `[n]`; 0 where the solver is to choose.
     steps: Vec<f64>,
-    /// dy/dt where the rows stand, `[n, width]`; empty before the first stretch.
+    /// dy/dt where the rows stand, `[n, width]`; empty before the first interval.
     slopes: Vec<f64>,
 }
 
@@ -90,7 +90,7 @@ impl Memory {
         }
     }
 
-    /// dy/dt at the end of the last stretch, `[n, width]`.
+    /// dy/dt at the end of the last interval, `[n, width]`.
     pub fn slopes(&self) -> &[f64] {
         &self.slopes
     }
@@ -119,7 +119,7 @@ impl DormandPrince {
     /// Takes every row of `y`, `[n, width]`, from time `from` to `to`, either way.
     ///
     /// `slopes` must treat rows independently. `memory` is [`Memory::new`] at first; kept for a
-    /// next stretch, it saves that one its start. The last `alone` values of a row (log densities beside a sample) must each meet the bounds by
+    /// next interval, it saves that one its start. The last `alone` values of a row (log densities beside a sample) must each meet the bounds by
     /// themselves: in the mean over a long row their error would not count.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ fn calls_and_steps_allocate_nothing_large_in_the_steady_state() {
         let denoiser = NetworkDenoiser::new(&network, form);
         let x = vec![0.3; n * dim];
         let mut out = vec![0.0; n * dim];
-        let large = steady(|| denoiser.denoise(&x, 1.0, &mut out).unwrap());
+        let large = steady(|| denoiser.denoise_at(&x, 1.0, &mut out).unwrap());
         assert_eq!(large, 0, "a call in {precision:?}");
     }
 

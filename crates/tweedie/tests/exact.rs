@@ -9,7 +9,7 @@ use common::{
 };
 use tweedie::noise::Levels;
 use tweedie::sample::{Als, Cas, CasStep, NoiseLevels, Sampler, StepSize, run};
-use tweedie::score::{Denoiser, Empirical, GaussianMixture};
+use tweedie::score::{Denoiser, Distribution, Empirical, GaussianMixture};
 
 #[test]
 fn property_4_the_least_dsm_loss_of_seed_003() {
@@ -19,8 +19,8 @@ fn property_4_the_least_dsm_loss_of_seed_003() {
     let x: Vec<f64> = (-3000..=3000).map(|i| f64::from(i) * step).collect();
     let least = |sigma: f64| {
         let (mut score, mut log) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        mixture.score(&x, sigma, &mut score).unwrap();
-        mixture.log_density(&x, sigma, &mut log).unwrap();
+        mixture.score_at(&x, sigma, &mut score).unwrap();
+        mixture.log_density_at(&x, sigma, &mut log).unwrap();
         let terms = score
             .iter()
             .zip(&log)
@@ -50,7 +50,9 @@ fn property_4_the_loss_of_the_optimum_is_the_least_loss() {
                 let z = f64::from(i) * 0.01;
                 let weight = (-0.5 * z * z).exp() * 0.01 / std::f64::consts::TAU.sqrt() / 3.0;
                 let mut s = [0.0];
-                points.score(&[point + sigma * z], sigma, &mut s).unwrap();
+                points
+                    .score_at(&[point + sigma * z], sigma, &mut s)
+                    .unwrap();
                 loss += 0.5 * weight * (sigma * s[0] + z).powi(2);
                 square += weight * s[0] * s[0];
             }
@@ -95,7 +97,7 @@ fn property_5_als_itself_ends_at_these_noise_levels() {
         let mut als = Als::new(levels.clone(), n_sigma, StepSize::Eta(0.02)).unwrap();
         let mut noise = NoiseLevels::new();
         let result = run(&point, &mut als, &source(), &[0], &mut noise).unwrap();
-        assert_eq!(result.calls, 232 * n_sigma);
+        assert_eq!(result.most_evaluations(), 232 * n_sigma);
         let last = noise.levels()[noise.levels().len() - 1];
         // The standard error of a standard deviation, relative, is 1/sqrt(2 n).
         let error = std / (2.0 * coordinates as f64).sqrt();
@@ -180,7 +182,7 @@ fn property_6_on_a_gaussian_the_variance_falls_short_by_a_known_amount() {
                 {
                     // H is linear here: H(1) is its slope.
                     let mut slope = [0.0];
-                    gaussian.denoise(&[1.0], sigma, &mut slope).unwrap();
+                    gaussian.denoise_at(&[1.0], sigma, &mut slope).unwrap();
                     let factor = 1.0 - eta + eta * slope[0];
                     let v = factor.powi(2) * (s * s + sigma * sigma)
                         + beta.powi(2) * sigma_next.powi(2);
@@ -362,7 +364,7 @@ fn property_11_noise_zero_forces_the_denoised_sample() {
             let cas = Cas::new(&levels, StepSize::EpsC(eps_c)).unwrap();
             let result = sample(&mixture(), cas);
             assert_eq!(result.x, result.denoised);
-            assert_eq!(result.calls, levels.len());
+            assert_eq!(result.most_evaluations(), levels.len());
         }
     }
 }

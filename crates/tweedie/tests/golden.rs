@@ -164,7 +164,7 @@ fn a_network_trained_on_timesteps_is_a_denoiser() {
         let (x, eps) = (&golden.x[place.clone()], &golden.y[place]);
         let scaled: Vec<f64> = x.iter().map(|&x| f64::from(x) / level.alpha).collect();
         let mut h = vec![0.0; dim];
-        denoiser.denoise(&scaled, relative, &mut h).unwrap();
+        denoiser.denoise_at(&scaled, relative, &mut h).unwrap();
         let size = largest(eps) * level.relative();
         for ((h, &x), &eps) in h.iter().zip(x).zip(eps) {
             let x0 = (f64::from(x) - level.sigma * f64::from(eps)) / level.alpha;

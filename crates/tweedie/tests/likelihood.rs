@@ -11,7 +11,10 @@ use tweedie::nn::{
 };
 use tweedie::ode::DormandPrince;
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::score::{Denoiser, Differentiable, GaussianMixture, Law};
+use tweedie::score::{
+    Batch, ClassConditional, Condition, Denoiser, Differentiable, Distribution, GaussianMixture,
+    Posterior, Query,
+};
 
 fn source() -> NoiseSource {
     NoiseSource::new(2, Stream::Evaluation)
@@ -30,7 +33,7 @@ fn hutchinson(probes: usize, probe: Probe) -> Divergence {
 }
 
 /// Points that the law noised by `sigma` might give.
-fn points(law: &dyn Law, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
+fn points(law: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
     let samples: Vec<u64> = (0..n).collect();
     let mut x = vec![0.0; n as usize * law.dim()];
     law.sample(&source(), &samples, sigma, &mut x).unwrap();
@@ -45,7 +48,7 @@ fn property_14_likelihood_is_exact_on_gaussians() {
     let (low, high) = (0.05, 20.0);
     let (x, samples) = points(&law, low, 20);
     let mut right = vec![0.0; samples.len()];
-    law.log_density(&x, low, &mut right).unwrap();
+    law.log_density_at(&x, low, &mut right).unwrap();
     // A diagonal Jacobian: Rademacher vectors are exact, even one.
     for divergence in [Divergence::Exact, hutchinson(1, Probe::Rademacher)] {
         let options = LikelihoodOptions {
@@ -88,7 +91,7 @@ fn likelihood_is_the_density_of_a_mixture() {
         let (low, high) = (0.3, 4000.0);
         let (x, samples) = points(&law, low, 30);
         let mut right = vec![0.0; samples.len()];
-        law.log_density(&x, low, &mut right).unwrap();
+        law.log_density_at(&x, low, &mut right).unwrap();
         let options = LikelihoodOptions {
             solver: tight(1e-9),
             ..LikelihoodOptions::new(low, high)
@@ -149,13 +152,37 @@ fn neither_batch_nor_order_changes_a_bit() {
     assert!(none.log_density.is_empty());
 }
 
+/// Each row's density and latent are those of its own class, and so are its evaluations.
+#[test]
+fn rows_are_conditioned_on_their_classes() {
+    let law = mixture();
+    let oracle = ClassConditional::components(law.clone()).unwrap();
+    let (x, samples) = points(&law, 0.3, 4);
+    let conditions = [0, 2, 1, 2].map(Condition::class);
+    let batch = Batch::new(&samples).conditioned_on(&conditions).unwrap();
+    let options = LikelihoodOptions::new(0.3, 10.0);
+    let whole = log_likelihood(&oracle, &x, batch, &source(), &options).unwrap();
+    let latents = encode(&oracle, &x, batch, 0.3, 10.0, &options.solver).unwrap();
+    for (row, class) in [0, 2, 1, 2].into_iter().enumerate() {
+        let (x, sample) = (&x[3 * row..3 * row + 3], &samples[row..=row]);
+        let one = law.component(class).unwrap();
+        let alone = log_likelihood(&one, x, sample, &source(), &options).unwrap();
+        assert_eq!(alone.log_density, whole.log_density[row..=row]);
+        assert_eq!(alone.evaluations, whole.evaluations[row..=row]);
+        let latent = encode(&one, x, sample, 0.3, 10.0, &options.solver).unwrap();
+        assert_eq!(latent, latents[3 * row..3 * row + 3]);
+    }
+    // An adaptive solver takes what each row needs.
+    assert!(whole.evaluations.iter().any(|n| *n != whole.evaluations[0]));
+}
+
 #[test]
 fn decoding_inverts_encoding() {
     let law = mixture();
-    let (x, _) = points(&law, 0.1, 20);
+    let (x, samples) = points(&law, 0.1, 20);
     let solver = tight(1e-12);
-    let latents = encode(&law, &x, 0.1, 30.0, &solver).unwrap();
-    let back = decode(&law, &latents, 0.1, 30.0, &solver).unwrap();
+    let latents = encode(&law, &x, &samples, 0.1, 30.0, &solver).unwrap();
+    let back = decode(&law, &latents, &samples, 0.1, 30.0, &solver).unwrap();
     for (x, back) in x.iter().zip(&back) {
         assert!((x - back).abs() < 1e-7, "{x} {back}");
     }
@@ -216,9 +243,12 @@ fn networks_know_their_derivative() {
         let (x, sigmas) = ([0.3, -0.2, 0.9, 1.0, 0.1, -0.7], [0.8, 2.0]);
         let mut trace = [0.0; 2];
         let (mut h, mut again) = ([0.0; 6], [0.0; 6]);
-        denoiser.denoise_each(&x, &sigmas, &mut h).unwrap();
+        let query = Query::new(&x, &sigmas);
+        denoiser
+            .denoise(&query, &mut Posterior::new(&mut h))
+            .unwrap();
         tracked
-            .denoise_trace(&x, &sigmas, &mut again, &mut trace)
+            .denoise_trace(&query, &mut Posterior::new(&mut again), &mut trace)
             .unwrap();
         assert_close(&again, &h);
         let mut sum = [0.0; 2];
@@ -227,7 +257,7 @@ fn networks_know_their_derivative() {
             (v[axis], v[3 + axis]) = (1.0, 1.0);
             let mut product = [0.0; 6];
             tracked
-                .denoise_vjp(&x, &sigmas, &v, &mut again, &mut product)
+                .denoise_vjp(&query, &v, &mut Posterior::new(&mut again), &mut product)
                 .unwrap();
             for row in 0..2 {
                 sum[row] += product[3 * row + axis];
@@ -237,7 +267,10 @@ fn networks_know_their_derivative() {
                     let mut x = x;
                     (x[by], x[3 + by]) = (x[by] + step, x[3 + by] + step);
                     let mut h = [0.0; 6];
-                    denoiser.denoise_each(&x, &sigmas, &mut h).unwrap();
+                    let query = Query::new(&x, &sigmas);
+                    denoiser
+                        .denoise(&query, &mut Posterior::new(&mut h))
+                        .unwrap();
                     [h[axis], h[3 + axis]]
                 };
                 let (ahead, behind) = (moved(0.02), moved(-0.02));

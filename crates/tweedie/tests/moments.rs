@@ -13,7 +13,7 @@ use tweedie::sample::{
     ProbabilityFlow, Sampler, StepSize, StepView, Trajectory, Variance, ancestral, ddim,
     reverse_sde, run, run_from,
 };
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, Distribution, GaussianMixture};
 
 const VP: Process = Process::Vp {
     beta_min: 0.1,
@@ -31,7 +31,7 @@ fn property_15_ddpm_preserves_the_standard_normal_law() {
             let level = update.from;
             let mut h = [0.0];
             normal
-                .denoise(&[1.0 / level.alpha], level.relative(), &mut h)
+                .denoise_at(&[1.0 / level.alpha], level.relative(), &mut h)
                 .unwrap();
             let score = (level.alpha * h[0] - 1.0) / level.sigma.powi(2);
             assert!((score + 1.0).abs() < TOLERANCE);
@@ -179,7 +179,7 @@ fn property_14_the_flow_of_a_gaussian() {
         };
         let result = run(&law, &mut flow.clone(), &source(), &SAMPLES, &mut look).unwrap();
         let mut h = vec![0.0; result.x.len()];
-        law.denoise(&result.x, levels.last(), &mut h).unwrap();
+        law.denoise_at(&result.x, levels.last(), &mut h).unwrap();
         assert_close(&result.denoised, &h);
     }
 }
@@ -255,7 +255,7 @@ fn euler_maruyama_is_of_weak_order_1() {
             for update in &sampler.updates()[..steps] {
                 let mut h = [0.0; 2];
                 let x = [0.0, 1.0 / update.from.alpha];
-                law.denoise(&x, update.from.relative(), &mut h).unwrap();
+                law.denoise_at(&x, update.from.relative(), &mut h).unwrap();
                 let factor = update.a + update.b * (h[1] - h[0]);
                 mean = factor * mean + update.b * h[0];
                 v = factor * factor * v + update.c * update.c;

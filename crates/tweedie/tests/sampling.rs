@@ -12,7 +12,8 @@ use tweedie::sample::{
     PredictorCorrector, ProbabilityFlow, Sampler, SamplerKind, Setting, StepSize, StepView,
     Trajectory, Variance, ancestral, ddim, reverse_sde, run,
 };
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::guidance::ClassifierFree;
+use tweedie::score::{Denoiser, GaussianMixture, Posterior, Query, by_level};
 use tweedie::{Error, Result};
 
 fn mixture() -> GaussianMixture {
@@ -128,12 +129,14 @@ impl Denoiser for Fragile {
         2
     }
 
-    fn denoise(&self, _: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        out.fill(0.0);
-        if sigma < self.limit {
-            out[out.len() - 1] = self.value;
-        }
-        Ok(())
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        by_level(2, query, posterior, |_, sigma, out| {
+            out.fill(0.0);
+            if sigma < self.limit {
+                out[out.len() - 1] = self.value;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -168,13 +171,36 @@ fn a_denoisers_own_error_is_the_runs() {
         fn dim(&self) -> usize {
             1
         }
-        fn denoise(&self, _: &[f64], sigma: f64, _: &mut [f64]) -> Result<()> {
-            Err(Error::setting("sigma", sigma, "not mine"))
+        fn denoise(&self, query: &Query<'_>, _: &mut Posterior<'_>) -> Result<()> {
+            Err(Error::setting("sigma", query.sigmas[0], "not mine"))
         }
     }
     let mut cas = Cas::new(&levels(), StepSize::EpsC(1.5)).unwrap();
     let error = run(&Refusing, &mut cas, &source(), &[0], &mut ()).unwrap_err();
     assert_eq!(error.to_string(), "sigma = 5: not mine");
+}
+
+/// Network evaluations are those of each sample, whatever is sampled beside it.
+#[test]
+fn evaluations_are_counted_for_each_sample() {
+    let law = mixture();
+    let guided = ClassifierFree::new(&law, law.component(1).unwrap(), 2.0).unwrap();
+    let samples: Vec<u64> = (0..20).collect();
+    let heun = || Heun::new(levels(), Churn::default()).unwrap();
+    let plain = run(&law, &mut heun(), &source(), &samples, &mut ()).unwrap();
+    let twice = run(&guided, &mut heun(), &source(), &samples, &mut ()).unwrap();
+    let calls = heun().calls().unwrap() as u32;
+    assert_eq!(plain.evaluations, [calls; 20]);
+    assert_eq!(twice.evaluations, [2 * calls; 20]);
+
+    let flow = || ProbabilityFlow::new(levels(), DormandPrince::default()).unwrap();
+    let together = run(&law, &mut flow(), &source(), &samples, &mut ()).unwrap();
+    for (row, sample) in samples.iter().enumerate() {
+        let alone = run(&law, &mut flow(), &source(), &[*sample], &mut ()).unwrap();
+        assert_eq!(alone.evaluations, together.evaluations[row..=row]);
+    }
+    let most = together.most_evaluations();
+    assert!(together.evaluations.iter().any(|n| (*n as usize) < most));
 }
 
 #[test]
@@ -217,7 +243,7 @@ fn observers_see_every_step_and_may_stop() {
     let mut pair = (Trajectory::new(vec![0, 1, 2, 3]), Stop(4));
     let part = run(&mixture(), &mut cas.clone(), &source(), &samples, &mut pair).unwrap();
     assert!(!part.finished);
-    assert_eq!(part.calls, 5);
+    assert_eq!(part.most_evaluations(), 5);
     assert_eq!(part.x, pair.0.points()[5 * 8..]);
     assert_eq!(pair.0.noise().len(), 6);
     let mut at_end = Stop(9);
@@ -348,7 +374,7 @@ proptest! {
                         prop_assert!(found.x.iter().all(|x| x.is_finite()));
                         prop_assert!(found.denoised.iter().all(|x| x.is_finite()));
                         if let Some(calls) = sampler.calls() {
-                            prop_assert_eq!(found.calls, calls);
+                            prop_assert_eq!(found.most_evaluations(), calls);
                         }
                     }
                     Err(error) => prop_assert!(

@@ -9,7 +9,7 @@ use tweedie::sample::{
     Als, Cas, Churn, Corrector, DpmSolver, Heun, LearnedAncestral, Linear, Order, Predictor,
     PredictorCorrector, Sampler, StepSize, Variance, ancestral, ddim, reverse_sde, run, run_from,
 };
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, GaussianMixture, Posterior, Query};
 
 const COORDINATES: [Coordinates; 3] = [Coordinates::Ve, Coordinates::Vp, Coordinates::SubVp];
 
@@ -49,7 +49,7 @@ impl<'a> Reference<'a> {
         let scaled: Vec<f64> = self.x.iter().map(|x| x / level.alpha).collect();
         let mut h = vec![0.0; self.x.len()];
         self.denoiser
-            .denoise(&scaled, level.relative(), &mut h)
+            .denoise_at(&scaled, level.relative(), &mut h)
             .unwrap();
         h
     }
@@ -170,19 +170,11 @@ impl Denoiser for Learned {
         self.0.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.0.denoise(x, sigma, out)
-    }
-
-    fn denoise_with_range(
-        &self,
-        x: &[f64],
-        sigma: f64,
-        out: &mut [f64],
-        range: &mut [f64],
-    ) -> Result<()> {
-        range.fill(0.3);
-        self.denoise(x, sigma, out)
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        if let Some(variance) = &mut posterior.variance {
+            variance.fill(0.3);
+        }
+        self.0.denoise(query, &mut Posterior::new(posterior.mean))
     }
 }
 
@@ -453,13 +445,13 @@ fn calls_are_those_announced() {
     for levels in schedules() {
         for mut sampler in everything(&levels) {
             let result = run(&mixture(), &mut *sampler, &source(), &SAMPLES, &mut ()).unwrap();
-            assert_eq!(Some(result.calls), sampler.calls());
+            assert_eq!(Some(result.most_evaluations()), sampler.calls());
         }
     }
     // Karras et al. 2022: 35 calls for 18 steps.
     let levels = Levels::karras(80.0, 0.002, 18, 7.0).unwrap();
     let heun = Heun::new(levels, Churn::default()).unwrap();
-    assert_eq!(sample(&mixture(), heun).calls, 35);
+    assert_eq!(sample(&mixture(), heun).most_evaluations(), 35);
 }
 
 #[test]

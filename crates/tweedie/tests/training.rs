@@ -8,7 +8,7 @@ use tweedie::nn::{
 };
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, Distribution, GaussianMixture};
 use tweedie::train::{LossConfig, Schedule, ScoreMatching, TrainConfig, Trainer, Weighting};
 
 /// The one-dimensional tutorial: its data, levels and network of 257 parameters.
@@ -75,7 +75,7 @@ fn loss(denoiser: &dyn Denoiser, law: &GaussianMixture, levels: &Levels) -> f64 
         noise.fill_batch(&samples, i as u32, &mut z);
         let x: Vec<f64> = x0.iter().zip(&z).map(|(x, z)| x + sigma * z).collect();
         let mut h = vec![0.0; DRAWS];
-        denoiser.denoise(&x, sigma, &mut h).unwrap();
+        denoiser.denoise_at(&x, sigma, &mut h).unwrap();
         let squares = h.iter().zip(&x0).map(|(h, x)| ((h - x) / sigma).powi(2));
         total += 0.5 * squares.sum::<f64>() / DRAWS as f64;
     }
@@ -151,16 +151,18 @@ fn a_network_denoises_row_by_row() {
     // More rows than one internal batch holds.
     let x: Vec<f64> = (0..2500).map(|i| f64::from(i) * 0.004 - 5.0).collect();
     let mut all = vec![0.0; x.len()];
-    denoiser.denoise(&x, 0.7, &mut all).unwrap();
+    denoiser.denoise_at(&x, 0.7, &mut all).unwrap();
     for (range, name) in [
         (0..1, "first"),
         (1023..1026, "across"),
         (2499..2500, "last"),
     ] {
         let mut some = vec![0.0; range.len()];
-        denoiser.denoise(&x[range.clone()], 0.7, &mut some).unwrap();
+        denoiser
+            .denoise_at(&x[range.clone()], 0.7, &mut some)
+            .unwrap();
         assert_eq!(some, all[range], "{name}");
     }
-    assert!(denoiser.denoise(&x, f64::NAN, &mut all).is_err());
-    assert!(denoiser.denoise(&x, 1.0, &mut [0.0; 3]).is_err());
+    assert!(denoiser.denoise_at(&x, f64::NAN, &mut all).is_err());
+    assert!(denoiser.denoise_at(&x, 1.0, &mut [0.0; 3]).is_err());
 }

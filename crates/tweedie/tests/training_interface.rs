@@ -16,7 +16,7 @@ use tweedie::nn::{
 };
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::score::GaussianMixture;
+use tweedie::score::{Distribution, GaussianMixture};
 use tweedie::train::{
     AdamConfig, Alternation, Denoising, Draw, ExampleLosses, Examples, Group, GroupConfig,
     LossConfig, NetworkGradient, Networks, Objective, Phase, Prediction, ScoreMatching, Term,

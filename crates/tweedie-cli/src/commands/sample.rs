@@ -96,6 +96,8 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
     }
     sample.steps = args.steps.unwrap_or(sample.steps);
     let mut sample = sample.changed(&args.set)?;
+    sample.class = args.class.clone().or(sample.class);
+    sample.guidance = args.guidance.or(sample.guidance);
     sample.denoise &= !args.no_denoise;
     sample.ema = (sample.ema || args.ema) && !args.raw;
     sample.precision = match args.precision {
@@ -127,6 +129,12 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
             ("n_sigma", n) => name += &format!("-x{n}"),
             (key, value) => name += &format!("-{key}{value}"),
         }
+    }
+    if let Some(class) = &sample.class {
+        name += &format!("-class{class}");
+    }
+    if let Some(guidance) = sample.guidance {
+        name += &format!("-guidance{guidance}");
     }
     if !sample.denoise {
         name += "-noisy";

@@ -12,6 +12,7 @@ use tweedie::ode::DormandPrince;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::{Axis, Chart, Color, Series};
 use tweedie::sample::{Cas, ProbabilityFlow, Sampler, SamplerKind, StepSize, run, run_from};
+use tweedie::score::Distribution;
 
 const TEXT: &str = "The Wasserstein-1 distance between samples and the target, at budgets of 4 to \
     1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7); each sampler \
@@ -168,7 +169,7 @@ impl Size {
             } else {
                 run(&law, sampler, &source, &samples, &mut ())?
             };
-            calls = result.calls.max(calls);
+            calls = result.most_evaluations().max(calls);
             errors.push(distance(&result.denoised)?);
         }
         Ok((Estimate::mean(&errors), calls))

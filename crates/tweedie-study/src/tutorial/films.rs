@@ -26,7 +26,7 @@ pub fn training(
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let score = |denoiser: &dyn Denoiser| {
         let mut score = vec![0.0; grid.len()];
-        denoiser.score(&grid, sigma, &mut score)?;
+        denoiser.score_at(&grid, sigma, &mut score)?;
         Ok::<_, tweedie::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
     };
     let true_score = score(&tutorial.law)?;

@@ -232,7 +232,7 @@ fn score(
     let grid: Vec<f64> = (0..=320).map(|i| -8.0 + 0.05 * f64::from(i)).collect();
     let line = |denoiser: &dyn Denoiser, sigma: f64| {
         let mut score = vec![0.0; grid.len()];
-        denoiser.score(&grid, sigma, &mut score)?;
+        denoiser.score_at(&grid, sigma, &mut score)?;
         Ok::<_, tweedie::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
     };
     let mut chart = Chart::new("The score, true and learned")

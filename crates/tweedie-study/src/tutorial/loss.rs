@@ -10,7 +10,7 @@ use tweedie::Result;
 use tweedie::measure::Estimate;
 use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, Distribution, GaussianMixture};
 
 /// The grid: beyond it the noised law has less than 1e-9.
 const REACH: f64 = 16.0;
@@ -38,9 +38,9 @@ impl ExactLoss {
         let grid: Vec<f64> = (0..POINTS).map(|i| -REACH + step * i as f64).collect();
         let level = |&sigma: &f64| {
             let (mut weights, mut score) = (vec![0.0; POINTS], vec![0.0; POINTS]);
-            law.log_density(&grid, sigma, &mut weights)?;
+            law.log_density_at(&grid, sigma, &mut weights)?;
             weights.iter_mut().for_each(|w| *w = step * w.exp());
-            law.score(&grid, sigma, &mut score)?;
+            law.score_at(&grid, sigma, &mut score)?;
             let squares: f64 = weights.iter().zip(&score).map(|(w, s)| w * s * s).sum();
             Ok(Level {
                 sigma,
@@ -68,7 +68,7 @@ impl ExactLoss {
         let mut score = vec![0.0; POINTS];
         let mut total = 0.0;
         for level in &self.levels {
-            denoiser.score(&self.grid, level.sigma, &mut score)?;
+            denoiser.score_at(&self.grid, level.sigma, &mut score)?;
             let pairs = score.iter().zip(&level.score).zip(&level.weights);
             let missed: f64 = pairs.map(|((a, b), w)| w * (a - b) * (a - b)).sum();
             total += level.optimum + 0.5 * level.sigma * level.sigma * missed;
@@ -95,7 +95,7 @@ pub fn held_out(
         // Draw 0 made the points.
         source.fill_batch(&seeds, i as u32 + 1, &mut z);
         let noisy: Vec<f64> = x.iter().zip(&z).map(|(x, z)| x + sigma * z).collect();
-        denoiser.score(&noisy, sigma, &mut score)?;
+        denoiser.score_at(&noisy, sigma, &mut score)?;
         for ((loss, s), z) in losses.iter_mut().zip(&score).zip(&z) {
             *loss += 0.5 * (sigma * s + z).powi(2) / levels.len() as f64;
         }

@@ -17,7 +17,7 @@ use tweedie::data::{self, DataSpec, Dataset};
 use tweedie::job::Monitor;
 use tweedie::noise::Levels;
 use tweedie::report::{Axis, Chart, Series, density};
-use tweedie::score::GaussianMixture;
+use tweedie::score::{Distribution, GaussianMixture};
 
 pub use recovery::recovered_density;
 pub use sampling::tutorial_chain;
@@ -105,7 +105,7 @@ fn show_data(folder: &mut PageFolder, law: &GaussianMixture, values: &[f64]) -> 
 fn curve(law: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let mut logs = vec![0.0; grid.len()];
-    law.log_density(&grid, sigma, &mut logs)?;
+    law.log_density_at(&grid, sigma, &mut logs)?;
     Ok(grid
         .into_iter()
         .zip(logs)

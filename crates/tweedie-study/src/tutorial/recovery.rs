@@ -5,7 +5,7 @@ use super::{BLUE, INK, RED, Tutorial, curve};
 use crate::{GridDensity, PageFolder, Table};
 use tweedie::Result;
 use tweedie::report::{Axis, Chart, Series};
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, Distribution, GaussianMixture};
 
 /// The interval on which densities are recovered, and the points on it.
 const RANGE: (f64, f64) = (-8.0, 8.0);
@@ -25,7 +25,7 @@ pub fn recovered_density(
     let density = GridDensity::new(low, high, count, |_| 0.0)?;
     let grid = density.grid();
     let mut score = vec![0.0; count];
-    denoiser.score(&grid, sigma, &mut score)?;
+    denoiser.score_at(&grid, sigma, &mut score)?;
     let mut log = 0.0;
     let mut logs = vec![0.0];
     for (x, s) in grid.windows(2).zip(score.windows(2)) {
@@ -43,7 +43,7 @@ pub fn true_density(law: &GaussianMixture, sigma: f64) -> Result<GridDensity> {
     GridDensity::new(RANGE.0, RANGE.1, POINTS, |x| {
         let mut log = [0.0];
         // A noise level that has no density gives none.
-        let found = law.log_density(&[x], sigma, &mut log);
+        let found = law.log_density_at(&[x], sigma, &mut log);
         found.map_or(f64::NAN, |()| log[0].exp())
     })
 }

@@ -12,12 +12,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::check_range;
+use super::flow::{check_range, check_samples};
 use crate::error::{Error, Result};
 use crate::measure::Estimate;
 use crate::ode::{DormandPrince, Memory};
 use crate::random::NoiseSource;
-use crate::score::{Differentiable, check_rows};
+use crate::score::{Batch, Differentiable, Posterior, Query};
 
 /// How the trace of the Jacobian is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +29,12 @@ pub enum Divergence {
     Hutchinson {
         /// How many, at least 1; from 2 on there is a standard error.
         probes: usize,
-        /// Their law.
+        /// Their distribution.
         probe: Probe,
     },
 }
 
-/// The law of Hutchinson's vectors.
+/// The distribution of Hutchinson's vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probe {
@@ -52,7 +52,7 @@ pub struct LikelihoodOptions {
     pub sigma_min: f64,
     /// The noise of the latents.
     pub sigma_max: f64,
-    /// The mean of the latents' law N(mean, std^2 I), the same in every direction: the data's.
+    /// The mean of the latents' distribution N(mean, std^2 I), the same in every direction: the data's.
     pub prior_mean: f64,
     /// Its standard deviation; `sigma_max` when missing. It should be sqrt(sigma_max^2 + the data's variance), which a large sigma_max makes the same;
     /// VP models have sqrt(sigma_max^2 + 1).
@@ -87,32 +87,26 @@ pub struct Likelihood {
     pub standard_error: Vec<f64>,
     /// The latents, `[n, dim]`.
     pub latents: Vec<f64>,
-    /// Calls of the denoiser with a product or a trace, each on all samples on their way.
-    pub calls: usize,
+    /// Network evaluations of each sample, `[n]`, each with a product or a trace.
+    pub evaluations: Vec<u32>,
 }
 
-/// The log densities of the rows of `x`, `[n, dim]`, which are the `samples` numbered so: probes
-/// are a function of `source` and the number, so that neither batch nor order matters.
+/// The log densities of the rows of `x`, `[n, dim]`, which are the `samples`, conditioned on what
+/// the [`Batch`] says of each. Probes are a function of `source` and the sample's number, so that
+/// neither batch nor order matters.
 ///
 /// # Errors
 /// [`Error::Shape`] where `x` is not a row a sample; [`Error::Setting`] for an option out of range,
 /// or tolerances that are not met; those of the denoiser.
-pub fn log_likelihood(
+pub fn log_likelihood<'a>(
     denoiser: &dyn Differentiable,
     x: &[f64],
-    samples: &[u64],
+    samples: impl Into<Batch<'a>>,
     source: &NoiseSource,
     options: &LikelihoodOptions,
 ) -> Result<Likelihood> {
-    let (dim, n) = (denoiser.dim(), samples.len());
-    check_rows(dim, x)?;
-    if x.len() != n * dim {
-        return Err(Error::Shape {
-            what: "x".into(),
-            expected: vec![n, dim],
-            found: vec![x.len()],
-        });
-    }
+    let (dim, batch) = (denoiser.dim(), samples.into());
+    let n = check_samples(dim, x, &batch)?;
     let (low, high) = (options.sigma_min, options.sigma_max);
     check_range(low, high)?;
     let (mean, std) = (options.prior_mean, options.prior_std.unwrap_or(high));
@@ -122,7 +116,7 @@ pub fn log_likelihood(
     if !(std > 0.0 && std.is_finite()) {
         return Err(Error::setting("prior_std", std, "must be positive"));
     }
-    let probes = probes(options.divergence, samples, source, dim)?;
+    let probes = probes(options.divergence, batch.numbers(), source, dim)?;
     // Beside each sample, the integral of each estimate of the trace.
     let columns = probes.len().max(1);
     let width = dim + columns;
@@ -130,31 +124,37 @@ pub fn log_likelihood(
     for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(dim)) {
         y[..dim].copy_from_slice(x);
     }
-    let mut calls = 0;
+    let mut evaluations = vec![0; n];
     let mut slopes = |rows: &[usize], u: &[f64], y: &[f64], out: &mut [f64]| {
         let sigmas: Vec<f64> = u.iter().map(|u| u.exp()).collect();
         let x: Vec<f64> = (y.chunks_exact(width).flat_map(|y| &y[..dim]).copied()).collect();
         let (mut h, mut trace) = (vec![0.0; x.len()], vec![0.0; rows.len()]);
+        let (numbers, conditions) = batch.gather(rows);
+        let batch = Batch::new(&numbers).conditioned_on(&conditions)?;
+        let query = Query::new(&x, &sigmas).of(batch);
+        let mut counts = vec![0; rows.len()];
+        let mut posterior = Posterior::new(&mut h).counted(&mut counts);
         let mut put = |column: usize, trace: &[f64]| {
             let places = out.iter_mut().skip(dim + column).step_by(width);
             places.zip(trace).for_each(|(out, trace)| *out = *trace);
         };
         if probes.is_empty() {
-            denoiser.denoise_trace(&x, &sigmas, &mut h, &mut trace)?;
-            calls += 1;
+            denoiser.denoise_trace(&query, &mut posterior, &mut trace)?;
             put(0, &trace);
         }
         let mut product = vec![0.0; x.len()];
         for (column, probe) in probes.iter().enumerate() {
             let of_row = |&row: &usize| &probe[row * dim..(row + 1) * dim];
             let v: Vec<f64> = rows.iter().flat_map(of_row).copied().collect();
-            denoiser.denoise_vjp(&x, &sigmas, &v, &mut h, &mut product)?;
-            calls += 1;
+            denoiser.denoise_vjp(&query, &v, &mut posterior, &mut product)?;
             let rows = v.chunks_exact(dim).zip(product.chunks_exact(dim));
             for (trace, (v, product)) in trace.iter_mut().zip(rows) {
                 *trace = v.iter().zip(product).map(|(v, p)| v * p).sum();
             }
             put(column, &trace);
+        }
+        for (&row, count) in rows.iter().zip(counts) {
+            evaluations[row] += count;
         }
         let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(dim));
         for ((out, x), h) in rows.zip(h.chunks_exact(dim)) {
@@ -173,7 +173,7 @@ pub fn log_likelihood(
         log_density: Vec::with_capacity(n),
         standard_error: Vec::with_capacity(n),
         latents: Vec::with_capacity(n * dim),
-        calls,
+        evaluations,
     };
     for y in y.chunks_exact(width) {
         let (latent, integrals) = y.split_at(dim);

@@ -1,4 +1,4 @@
-//! The best discriminator between two laws.
+//! The best discriminator between two distributions.
 //!
 //! Least-squares adversarial training with targets +1 for data p and -1 for samples q (Mao et al.
 //! 2017; Jolicoeur-Martineau et al. 2021) minimises E_p (D - 1)^2 + E_q (D + 1)^2. Point by point
@@ -7,23 +7,23 @@
 //! D = (p - q)/(p + q) = tanh((ln p - ln q)/2).
 
 use crate::error::Result;
-use crate::score::Law;
+use crate::score::Distribution;
 
 /// The optimal least-squares discriminator of `p`'s data (+1) from `q`'s (-1), both noised by
 /// `sigma`, at the rows of `x` `[n, dim]`: values in \[-1, 1\], written to `out`, `[n]`.
 ///
 /// # Errors
-/// As for [`Law::log_density`].
+/// As for [`Distribution::log_density`].
 pub fn optimal_discriminator(
-    p: &dyn Law,
-    q: &dyn Law,
+    p: &dyn Distribution,
+    q: &dyn Distribution,
     x: &[f64],
     sigma: f64,
     out: &mut [f64],
 ) -> Result<()> {
     let mut log_q = vec![0.0; out.len()];
-    p.log_density(x, sigma, out)?;
-    q.log_density(x, sigma, &mut log_q)?;
+    p.log_density_at(x, sigma, out)?;
+    q.log_density_at(x, sigma, &mut log_q)?;
     for (out, log_q) in out.iter_mut().zip(log_q) {
         *out = (0.5 * (*out - log_q)).tanh();
     }
@@ -50,7 +50,7 @@ mod tests {
         let x: Vec<f64> = (-2000..=2000).map(|i| f64::from(i) * step).collect();
         let density = |law: &GaussianMixture| -> Vec<f64> {
             let mut log = vec![0.0; x.len()];
-            law.log_density(&x, sigma, &mut log).unwrap();
+            law.log_density_at(&x, sigma, &mut log).unwrap();
             log.iter().map(|log| log.exp()).collect()
         };
         let (dp, dq) = (density(&p), density(&q));

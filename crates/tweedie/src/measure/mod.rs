@@ -1,19 +1,22 @@
-//! Measures of samples: how far they are from data, or from a law, in plain f64.
+//! Measures of samples: how far they are from data, or from a distribution, in plain f64.
 //!
 //! Those that are estimates say how uncertain they are.
 
 mod discriminator;
+mod distribution;
 mod estimate;
 mod frechet;
-mod law;
 mod nearest;
 mod sliced;
 mod wasserstein;
 
 pub use discriminator::optimal_discriminator;
+pub use distribution::{
+    quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_distribution,
+    wasserstein_2_to_distribution,
+};
 pub use estimate::Estimate;
 pub use frechet::{Moments, frechet_distance};
-pub use law::{quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_law, wasserstein_2_to_law};
 pub use nearest::{NearestNeighbours, nearest_neighbours};
 pub use sliced::sliced_wasserstein_2;
 pub use wasserstein::{wasserstein_1, wasserstein_2};

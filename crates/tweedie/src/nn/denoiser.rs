@@ -1,8 +1,10 @@
 //! A trained network as the denoiser that samplers see.
 
+use std::ops::Range;
+
 use super::{Coefficients, Conditioning, Network, Parameterisation, params};
 use crate::error::Result;
-use crate::score::{Denoiser, Differentiable, check, check_each, check_vjp};
+use crate::score::{Denoiser, Differentiable, Posterior, Query, check_vjp};
 
 /// H(x, sigma) = c_skip x + c_out F(c_in x, sigma).
 ///
@@ -23,6 +25,11 @@ impl NetworkDenoiser {
             batch: network.preferred_batch(),
         }
     }
+
+    /// How many classes the network is conditioned on, if on any.
+    pub fn classes(&self) -> Option<usize> {
+        self.network.classes()
+    }
 }
 
 impl Denoiser for NetworkDenoiser {
@@ -30,41 +37,57 @@ impl Denoiser for NetworkDenoiser {
         self.network.inputs()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
         let dim = self.dim();
-        check(dim, x, sigma, out)?;
-        let c = self.parameterisation.coefficients(sigma);
-        let sigmas = vec![sigma; self.batch.min(x.len() / dim)];
-        let values = self.batch * dim;
-        for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
-            let sigmas = &sigmas[..x.len() / dim];
-            let each = || sigmas.iter().map(|_| c);
-            let raw = self.raw(scaled(x, each(), dim), sigmas)?;
-            recombine(x, &raw, each(), out, dim);
+        self.check(query, posterior)?;
+        for rows in self.batches(query.rows()) {
+            let query = query.slice(rows.clone(), dim);
+            let each = || self.coefficients(query.sigmas);
+            let x = self.network.input(scaled(query.x, each(), dim))?;
+            let raw = self.conditioned(&query, |on| self.network.forward(x, on))?;
+            let out = posterior.slice(rows, dim).mean;
+            recombine(query.x, &params::to_vec(raw), each(), out, dim);
         }
-        Ok(())
-    }
-
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        let dim = self.dim();
-        check_each(dim, x, sigmas, out)?;
-        let values = self.batch * dim;
-        let batches = x.chunks(values).zip(sigmas.chunks(self.batch));
-        for ((x, sigmas), out) in batches.zip(out.chunks_mut(values)) {
-            let each = || self.coefficients(sigmas);
-            let raw = self.raw(scaled(x, each(), dim), sigmas)?;
-            recombine(x, &raw, each(), out, dim);
-        }
+        posterior.evaluated();
         Ok(())
     }
 }
 
 impl NetworkDenoiser {
-    /// The network's output for rows that are already scaled.
-    fn raw(&self, rows: Vec<f32>, sigmas: &[f64]) -> Result<Vec<f32>> {
-        let x = self.network.input(rows)?;
-        let conditioning = Conditioning::on_sigmas(sigmas);
-        Ok(params::to_vec(self.network.forward(x, &conditioning)?))
+    /// Refuses what the network does not know.
+    fn check(&self, query: &Query<'_>, posterior: &Posterior<'_>) -> Result<()> {
+        posterior.check(query, self.dim())?;
+        posterior.without_variance()?;
+        match self.network.classes() {
+            Some(_) => query.batch.unmeasured(),
+            None => query.batch.unconditioned(),
+        }
+    }
+
+    /// The rows of each call of the network.
+    fn batches(&self, rows: usize) -> impl Iterator<Item = Range<usize>> {
+        let batch = self.batch;
+        let starts = (0..rows).step_by(batch);
+        starts.map(move |start| start..rows.min(start + batch))
+    }
+
+    /// Calls `forward` with what the rows of `query` are conditioned on.
+    fn conditioned<T>(
+        &self,
+        query: &Query<'_>,
+        forward: impl FnOnce(&Conditioning<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let on = Conditioning::on_sigmas(query.sigmas);
+        if !query.batch.has_classes() {
+            return forward(&on);
+        }
+        let classes: Vec<_> = (0..query.rows())
+            .map(|row| query.batch.class(row))
+            .collect();
+        forward(&Conditioning {
+            classes: Some(&classes),
+            ..on
+        })
     }
 
     /// The factors of each row.
@@ -121,12 +144,8 @@ impl Denoiser for DifferentiableNetwork<'_> {
         self.denoiser.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise(x, sigma, out)
-    }
-
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise_each(x, sigmas, out)
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.denoiser.denoise(query, posterior)
     }
 }
 
@@ -134,31 +153,31 @@ impl Differentiable for DifferentiableNetwork<'_> {
     /// v^T dH/dx = c_skip v + c_out c_in v^T dF/dx.
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()> {
-        let (dim, batch) = (self.dim(), self.denoiser.batch);
-        check_vjp(dim, x, sigmas, [v, out, product])?;
-        let values = batch * dim;
-        let batches = x.chunks(values).zip(v.chunks(values));
-        let results = out.chunks_mut(values).zip(product.chunks_mut(values));
-        for (((x, v), sigmas), (out, product)) in batches.zip(sigmas.chunks(batch)).zip(results) {
-            let each = || self.denoiser.coefficients(sigmas);
+        let (dim, denoiser) = (self.dim(), self.denoiser);
+        check_vjp(dim, query, v, posterior, product)?;
+        denoiser.check(query, posterior)?;
+        for rows in denoiser.batches(query.rows()) {
+            let query = query.slice(rows.clone(), dim);
+            let values = rows.start * dim..rows.end * dim;
+            let each = || denoiser.coefficients(query.sigmas);
+            let v = &v[values.clone()];
             let to: Vec<f32> = v.iter().map(|&v| v as f32).collect();
-            let input = scaled(x, each(), dim);
-            let (raw, back) =
-                self.network
-                    .forward_vjp(input, &Conditioning::on_sigmas(sigmas), to)?;
-            recombine(x, &raw, each(), out, dim);
+            let x = scaled(query.x, each(), dim);
+            let vjp = |on: &Conditioning<'_>| self.network.forward_vjp(x, on, to);
+            let (raw, back) = denoiser.conditioned(&query, vjp)?;
+            recombine(query.x, &raw, each(), posterior.slice(rows, dim).mean, dim);
             let through = each().map(|c| Coefficients {
                 c_out: c.c_out * c.c_in,
                 ..c
             });
-            recombine(v, &back, through, product, dim);
+            recombine(v, &back, through, &mut product[values], dim);
         }
+        posterior.evaluated();
         Ok(())
     }
 }

@@ -11,8 +11,8 @@ use crate::job::{Monitor, Progress};
 use crate::nn::{DifferentiableNetwork, Network, NetworkDenoiser, Precision};
 use crate::random::{NoiseSource, Stream};
 use crate::sample::{Observer, Sampler, Samples, StepView};
-use crate::score::Denoiser;
-use crate::score::guidance::Thresholded;
+use crate::score::guidance::{ClassifierFree, Thresholded};
+use crate::score::{Batch, Denoiser};
 use crate::train::Trainer;
 
 /// A trained network, ready to sample.
@@ -263,6 +263,7 @@ impl Model {
     pub fn sampler(&self, sample: &SampleConfig) -> Result<Box<dyn Sampler>> {
         let (max, min) = self.config.sigma_range()?;
         sample.threshold(self.data.map.model_range())?;
+        sample.conditions(0..1, self.denoiser.classes())?;
         sample.sampler(max, min)
     }
 
@@ -277,19 +278,19 @@ impl Model {
         observer: &mut dyn Observer,
     ) -> Result<Samples> {
         let mut sampler = self.sampler(sample)?;
-        let samples: Vec<u64> = seeds.collect();
+        let samples: Vec<u64> = seeds.clone().collect();
+        let conditions = sample.conditions(seeds, self.denoiser.classes())?;
+        let batch = Batch::new(&samples).conditioned_on(&conditions)?;
         // One seed a sample: the source's own seed says nothing.
         let source = NoiseSource::new(0, Stream::Sampling);
-        let mut run = |denoiser: &dyn Denoiser| {
-            crate::sample::run(denoiser, sampler.as_mut(), &source, &samples, observer)
-        };
-        match sample.threshold(self.data.map.model_range())? {
-            Some(threshold) => {
-                let clipped = Thresholded::new(&self.denoiser, threshold)?;
-                run(&clipped)
-            }
-            None => run(&self.denoiser),
+        let mut denoiser: Box<dyn Denoiser + '_> = Box::new(&self.denoiser);
+        if let Some(weight) = sample.guidance {
+            denoiser = Box::new(ClassifierFree::by_class(&self.denoiser, weight)?);
         }
+        if let Some(threshold) = sample.threshold(self.data.map.model_range())? {
+            denoiser = Box::new(Thresholded::new(denoiser, threshold)?);
+        }
+        crate::sample::run(&*denoiser, sampler.as_mut(), &source, batch, observer)
     }
 
     /// Draws samples batch by batch, and holds them all.
@@ -324,7 +325,8 @@ impl Model {
         Ok(drawn)
     }
 
-    /// One batch: the samples' values, denoised where `sample` says so, and the network calls.
+    /// One batch: the samples' values, denoised where `sample` says so, and the most network
+    /// evaluations of a sample.
     pub(super) fn draw_batch(
         &self,
         sample: &SampleConfig,
@@ -332,10 +334,11 @@ impl Model {
         observer: &mut dyn Observer,
     ) -> Result<(Vec<f64>, usize)> {
         let samples = self.run(sample, seeds, observer)?;
+        let evaluations = samples.most_evaluations();
         let values = match sample.denoise {
             true => samples.denoised,
             false => samples.x,
         };
-        Ok((values, samples.calls))
+        Ok((values, evaluations))
     }
 }

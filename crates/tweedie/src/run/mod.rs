@@ -1,6 +1,7 @@
 //! Runs: the configuration a user writes, the folder a run lives in, and the two jobs that tie
 //! the library together, training and sampling.
 
+mod classes;
 mod config;
 mod directory;
 mod draw;
@@ -18,6 +19,7 @@ mod stats;
 mod train;
 mod window;
 
+pub use classes::Classes;
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};

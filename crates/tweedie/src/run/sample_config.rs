@@ -1,13 +1,17 @@
 //! How samples are drawn: the `[sample]` table.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::classes::Classes;
 use super::config::{one_line, set};
 use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::noise::{Levels, RHO, Schedule};
 use crate::sample::{Description, Sampler, SamplerKind};
+use crate::score::Condition;
 use crate::score::guidance::Threshold;
 
 /// What is done to H before a sampler sees it.
@@ -39,6 +43,13 @@ pub struct SampleConfig {
     pub clip: Clip,
     /// The quantile of `clip = "dynamic"`.
     pub quantile: f64,
+    /// The class of the samples, of a network conditioned on classes; of any class when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Classes>,
+    /// The weight of classifier-free guidance towards the class: 1, as when missing, for the
+    /// network's own samples of the class, more to sharpen them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Whether the result is the expected denoised sample rather than the last state.
     pub denoise: bool,
     /// Whether the moving average of the weights is used rather than the raw ones.
@@ -59,6 +70,8 @@ impl Default for SampleConfig {
             rho: RHO,
             clip: Clip::None,
             quantile: 0.995,
+            class: None,
+            guidance: None,
             denoise: true,
             ema: true,
             precision: Precision::F32,
@@ -118,6 +131,16 @@ impl SampleConfig {
                           fixed-large";
             return Err(Error::setting("variance", "learned", reason));
         }
+        match self.guidance {
+            Some(weight) if !weight.is_finite() => {
+                return Err(Error::setting("sample.guidance", weight, "must be finite"));
+            }
+            Some(weight) if self.class.is_none() => {
+                let reason = "guides towards a class; set sample.class (--class) as well";
+                return Err(Error::setting("sample.guidance", weight, reason));
+            }
+            _ => {}
+        }
         let theirs = self.sampler.check(&self.settings);
         theirs.map_err(|error| match in_table(error) {
             Error::Setting {
@@ -131,6 +154,18 @@ impl SampleConfig {
             }
             other => other,
         })
+    }
+
+    /// What each sample numbered `seeds` is conditioned on, of a network that has `classes`; empty
+    /// where on nothing.
+    ///
+    /// # Errors
+    /// For a class that the network does not have.
+    pub fn conditions(&self, seeds: Range<u64>, classes: Option<usize>) -> Result<Vec<Condition>> {
+        match &self.class {
+            None => Ok(Vec::new()),
+            Some(class) => class.conditions(seeds, classes).map_err(in_table),
+        }
     }
 
     /// The threshold on H for data whose model values lie in `range`.
@@ -215,13 +250,15 @@ fn in_table(error: Error) -> Error {
 }
 
 /// The keys of the table that every sampler has.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "sampler",
     "steps",
     "schedule",
     "rho",
     "clip",
     "quantile",
+    "class",
+    "guidance",
     "denoise",
     "ema",
     "precision",

@@ -75,11 +75,11 @@ pub fn ancestral(path: &Path, variance: Variance) -> Result<Linear> {
 }
 
 /// The ancestral sampler with variances that the model has learned, value by value
-/// ([`Denoiser::denoise_with_range`](crate::score::Denoiser::denoise_with_range)).
+/// ([`Posterior::variance`](crate::score::Posterior::variance)).
 #[derive(Clone, Debug)]
 pub struct LearnedAncestral {
     steps: Vec<Step>,
-    range: Vec<f64>,
+    variance: Vec<f64>,
 }
 
 impl LearnedAncestral {
@@ -87,7 +87,7 @@ impl LearnedAncestral {
     pub fn new(path: &Path) -> Self {
         Self {
             steps: path.steps().collect(),
-            range: Vec::new(),
+            variance: Vec::new(),
         }
     }
 }
@@ -104,14 +104,14 @@ impl Sampler for LearnedAncestral {
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()> {
         let step = self.steps[i];
         let (a, b) = step.posterior_mean();
-        state.denoise_with_range(step.from, &mut self.range)?;
+        state.denoise_with_variance(step.from, &mut self.variance)?;
         if step.to == Level::DATA {
             state.update(a, b, 0.0);
         } else {
-            let range = &self.range;
+            let variance = &self.variance;
             state.update_rows(|row, x, h, z| {
-                let range = &range[row * x.len()..];
-                for (((x, h), z), &v) in x.iter_mut().zip(h).zip(z).zip(range) {
+                let variance = &variance[row * x.len()..];
+                for (((x, h), z), &v) in x.iter_mut().zip(h).zip(z).zip(variance) {
                     *x = a * *x + b * h + between(&step, v).sqrt() * z;
                 }
             });

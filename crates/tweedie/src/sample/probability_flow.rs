@@ -66,9 +66,9 @@ impl Sampler for ProbabilityFlow {
         if i == 0 {
             self.memory = Memory::new(x.len() / state.dim());
         }
-        let mut slopes = |_: &[usize], u: &[f64], x: &[f64], out: &mut [f64]| {
+        let mut slopes = |rows: &[usize], u: &[f64], x: &[f64], out: &mut [f64]| {
             let sigmas: Vec<f64> = u.iter().map(|u| u.exp()).collect();
-            state.denoise_each(x, &sigmas, out)?;
+            state.denoise_rows(rows, x, &sigmas, out)?;
             out.iter_mut().zip(x).for_each(|(h, x)| *h = x - *h);
             Ok(())
         };
@@ -89,8 +89,8 @@ impl Sampler for ProbabilityFlow {
     }
 }
 
-/// Stretches between stops, for progress and observers, however many levels are given.
-const STRETCHES: usize = 8;
+/// Intervals between stops, for progress and observers, however many levels are given.
+const INTERVALS: usize = 8;
 
 /// The settings of `ode`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,7 +189,7 @@ impl Scheme for Settings {
                 // The solver chooses its own steps, and every stop cuts one short.
                 let sigmas = levels.as_slice();
                 let last = sigmas.len() - 1;
-                let stretches = last.clamp(1, STRETCHES);
+                let stretches = last.clamp(1, INTERVALS);
                 let mut stops: Vec<f64> = (0..=stretches)
                     .map(|i| sigmas[i * last / stretches])
                     .collect();

@@ -6,7 +6,7 @@ use super::sampler::{Sampler, State};
 use crate::error::{Error, Result};
 use crate::noise::Level;
 use crate::random::NoiseSource;
-use crate::score::Denoiser;
+use crate::score::{Batch, Denoiser};
 
 /// What a run gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,10 +19,21 @@ pub struct Samples {
     pub denoised: Vec<f64>,
     /// The number of values of a sample.
     pub dim: usize,
-    /// Network calls made, each on the whole batch.
-    pub calls: usize,
+    /// Network evaluations of each sample, `[n]`: guidance by two models takes two where a sampler
+    /// makes one call, and an adaptive solver takes as many as the sample needs.
+    pub evaluations: Vec<u32>,
     /// Whether all steps were made: false where an observer stopped the run.
     pub finished: bool,
+}
+
+impl Samples {
+    /// The network evaluations of the sample that took the most; 0 without samples.
+    pub fn most_evaluations(&self) -> usize {
+        self.evaluations
+            .iter()
+            .max()
+            .map_or(0, |&most| most as usize)
+    }
 }
 
 /// What an observer sees after a step.
@@ -83,46 +94,47 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// Runs `sampler` on `denoiser` for the `samples` numbered so.
+/// Runs `sampler` on `denoiser` for the `samples`: their numbers, or a [`Batch`] that says what
+/// each is conditioned on.
 ///
 /// The start is sigma_1 N(0, I), and every draw of noise is a function of `source`, the sample's
-/// number and the step: splitting `samples` over several runs changes nothing but the batches
+/// number and the step: splitting the samples over several runs changes nothing but the batches
 /// the denoiser is called with.
 ///
 /// # Errors
 /// [`Error::NotFinite`] with the step and noise level where the denoiser's output or the final
 /// samples are NaN or infinite; those of the denoiser and the sampler.
-pub fn run(
+pub fn run<'a>(
     denoiser: &dyn Denoiser,
     sampler: &mut (impl Sampler + ?Sized),
     source: &NoiseSource,
-    samples: &[u64],
+    samples: impl Into<Batch<'a>>,
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<Samples> {
-    let mut state = State::new(denoiser, source, samples)?;
+    let mut state = State::new(denoiser, source, samples.into())?;
     state.update(0.0, 0.0, first_level(sampler)?.sigma);
     go(state, sampler, observer)
 }
 
-/// [`run`] from a start of your own, row-major `[samples.len(), dim]`, in the coordinates of the
+/// [`run`] from a start of your own, row-major `[n, dim]`, in the coordinates of the
 /// sampler's first level: a latent, or data noised to that level. The noise of the steps is that
 /// of a run from noise.
 ///
 /// # Errors
 /// As for [`run`], and [`Error::Shape`] where `x` is not a row a sample.
-pub fn run_from(
+pub fn run_from<'a>(
     x: Vec<f64>,
     denoiser: &dyn Denoiser,
     sampler: &mut (impl Sampler + ?Sized),
     source: &NoiseSource,
-    samples: &[u64],
+    samples: impl Into<Batch<'a>>,
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<Samples> {
-    let mut state = State::new(denoiser, source, samples)?;
-    if x.len() != samples.len() * state.dim() {
+    let mut state = State::new(denoiser, source, samples.into())?;
+    if x.len() != state.x().len() {
         return Err(Error::Shape {
             what: "the start".into(),
-            expected: vec![samples.len(), state.dim()],
+            expected: vec![state.x().len() / state.dim(), state.dim()],
             found: vec![x.len()],
         });
     }
@@ -175,13 +187,13 @@ fn go(
         let hint = "the samples grew beyond all bounds; take a smaller step size".into();
         return Err(Error::NotFinite { step, sigma, hint });
     }
-    let (dim, calls) = (state.dim(), state.calls);
+    let (dim, evaluations) = (state.dim(), std::mem::take(&mut state.evaluations));
     let (x, denoised) = state.into_samples(to);
     Ok(Samples {
         x,
         denoised,
         dim,
-        calls,
+        evaluations,
         finished,
     })
 }

@@ -1,9 +1,8 @@
 //! SA-Solver: stochastic Adams methods.
 //!
 //! Xue et al., "SA-Solver: stochastic Adams solver for fast sampling of diffusion models", 2023,
-//! sections 4 and 5, predicting the data, with a constant tau, in VE coordinates:
-//! lambda = -ln sigma, h = lambda' - lambda. The reverse diffusions of variance tau have the
-//! solution
+//! predicting the data, with a constant tau, in VE coordinates: lambda = -ln sigma,
+//! h = lambda' - lambda. The reverse diffusions of variance tau have the solution
 //!
 //! x' = sigma'/sigma e^(-tau^2 h) x + int_lambda^lambda' (1 + tau^2) e^(-(1 + tau^2)(lambda' - u)) H(u) du
 //!      + sigma' sqrt(1 - e^(-2 tau^2 h)) z.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::noise::Level;
 use crate::random::{NoiseSource, rows_a_task};
-use crate::score::Denoiser;
+use crate::score::{Batch, Denoiser, Posterior, Query, denoise_rows};
 
 /// A sampling algorithm: a number of steps, each from one noise level to the next.
 pub trait Sampler {
@@ -29,7 +29,8 @@ pub trait Sampler {
     /// Those of the denoiser.
     fn step(&mut self, i: usize, state: &mut State<'_>) -> Result<()>;
 
-    /// The network calls that all steps together make, where that is known beforehand.
+    /// The network calls that all steps together make, where that is known beforehand; guidance
+    /// may make each of them several evaluations.
     fn calls(&self) -> Option<usize>;
 }
 
@@ -37,14 +38,17 @@ pub trait Sampler {
 pub struct State<'a> {
     denoiser: &'a dyn Denoiser,
     source: &'a NoiseSource,
-    samples: &'a [u64],
+    batch: Batch<'a>,
     dim: usize,
     x: Vec<f64>,
     denoised: Vec<f64>,
+    /// The noise level of the last query, once a row.
+    sigmas: Vec<f64>,
+    /// Network evaluations of each sample so far.
+    pub(super) evaluations: Vec<u32>,
     /// The samples in VE coordinates, where the state is in others.
     scaled: Vec<f64>,
     pub(super) step: usize,
-    pub(super) calls: usize,
     /// The number of the next noise draw. The start is draw 0, so a sampler with one
     /// [`State::update`] a step draws number i + 1 in step i.
     draw: u32,
@@ -55,24 +59,26 @@ impl<'a> State<'a> {
     pub(super) fn new(
         denoiser: &'a dyn Denoiser,
         source: &'a NoiseSource,
-        samples: &'a [u64],
+        batch: Batch<'a>,
     ) -> Result<Self> {
         let dim = denoiser.dim();
         if dim == 0 {
             let reason = "the denoiser's samples have no values";
             return Err(Error::setting("dim", dim, reason));
         }
-        let zeros = vec![0.0; samples.len() * dim];
+        let rows = batch.numbers().len();
+        let zeros = vec![0.0; rows * dim];
         Ok(Self {
             denoiser,
             source,
-            samples,
+            batch,
             dim,
             x: zeros.clone(),
             denoised: zeros,
+            sigmas: vec![0.0; rows],
+            evaluations: vec![0; rows],
             scaled: Vec::new(),
             step: 0,
-            calls: 0,
             draw: 0,
         })
     }
@@ -116,36 +122,55 @@ impl<'a> State<'a> {
     /// # Errors
     /// Those of the denoiser, and [`Error::NotFinite`] where a value is NaN or infinite.
     pub fn denoise(&mut self, level: Level) -> Result<()> {
-        let x = in_ve(&self.x, level, &mut self.scaled);
-        let sigma = level.relative();
-        self.denoiser.denoise(x, sigma, &mut self.denoised)?;
-        self.calls += 1;
-        self.check(sigma)
+        self.ask(level, None)
     }
 
     /// As [`State::denoise`], with the model's fractions v in \[0, 1\] between the smallest and
-    /// the largest variance of an ancestral step, `[n, dim]`, to `range`.
+    /// the largest variance of an ancestral step, `[n, dim]`, to `variance`
+    /// ([`Posterior::variance`]).
     ///
     /// # Errors
     /// As for [`State::denoise`], and where the model has learned no variances.
-    pub fn denoise_with_range(&mut self, level: Level, range: &mut Vec<f64>) -> Result<()> {
-        let x = in_ve(&self.x, level, &mut self.scaled);
-        range.resize(x.len(), 0.0);
+    pub fn denoise_with_variance(&mut self, level: Level, variance: &mut Vec<f64>) -> Result<()> {
+        variance.resize(self.x.len(), 0.0);
+        self.ask(level, Some(variance))
+    }
+
+    fn ask(&mut self, level: Level, variance: Option<&mut [f64]>) -> Result<()> {
         let sigma = level.relative();
-        self.denoiser
-            .denoise_with_range(x, sigma, &mut self.denoised, range)?;
-        self.calls += 1;
+        self.sigmas.fill(sigma);
+        let x = in_ve(&self.x, level, &mut self.scaled);
+        let query = Query::new(x, &self.sigmas).of(self.batch);
+        let mut posterior = Posterior {
+            mean: &mut self.denoised,
+            variance,
+            evaluations: &mut self.evaluations,
+        };
+        self.denoiser.denoise(&query, &mut posterior)?;
         self.check(sigma)
     }
 
-    /// H of any points `x` in VE coordinates with a noise level each, to `out`: one network call.
-    /// For solvers that look at points other than the state.
+    /// H of points `x` in VE coordinates, `[m, dim]`, with a noise level each, to `out`: those of
+    /// the samples in the rows `rows`, `[m]`. One network call, for solvers that look at points
+    /// other than the state.
     ///
     /// # Errors
-    /// As for [`Denoiser::denoise_each`].
-    pub fn denoise_each(&mut self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        self.calls += 1;
-        self.denoiser.denoise_each(x, sigmas, out)
+    /// Those of the denoiser.
+    pub fn denoise_rows(
+        &mut self,
+        rows: &[usize],
+        x: &[f64],
+        sigmas: &[f64],
+        out: &mut [f64],
+    ) -> Result<()> {
+        denoise_rows(
+            self.denoiser,
+            &self.batch,
+            rows,
+            Query::new(x, sigmas),
+            out,
+            &mut self.evaluations,
+        )
     }
 
     fn check(&self, sigma: f64) -> Result<()> {
@@ -173,7 +198,7 @@ impl<'a> State<'a> {
         self.x
             .par_chunks_mut(rows * dim)
             .zip(self.denoised.par_chunks(rows * dim))
-            .zip(self.samples.par_chunks(rows))
+            .zip(self.batch.numbers().par_chunks(rows))
             .enumerate()
             .for_each(|(task, ((x, denoised), samples))| {
                 let mut z = vec![0.0; x.len()];
@@ -219,7 +244,7 @@ impl<'a> State<'a> {
         self.x
             .par_chunks_mut(rows * dim)
             .zip(self.denoised.par_chunks(rows * dim))
-            .zip(self.samples.par_chunks(rows))
+            .zip(self.batch.numbers().par_chunks(rows))
             .for_each(|((x, denoised), samples)| {
                 // The noise is used where it is made: it never reaches memory.
                 source.with_rows(samples, draw, dim, |start, z| {

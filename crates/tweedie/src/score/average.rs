@@ -46,15 +46,15 @@ pub(super) fn block(dim: usize) -> usize {
 }
 
 /// Writes sum_i f_i `term`(x, x_i)/sum_i w_i to the rows of `out`, `[n, dim]` as `x`, by blocks
-/// of `block` points; `weigh` gives the weights of a row, and `term` adds f_i times the term to
-/// what it is given.
+/// of `block` points; `weigh` gives the weights of a row, and `term` adds f_i times the row's
+/// term to what it is given.
 pub(super) fn average<P: Points, W: Weigh>(
     points: &P,
     block: usize,
     x: &[f64],
     out: &mut [f64],
     weigh: impl Fn(usize) -> W + Sync,
-    term: impl Fn(&[f64], &[f64], f64, &mut [f64]) + Sync,
+    term: impl Fn(usize, &[f64], &[f64], f64, &mut [f64]) + Sync,
 ) -> Result<Vec<Sums>> {
     let dim = points.dim();
     let start = Sums {
@@ -92,7 +92,7 @@ pub(super) fn average<P: Points, W: Weigh>(
                         if weight != 0.0 {
                             sums.total += weight;
                             sums.factors += factor;
-                            term(x, point, factor, out);
+                            term(row, x, point, factor, out);
                         }
                     }
                 },

@@ -1,20 +1,8 @@
 //! Checks of what denoisers are called with.
 
+use super::posterior::Posterior;
+use super::query::{Batch, Query};
 use crate::error::{Error, Result};
-
-/// Checks the arguments of [`super::Denoiser::denoise_each`].
-pub(crate) fn check_each(dim: usize, x: &[f64], sigmas: &[f64], out: &[f64]) -> Result<()> {
-    // Any good level: those given are checked below.
-    check(dim, x, 1.0, out)?;
-    if sigmas.len() != x.len() / dim {
-        return Err(Error::Shape {
-            what: "the noise levels".into(),
-            expected: vec![x.len() / dim],
-            found: vec![sigmas.len()],
-        });
-    }
-    sigmas.iter().try_for_each(|&sigma| check_sigma(sigma))
-}
 
 /// Checks that `out` holds one value for each of `rows`.
 pub(crate) fn check_count(what: &str, rows: usize, out: &[f64]) -> Result<()> {
@@ -26,19 +14,6 @@ pub(crate) fn check_count(what: &str, rows: usize, out: &[f64]) -> Result<()> {
         expected: vec![rows],
         found: vec![out.len()],
     })
-}
-
-/// Checks the arguments of [`super::Denoiser::denoise`] for a denoiser of `dim` values.
-pub(crate) fn check(dim: usize, x: &[f64], sigma: f64, out: &[f64]) -> Result<()> {
-    check_rows(dim, x)?;
-    if out.len() != x.len() {
-        return Err(Error::Shape {
-            what: "the denoiser's output".into(),
-            expected: vec![x.len() / dim, dim],
-            found: vec![out.len()],
-        });
-    }
-    check_sigma(sigma)
 }
 
 /// Checks that `x` is whole rows of `dim` > 0 values.
@@ -69,16 +44,17 @@ pub(crate) fn check_sigma(sigma: f64) -> Result<()> {
 /// Checks the arguments of [`super::Differentiable::denoise_vjp`].
 pub(crate) fn check_vjp(
     dim: usize,
-    x: &[f64],
-    sigmas: &[f64],
-    [v, out, product]: [&[f64]; 3],
+    query: &Query<'_>,
+    v: &[f64],
+    posterior: &Posterior<'_>,
+    product: &[f64],
 ) -> Result<()> {
-    check_each(dim, x, sigmas, out)?;
+    posterior.check(query, dim)?;
     for (what, values) in [("v", v), ("the product", product)] {
-        if values.len() != x.len() {
+        if values.len() != query.x.len() {
             return Err(Error::Shape {
                 what: what.into(),
-                expected: vec![x.len() / dim, dim],
+                expected: vec![query.rows(), dim],
                 found: vec![values.len()],
             });
         }
@@ -89,21 +65,20 @@ pub(crate) fn check_vjp(
 /// Checks the arguments of [`super::Differentiable::denoise_trace`].
 pub(crate) fn check_trace(
     dim: usize,
-    x: &[f64],
-    sigmas: &[f64],
-    out: &[f64],
+    query: &Query<'_>,
+    posterior: &Posterior<'_>,
     trace: &[f64],
 ) -> Result<()> {
-    check_each(dim, x, sigmas, out)?;
-    check_count("the traces", sigmas.len(), trace)
+    posterior.check(query, dim)?;
+    check_count("the traces", query.rows(), trace)
 }
 
-/// Checks the arguments of [`super::Law::sample`].
-pub(crate) fn check_sample(dim: usize, samples: &[u64], sigma: f64, out: &[f64]) -> Result<()> {
-    if out.len() != samples.len() * dim {
+/// Checks the arguments of [`super::Distribution::draw`].
+pub(crate) fn check_draw(dim: usize, batch: &Batch<'_>, sigma: f64, out: &[f64]) -> Result<()> {
+    if out.len() != batch.numbers().len() * dim {
         return Err(Error::Shape {
             what: "the samples".into(),
-            expected: vec![samples.len(), dim],
+            expected: vec![batch.numbers().len(), dim],
             found: vec![out.len()],
         });
     }

@@ -1,89 +1,89 @@
 //! The expected denoised sample and the score.
 //!
 //! For x~ = x + sigma z, z ~ N(0, I), Tweedie's formula (Robbins 1956, Miyasawa 1961) ties the
-//! posterior mean to the score s of the noised law:
+//! posterior mean to the score s of the noised distribution:
 //!
 //! H(x~, sigma) = E\[x | x~\] = x~ + sigma^2 s(x~, sigma).
 
 use super::check::check_trace;
-use super::rows::by_level;
-use crate::error::{Error, Result};
+use super::posterior::Posterior;
+use super::query::{Batch, Query};
+use crate::error::Result;
 use crate::random::NoiseSource;
 
 /// A model of data x in R^D seen through noise of standard deviation sigma.
 ///
 /// Implementations treat rows independently, so that a batch may be split anywhere.
-pub trait Denoiser {
+pub trait Denoiser: Send + Sync {
     /// D, the number of values of a sample.
     fn dim(&self) -> usize;
 
-    /// H(x, sigma), the expected denoised samples of the rows of `x`, written to `out`.
+    /// H(x, sigma), the expected denoised samples of the rows of `query`, and what else
+    /// `posterior` asks for.
     ///
-    /// `x` and `out` are row-major `[n, dim]`; `sigma` is positive, in the data's units.
-    ///
-    /// # Errors
-    /// [`crate::Error::Shape`] where `x` is not whole rows or `out` differs in length,
-    /// [`crate::Error::Setting`] for a `sigma` that is not positive and finite.
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
-
-    /// [`Denoiser::denoise`] with a noise level of its own for every row: `sigmas` `[n]`. For
-    /// solvers that choose each sample's steps by itself.
+    /// An implementation counts its evaluations ([`Posterior::evaluated`]), and refuses what it
+    /// does not know rather than ignore it ([`Posterior::check_plain`]).
     ///
     /// # Errors
-    /// As for [`Denoiser::denoise`], and where there is not one level a row.
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        by_level(self.dim(), x, sigmas, out, |x, sigma, out| {
-            self.denoise(x, sigma, out)
-        })
-    }
+    /// [`crate::Error::Shape`] where x is not a row a noise level or the posterior has not its
+    /// length; [`crate::Error::Setting`] for a noise level that is not positive and finite, a
+    /// condition that the model does not take, and a variance that it has not learned.
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()>;
 
-    /// [`Denoiser::denoise`], and to `range`, as long as `x`, where between the smallest and the
-    /// largest variance of an ancestral step the model puts each value's: v in \[0, 1\] of Nichol
-    /// and Dhariwal 2021, Eq. 15.
+    /// The score s(x, sigma) = (H(x, sigma) - x)/sigma^2, written where [`Denoiser::denoise`]
+    /// writes the mean.
     ///
     /// # Errors
-    /// As for [`Denoiser::denoise`]; [`Error::Setting`] unless the model has learned variances.
-    fn denoise_with_range(
-        &self,
-        x: &[f64],
-        sigma: f64,
-        out: &mut [f64],
-        range: &mut [f64],
-    ) -> Result<()> {
-        let _ = (x, sigma, out, range);
-        let reason = "this model has learned no variances; take fixed-small or fixed-large";
-        Err(Error::setting("variance", "learned", reason))
-    }
-
-    /// The score s(x, sigma) = (H(x, sigma) - x)/sigma^2, written to `out`; shapes and errors as
-    /// for [`Denoiser::denoise`].
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.denoise(x, sigma, out)?;
-        let scale = 1.0 / (sigma * sigma);
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = (*out - x) * scale;
+    /// As for [`Denoiser::denoise`].
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.denoise(query, posterior)?;
+        let dim = self.dim();
+        let rows = posterior.mean.chunks_exact_mut(dim);
+        for ((out, x), sigma) in rows.zip(query.x.chunks_exact(dim)).zip(query.sigmas) {
+            let scale = 1.0 / (sigma * sigma);
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = (*out - x) * scale;
+            }
         }
         Ok(())
+    }
+
+    /// H at the rows of `x`, all at the noise level `sigma` and conditioned on nothing, written
+    /// to `out`; both row-major `[n, dim]`.
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise`].
+    fn denoise_at(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        let sigmas = levels(self.dim(), x, sigma);
+        self.denoise(&Query::new(x, &sigmas), &mut Posterior::new(out))
+    }
+
+    /// The score at the rows of `x`; arguments as for [`Denoiser::denoise_at`].
+    ///
+    /// # Errors
+    /// As for [`Denoiser::denoise`].
+    fn score_at(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        let sigmas = levels(self.dim(), x, sigma);
+        self.score(&Query::new(x, &sigmas), &mut Posterior::new(out))
     }
 }
 
 /// A denoiser whose derivative is known: what exact likelihoods and guidance need.
 pub trait Differentiable: Denoiser {
-    /// H(x, sigma) to `out`, and v^T dH/dx to `product`, for the rows of `x` with one noise level
-    /// each: all `[n, dim]` but `sigmas`, `[n]`.
+    /// H(x, sigma) to `posterior`, and v^T dH/dx to `product`, for the rows of `query`: `v` and
+    /// `product` are `[n, dim]`.
     ///
     /// # Errors
-    /// As for [`Denoiser::denoise_each`], for `v` and `product` too.
+    /// As for [`Denoiser::denoise`], for `v` and `product` too.
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()>;
 
-    /// H(x, sigma) to `out`, `[n, dim]`, and tr dH/dx to `trace`, `[n]`.
+    /// H(x, sigma) to `posterior`, and tr dH/dx to `trace`, `[n]`.
     ///
     /// Unless a denoiser knows better, this takes dim calls of
     /// [`Differentiable::denoise_vjp`].
@@ -92,19 +92,18 @@ pub trait Differentiable: Denoiser {
     /// As for [`Differentiable::denoise_vjp`].
     fn denoise_trace(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
-        out: &mut [f64],
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
         trace: &mut [f64],
     ) -> Result<()> {
         let dim = self.dim();
-        check_trace(dim, x, sigmas, out, trace)?;
+        check_trace(dim, query, posterior, trace)?;
         trace.fill(0.0);
-        let (mut v, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let (mut v, mut product) = (vec![0.0; query.x.len()], vec![0.0; query.x.len()]);
         for axis in 0..dim {
             v.fill(0.0);
             v.iter_mut().skip(axis).step_by(dim).for_each(|v| *v = 1.0);
-            self.denoise_vjp(x, sigmas, &v, out, &mut product)?;
+            self.denoise_vjp(query, &v, posterior, &mut product)?;
             let diagonal = product.iter().skip(axis).step_by(dim);
             trace.iter_mut().zip(diagonal).for_each(|(t, d)| *t += d);
         }
@@ -112,29 +111,57 @@ pub trait Differentiable: Denoiser {
     }
 }
 
-/// A law of data that is known exactly: the oracle of tests and studies.
-pub trait Law: Differentiable {
-    /// The log density of the data noised by `sigma` at the rows of `x`, `[n, dim]`, written to
-    /// `out`, `[n]`.
+/// A distribution of data that is known exactly: the oracle of tests and studies.
+pub trait Distribution: Differentiable {
+    /// The log density of the noised data at the rows of `query`, written to `out`, `[n]`.
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] where lengths do not fit; [`crate::Error::Setting`] for a `sigma` at
-    /// which there is no density.
-    fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
+    /// [`crate::Error::Shape`] where lengths do not fit; [`crate::Error::Setting`] for a noise
+    /// level at which there is no density, and a condition that it does not take.
+    fn log_density(&self, query: &Query<'_>, out: &mut [f64]) -> Result<()>;
 
-    /// Draws from the data noised by `sigma` >= 0: the rows of `out`, `[samples.len(), dim]`,
-    /// each a function of its sample's number alone.
+    /// Draws the samples of `batch` from the data noised by `sigma` >= 0: the rows of `out`,
+    /// `[n, dim]`, each a function of its number and condition alone.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where the lengths do not fit, [`crate::Error::Setting`] for a
-    /// `sigma` that is negative or not finite.
+    /// `sigma` that is negative or not finite, and a condition that it does not take.
+    fn draw(
+        &self,
+        source: &NoiseSource,
+        batch: Batch<'_>,
+        sigma: f64,
+        out: &mut [f64],
+    ) -> Result<()>;
+
+    /// The log density at the rows of `x`, all at the noise level `sigma` and conditioned on
+    /// nothing.
+    ///
+    /// # Errors
+    /// As for [`Distribution::log_density`].
+    fn log_density_at(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+        let sigmas = levels(self.dim(), x, sigma);
+        self.log_density(&Query::new(x, &sigmas), out)
+    }
+
+    /// [`Distribution::draw`] of the samples with these numbers, conditioned on nothing.
+    ///
+    /// # Errors
+    /// As for [`Distribution::draw`].
     fn sample(
         &self,
         source: &NoiseSource,
         samples: &[u64],
         sigma: f64,
         out: &mut [f64],
-    ) -> Result<()>;
+    ) -> Result<()> {
+        self.draw(source, Batch::new(samples), sigma, out)
+    }
+}
+
+/// One noise level for every row of `x`.
+fn levels(dim: usize, x: &[f64], sigma: f64) -> Vec<f64> {
+    vec![sigma; x.len() / dim.max(1)]
 }
 
 #[cfg(test)]
@@ -154,11 +181,13 @@ mod tests {
             (&[1.0; 4], f64::NAN, 4, "sigma = NaN"),
             (&[1.0; 4], f64::INFINITY, 4, "sigma = inf"),
         ] {
-            let error = mixture.denoise(x, sigma, &mut out[..length]).unwrap_err();
+            let error = mixture
+                .denoise_at(x, sigma, &mut out[..length])
+                .unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
-            let error = mixture.score(x, sigma, &mut out[..length]).unwrap_err();
+            let error = mixture.score_at(x, sigma, &mut out[..length]).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
         }
-        assert!(mixture.denoise(&[], 1.0, &mut []).is_ok());
+        assert!(mixture.denoise_at(&[], 1.0, &mut []).is_ok());
     }
 }

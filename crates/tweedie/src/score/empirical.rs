@@ -1,6 +1,6 @@
 //! The optimal denoiser of a finite data set.
 //!
-//! The law of the data points themselves, each equally likely, noised by sigma:
+//! The distribution of the data points themselves, each equally likely, noised by sigma:
 //!
 //! H(x, sigma) = sum_i w_i x_i, w = softmax(-||x - x_i||^2/(2 sigma^2)),
 //! dH/dx = Cov\[x0 | x\]/sigma^2, ds/dx = (dH/dx - I)/sigma^2.
@@ -10,17 +10,16 @@
 //! sigma -> inf and to the nearest point as sigma -> 0.
 
 use super::average::{Sums, Weigh, average, block, each_point};
-use super::check::{
-    check, check_count, check_each, check_one, check_rows, check_sample, check_sigma, check_trace,
-    check_vjp,
-};
-use super::denoiser::{Denoiser, Differentiable, Law};
+use super::check::{check_count, check_draw, check_one, check_trace, check_vjp};
+use super::denoiser::{Denoiser, Differentiable, Distribution};
 use super::points::{Points, Rows, read};
+use super::posterior::Posterior;
+use super::query::{Batch, Query};
 use super::rows::squared_distance;
 use crate::error::{Error, Result};
 use crate::random::NoiseSource;
 
-/// The law of data points, each equally likely: those of any [`Points`], in memory unless said
+/// The distribution of data points, each equally likely: those of any [`Points`], in memory unless said
 /// otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Empirical<P = Rows> {
@@ -45,7 +44,7 @@ impl Empirical {
 }
 
 impl<P: Points> Empirical<P> {
-    /// The law of `points`, which every call reads from the first to the last: [`Denoiser`]'s
+    /// The distribution of `points`, which every call reads from the first to the last: [`Denoiser`]'s
     /// once, [`Differentiable`]'s twice.
     ///
     /// # Errors
@@ -101,9 +100,10 @@ impl<P: Points> Empirical<P> {
         let dim = self.points.dim();
         check_one(dim, x, sigma)?;
         let (mut mean, mut covariance) = (vec![0.0; dim], vec![0.0; dim * dim]);
-        let weigh = |_: usize| Gaussian::new(sigma);
-        let sums = self.means(x, &mut mean, weigh)?;
-        self.weighted(x, &sums, &mut covariance, weigh, |_, point, w, out| {
+        let sigmas = [sigma];
+        let query = Query::new(x, &sigmas);
+        let sums = self.means(&query, &mut mean)?;
+        self.weighted(&query, &sums, &mut covariance, |_, point, w, out| {
             for (i, row) in out.chunks_exact_mut(dim).enumerate() {
                 let left = w * (point[i] - mean[i]);
                 for ((out, p), m) in row.iter_mut().zip(point).zip(&mean) {
@@ -128,33 +128,36 @@ impl<P: Points> Empirical<P> {
         Ok(jacobian)
     }
 
-    /// Writes H at the rows of `x` to `out`.
-    fn means(
-        &self,
-        x: &[f64],
-        out: &mut [f64],
-        weigh: impl Fn(usize) -> Gaussian + Sync,
-    ) -> Result<Vec<Sums>> {
-        average(&self.points, self.block, x, out, weigh, |_, p, w, out| {
+    /// Writes H at the rows of `query` to `out`.
+    fn means(&self, query: &Query<'_>, out: &mut [f64]) -> Result<Vec<Sums>> {
+        let weigh = |row: usize| Gaussian::new(query.sigmas[row]);
+        let term = |_: usize, _: &[f64], p: &[f64], w: f64, out: &mut [f64]| {
             out.iter_mut().zip(p).for_each(|(out, p)| *out += w * p);
-        })
+        };
+        average(&self.points, self.block, query.x, out, weigh, term)
     }
 
     /// Adds to each row of `out` by `term`, given the row's number, each point, and its weight.
     fn weighted(
         &self,
-        x: &[f64],
+        query: &Query<'_>,
         sums: &[Sums],
         out: &mut [f64],
-        weigh: impl Fn(usize) -> Gaussian + Sync,
         term: impl Fn(usize, &[f64], f64, &mut [f64]) + Sync,
     ) -> Result<()> {
-        each_point(&self.points, self.block, x, out, |row, _, p, d, out| {
-            let w = weigh(row).weigh(d, sums[row].nearest).0 / sums[row].total;
-            if w != 0.0 {
-                term(row, p, w, out);
-            }
-        })
+        let weigh = |row: usize| Gaussian::new(query.sigmas[row]);
+        each_point(
+            &self.points,
+            self.block,
+            query.x,
+            out,
+            |row, _, p, d, out| {
+                let w = weigh(row).weigh(d, sums[row].nearest).0 / sums[row].total;
+                if w != 0.0 {
+                    term(row, p, w, out);
+                }
+            },
+        )
     }
 }
 
@@ -192,29 +195,33 @@ impl<P: Points> Denoiser for Empirical<P> {
         self.points.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim(), x, sigma, out)?;
-        self.means(x, out, |_| Gaussian::new(sigma))?;
-        Ok(())
-    }
-
     /// All rows in one pass over the points.
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        check_each(self.dim(), x, sigmas, out)?;
-        self.means(x, out, |row| Gaussian::new(sigmas[row]))?;
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        posterior.check_plain(query, self.dim())?;
+        self.means(query, posterior.mean)?;
+        posterior.evaluated();
         Ok(())
     }
 
     /// Directly: (H - x)/sigma^2 would cancel for small sigma.
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim(), x, sigma, out)?;
-        let square = sigma * sigma;
-        let weigh = |_: usize| Gaussian::new(sigma);
-        average(&self.points, self.block, x, out, weigh, |x, p, w, out| {
-            for ((out, x), p) in out.iter_mut().zip(x).zip(p) {
-                *out += w * ((p - x) / square);
-            }
-        })?;
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        posterior.check_plain(query, self.dim())?;
+        let (x, out) = (query.x, &mut *posterior.mean);
+        let squares: Vec<f64> = query.sigmas.iter().map(|sigma| sigma * sigma).collect();
+        let weigh = |row: usize| Gaussian::new(query.sigmas[row]);
+        average(
+            &self.points,
+            self.block,
+            x,
+            out,
+            weigh,
+            |row, x, p, w, out| {
+                for ((out, x), p) in out.iter_mut().zip(x).zip(p) {
+                    *out += w * ((p - x) / squares[row]);
+                }
+            },
+        )?;
+        posterior.evaluated();
         Ok(())
     }
 }
@@ -222,75 +229,81 @@ impl<P: Points> Denoiser for Empirical<P> {
 impl<P: Points> Differentiable for Empirical<P> {
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()> {
         let dim = self.dim();
-        check_vjp(dim, x, sigmas, [v, out, product])?;
-        let weigh = |row: usize| Gaussian::new(sigmas[row]);
-        let sums = self.means(x, out, weigh)?;
+        check_vjp(dim, query, v, posterior, product)?;
+        posterior.check_plain(query, dim)?;
+        let sums = self.means(query, posterior.mean)?;
+        let mean = &*posterior.mean;
         // Centred, so that nothing large cancels: v^T Cov = sum_i w_i (v . (x_i - H)) (x_i - H).
-        self.weighted(x, &sums, product, weigh, |row, point, w, product| {
+        self.weighted(query, &sums, product, |row, point, w, product| {
             let place = row * dim..(row + 1) * dim;
-            let (h, v) = (&out[place.clone()], &v[place]);
+            let (h, v) = (&mean[place.clone()], &v[place]);
             let away = || point.iter().zip(h).map(|(p, h)| p - h);
             let along: f64 = away().zip(v).map(|(away, v)| away * v).sum();
-            let factor = w * (along / sigmas[row].powi(2));
+            let factor = w * (along / query.sigmas[row].powi(2));
             for (out, away) in product.iter_mut().zip(away()) {
                 *out += factor * away;
             }
-        })
+        })?;
+        posterior.evaluated();
+        Ok(())
     }
 
     fn denoise_trace(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
-        out: &mut [f64],
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
         trace: &mut [f64],
     ) -> Result<()> {
         let dim = self.dim();
-        check_trace(dim, x, sigmas, out, trace)?;
-        let weigh = |row: usize| Gaussian::new(sigmas[row]);
-        let sums = self.means(x, out, weigh)?;
-        self.weighted(x, &sums, trace, weigh, |row, point, w, trace| {
-            let h = &out[row * dim..][..dim];
-            trace[0] += w * (squared_distance(point, h) / sigmas[row].powi(2));
-        })
+        check_trace(dim, query, posterior, trace)?;
+        posterior.check_plain(query, dim)?;
+        let sums = self.means(query, posterior.mean)?;
+        let mean = &*posterior.mean;
+        self.weighted(query, &sums, trace, |row, point, w, trace| {
+            let h = &mean[row * dim..][..dim];
+            trace[0] += w * (squared_distance(point, h) / query.sigmas[row].powi(2));
+        })?;
+        posterior.evaluated();
+        Ok(())
     }
 }
 
 /// The density needs `sigma` > 0; a sample of `sigma` = 0 is a data point.
-impl<P: Points> Law for Empirical<P> {
-    fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
+impl<P: Points> Distribution for Empirical<P> {
+    fn log_density(&self, query: &Query<'_>, out: &mut [f64]) -> Result<()> {
         let dim = self.dim();
-        check_rows(dim, x)?;
-        check_count("the log densities", x.len() / dim, out)?;
-        check_sigma(sigma)?;
-        let (weigh, mut none) = (|_: usize| Gaussian::new(sigma), vec![0.0; x.len()]);
-        let nothing = |_: &[f64], _: &[f64], _: f64, _: &mut [f64]| ();
-        let sums = average(&self.points, self.block, x, &mut none, weigh, nothing)?;
-        let square = sigma * sigma;
-        let peak = -0.5 * dim as f64 * (std::f64::consts::TAU * square).ln();
-        for (out, sums) in out.iter_mut().zip(sums) {
+        query.check(dim)?;
+        query.batch.unconditioned()?;
+        check_count("the log densities", query.rows(), out)?;
+        let mut none = vec![0.0; query.x.len()];
+        let weigh = |row: usize| Gaussian::new(query.sigmas[row]);
+        let nothing = |_: usize, _: &[f64], _: &[f64], _: f64, _: &mut [f64]| ();
+        let sums = average(&self.points, self.block, query.x, &mut none, weigh, nothing)?;
+        for ((out, sums), sigma) in out.iter_mut().zip(sums).zip(query.sigmas) {
+            let square = sigma * sigma;
+            let peak = -0.5 * dim as f64 * (std::f64::consts::TAU * square).ln();
             let mean = sums.total / self.count() as f64;
             *out = peak - 0.5 * sums.nearest / square + mean.ln();
         }
         Ok(())
     }
 
-    fn sample(
+    fn draw(
         &self,
         source: &NoiseSource,
-        samples: &[u64],
+        batch: Batch<'_>,
         sigma: f64,
         out: &mut [f64],
     ) -> Result<()> {
-        let (dim, count) = (self.dim(), self.count());
-        check_sample(dim, samples, sigma, out)?;
+        let (dim, count, samples) = (self.dim(), self.count(), batch.numbers());
+        check_draw(dim, &batch, sigma, out)?;
+        batch.unconditioned()?;
         source.fill_batch(samples, 0, out);
         let mut buffer = Vec::new();
         for (row, &sample) in out.chunks_exact_mut(dim).zip(samples) {
@@ -325,11 +338,11 @@ mod tests {
         let x = points(20, 3);
         let (mut a, mut b) = (vec![0.0; 60], vec![0.0; 60]);
         for sigma in [0.05, 0.5, 3.0] {
-            empirical.denoise(&x, sigma, &mut a).unwrap();
-            mixture.denoise(&x, sigma, &mut b).unwrap();
+            empirical.denoise_at(&x, sigma, &mut a).unwrap();
+            mixture.denoise_at(&x, sigma, &mut b).unwrap();
             assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12));
-            empirical.score(&x, sigma, &mut a).unwrap();
-            mixture.score(&x, sigma, &mut b).unwrap();
+            empirical.score_at(&x, sigma, &mut a).unwrap();
+            mixture.score_at(&x, sigma, &mut b).unwrap();
             assert!(
                 a.iter()
                     .zip(&b)
@@ -344,7 +357,7 @@ mod tests {
         let empirical = Empirical::new(data.clone(), 4).unwrap();
         let x = [0.3, -1.0, 0.2, 0.9];
         let mut h = [0.0; 4];
-        empirical.denoise(&x, 1e8, &mut h).unwrap();
+        empirical.denoise_at(&x, 1e8, &mut h).unwrap();
         for (axis, h) in h.iter().enumerate() {
             let mean = data.iter().skip(axis).step_by(4).sum::<f64>() / 50.0;
             assert!((h - mean).abs() < 1e-12);
@@ -354,7 +367,7 @@ mod tests {
             .min_by(|a, b| squared_distance(&x, a).total_cmp(&squared_distance(&x, b)))
             .unwrap();
         for sigma in [1e-2, 1e-6, 1e-100] {
-            empirical.denoise(&x, sigma, &mut h).unwrap();
+            empirical.denoise_at(&x, sigma, &mut h).unwrap();
             assert_eq!(h, nearest);
         }
     }
@@ -371,7 +384,7 @@ mod tests {
                     let mut x = x;
                     x[axis] += offset * step;
                     let mut out = [0.0; 3];
-                    empirical.score(&x, sigma, &mut out).unwrap();
+                    empirical.score_at(&x, sigma, &mut out).unwrap();
                     out
                 };
                 let ends: Vec<_> = (1..=4)

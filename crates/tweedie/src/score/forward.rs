@@ -1,6 +1,8 @@
 //! References to denoisers, and boxes of them, are denoisers: wrappers borrow or own.
 
-use super::denoiser::{Denoiser, Differentiable, Law};
+use super::denoiser::{Denoiser, Differentiable, Distribution};
+use super::posterior::Posterior;
+use super::query::{Batch, Query};
 use crate::error::Result;
 use crate::random::NoiseSource;
 
@@ -13,65 +15,49 @@ macro_rules! forward {
                 (**self).dim()
             }
 
-            fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-                (**self).denoise(x, sigma, out)
+            fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+                (**self).denoise(query, posterior)
             }
 
-            fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-                (**self).denoise_each(x, sigmas, out)
-            }
-
-            fn denoise_with_range(
-                &self,
-                x: &[f64],
-                sigma: f64,
-                out: &mut [f64],
-                range: &mut [f64],
-            ) -> Result<()> {
-                (**self).denoise_with_range(x, sigma, out, range)
-            }
-
-            fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-                (**self).score(x, sigma, out)
+            fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+                (**self).score(query, posterior)
             }
         }
 
         impl<D: Differentiable + ?Sized> Differentiable for $pointer {
             fn denoise_vjp(
                 &self,
-                x: &[f64],
-                sigmas: &[f64],
+                query: &Query<'_>,
                 v: &[f64],
-                out: &mut [f64],
+                posterior: &mut Posterior<'_>,
                 product: &mut [f64],
             ) -> Result<()> {
-                (**self).denoise_vjp(x, sigmas, v, out, product)
+                (**self).denoise_vjp(query, v, posterior, product)
             }
 
             fn denoise_trace(
                 &self,
-                x: &[f64],
-                sigmas: &[f64],
-                out: &mut [f64],
+                query: &Query<'_>,
+                posterior: &mut Posterior<'_>,
                 trace: &mut [f64],
             ) -> Result<()> {
-                (**self).denoise_trace(x, sigmas, out, trace)
+                (**self).denoise_trace(query, posterior, trace)
             }
         }
 
-        impl<D: Law + ?Sized> Law for $pointer {
-            fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-                (**self).log_density(x, sigma, out)
+        impl<D: Distribution + ?Sized> Distribution for $pointer {
+            fn log_density(&self, query: &Query<'_>, out: &mut [f64]) -> Result<()> {
+                (**self).log_density(query, out)
             }
 
-            fn sample(
+            fn draw(
                 &self,
                 source: &NoiseSource,
-                samples: &[u64],
+                batch: Batch<'_>,
                 sigma: f64,
                 out: &mut [f64],
             ) -> Result<()> {
-                (**self).sample(source, samples, sigma, out)
+                (**self).draw(source, batch, sigma, out)
             }
         }
     };
@@ -79,3 +65,4 @@ macro_rules! forward {
 
 forward!(&D);
 forward!(Box<D>);
+forward!(std::sync::Arc<D>);

@@ -5,21 +5,28 @@
 
 mod average;
 mod check;
+mod class_conditional;
 mod denoiser;
 mod empirical;
 mod forward;
 pub mod guidance;
 mod mixture;
 mod points;
+mod posterior;
+mod query;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod unconditional;
 
-pub(crate) use check::{check, check_each, check_rows, check_vjp};
-pub use denoiser::{Denoiser, Differentiable, Law};
+pub(crate) use check::{check_rows, check_vjp};
+pub use class_conditional::ClassConditional;
+pub use denoiser::{Denoiser, Differentiable, Distribution};
 pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use points::{Points, Rows};
-pub(crate) use rows::squared_distance;
+pub use posterior::Posterior;
+pub use query::{Batch, Condition, Query};
+pub use rows::by_level;
+pub(crate) use rows::{denoise_rows, squared_distance};
 pub use unconditional::OptimalUnconditional;

@@ -1,4 +1,4 @@
-//! Where the points of an empirical law come from.
+//! Where the points of an empirical distribution come from.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// A set of points that is read block by block, so that it need not lie in memory as f64.
 ///
 /// Every read of the same points must give the same values.
-pub trait Points: Sync {
+pub trait Points: Send + Sync {
     /// D, the number of values of a point.
     fn dim(&self) -> usize;
 

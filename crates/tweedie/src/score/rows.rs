@@ -2,24 +2,51 @@
 
 use rayon::prelude::*;
 
-use super::check::check_each;
+use super::denoiser::Denoiser;
+use super::posterior::Posterior;
+use super::query::{Batch, Query};
 use crate::error::Result;
 use crate::random::rows_a_task;
 
-/// Calls `apply` with the rows of `x` and `out` that share a noise level, run by run.
-pub(crate) fn by_level(
+/// Answers `query` level by level: calls `denoise` with the rows of x and of the mean that share a
+/// noise level and stand beside each other. For models that are written for one noise level.
+///
+/// # Errors
+/// As for [`Posterior::check_plain`], and those of `denoise`.
+pub fn by_level(
     dim: usize,
-    x: &[f64],
-    sigmas: &[f64],
-    out: &mut [f64],
-    mut apply: impl FnMut(&[f64], f64, &mut [f64]) -> Result<()>,
+    query: &Query<'_>,
+    posterior: &mut Posterior<'_>,
+    mut denoise: impl FnMut(&[f64], f64, &mut [f64]) -> Result<()>,
 ) -> Result<()> {
-    check_each(dim, x, sigmas, out)?;
+    posterior.check_plain(query, dim)?;
     let mut start = 0;
-    for run in sigmas.chunk_by(|a, b| a == b) {
+    for run in query.sigmas.chunk_by(|a, b| a == b) {
         let rows = start * dim..(start + run.len()) * dim;
-        apply(&x[rows.clone()], run[0], &mut out[rows])?;
+        denoise(&query.x[rows.clone()], run[0], &mut posterior.mean[rows])?;
         start += run.len();
+    }
+    posterior.evaluated();
+    Ok(())
+}
+
+/// H of the rows of `query`, which are the samples `rows` of `batch`, to `out`; their network
+/// evaluations are added in `evaluations`, one a sample of the batch.
+pub(crate) fn denoise_rows(
+    denoiser: &dyn Denoiser,
+    batch: &Batch<'_>,
+    rows: &[usize],
+    query: Query<'_>,
+    out: &mut [f64],
+    evaluations: &mut [u32],
+) -> Result<()> {
+    let (numbers, conditions) = batch.gather(rows);
+    let batch = Batch::new(&numbers).conditioned_on(&conditions)?;
+    let mut counts = vec![0; rows.len()];
+    let mut posterior = Posterior::new(out).counted(&mut counts);
+    denoiser.denoise(&query.of(batch), &mut posterior)?;
+    for (&row, count) in rows.iter().zip(counts) {
+        evaluations[row] = evaluations[row].saturating_add(count);
     }
     Ok(())
 }

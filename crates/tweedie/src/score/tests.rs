@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::{Denoiser, Differentiable, Empirical, GaussianMixture, Law, OptimalUnconditional};
+use super::{
+    Batch, Condition, Denoiser, Differentiable, Distribution, Empirical, GaussianMixture,
+    OptimalUnconditional, Posterior, Query,
+};
 use crate::Result;
 use crate::noise::Levels;
 use crate::random::{NoiseSource, Stream};
@@ -78,7 +81,7 @@ fn empirical() -> Empirical<Made> {
         .unwrap()
 }
 
-fn laws() -> Vec<(&'static str, Box<dyn Law + Sync>)> {
+fn distributions() -> Vec<(&'static str, Box<dyn Distribution>)> {
     vec![
         ("diagonal", Box::new(diagonal())),
         ("full", Box::new(full())),
@@ -86,7 +89,7 @@ fn laws() -> Vec<(&'static str, Box<dyn Law + Sync>)> {
     ]
 }
 
-fn denoisers() -> Vec<(&'static str, Box<dyn Differentiable + Sync>)> {
+fn denoisers() -> Vec<(&'static str, Box<dyn Differentiable>)> {
     let levels = Levels::geometric(3.0, 0.4, 5).unwrap();
     vec![
         ("diagonal", Box::new(diagonal())),
@@ -127,15 +130,15 @@ fn assert_close(a: f64, b: f64, context: &str) {
 
 #[test]
 fn property_1_scores_are_gradients_of_log_densities() {
-    for (name, law) in laws() {
+    for (name, distribution) in distributions() {
         for sigma in [0.3, 1.0, 5.0] {
             for x in normals(8 * DIM, 3).chunks_exact(DIM) {
                 let mut score = [0.0; DIM];
-                law.score(x, sigma, &mut score).unwrap();
+                distribution.score_at(x, sigma, &mut score).unwrap();
                 for (axis, score) in score.iter().enumerate() {
                     let gradient = difference(x, axis, 0.02 * sigma, |x| {
                         let mut log = [0.0];
-                        law.log_density(x, sigma, &mut log).unwrap();
+                        distribution.log_density_at(x, sigma, &mut log).unwrap();
                         log[0]
                     });
                     assert_close(*score, gradient, name);
@@ -155,22 +158,24 @@ fn property_2_the_products_are_with_the_derivative_of_h() {
                     for (j, derivative) in row.iter_mut().enumerate() {
                         *derivative = difference(x, j, 0.006, |x| {
                             let mut h = [0.0; DIM];
-                            denoiser.denoise(x, sigma, &mut h).unwrap();
+                            denoiser.denoise_at(x, sigma, &mut h).unwrap();
                             h[i]
                         });
                     }
                 }
                 let v = [0.3, -1.2, 0.7];
                 let (mut h, mut product, mut trace) = ([0.0; DIM], [0.0; DIM], [0.0]);
+                let (level, mut posterior) = ([sigma], Posterior::new(&mut h));
+                let query = Query::new(x, &level);
                 denoiser
-                    .denoise_vjp(x, &[sigma], &v, &mut h, &mut product)
+                    .denoise_vjp(&query, &v, &mut posterior, &mut product)
                     .unwrap();
                 for j in 0..DIM {
                     let expected = (0..DIM).map(|i| v[i] * jacobian[i][j]).sum();
                     assert_close(product[j], expected, name);
                 }
                 denoiser
-                    .denoise_trace(x, &[sigma], &mut h, &mut trace)
+                    .denoise_trace(&query, &mut posterior, &mut trace)
                     .unwrap();
                 let expected = (0..DIM).map(|i| jacobian[i][i]).sum();
                 assert_close(trace[0], expected, name);
@@ -187,21 +192,20 @@ impl<D: Denoiser> Denoiser for Products<D> {
         self.0.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.0.denoise(x, sigma, out)
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.0.denoise(query, posterior)
     }
 }
 
 impl<D: Differentiable> Differentiable for Products<D> {
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()> {
-        self.0.denoise_vjp(x, sigmas, v, out, product)
+        self.0.denoise_vjp(query, v, posterior, product)
     }
 }
 
@@ -212,14 +216,20 @@ fn the_trace_is_that_of_the_products() {
     let x = normals(SIGMAS.len() * DIM, 6);
     for (name, denoiser) in denoisers() {
         let (mut h, mut trace) = (vec![0.0; x.len()], vec![0.0; SIGMAS.len()]);
-        denoiser
-            .denoise_trace(&x, &SIGMAS, &mut h, &mut trace)
-            .unwrap();
         let (mut plain_h, mut plain) = (h.clone(), trace.clone());
+        let (mut once, mut often) = ([0; SIGMAS.len()], [0; SIGMAS.len()]);
+        let query = Query::new(&x, &SIGMAS);
+        let mut posterior = Posterior::new(&mut h).counted(&mut once);
+        denoiser
+            .denoise_trace(&query, &mut posterior, &mut trace)
+            .unwrap();
+        let mut posterior = Posterior::new(&mut plain_h).counted(&mut often);
         Products(&denoiser)
-            .denoise_trace(&x, &SIGMAS, &mut plain_h, &mut plain)
+            .denoise_trace(&query, &mut posterior, &mut plain)
             .unwrap();
         assert_eq!(h, plain_h, "{name}");
+        // A trace of products is a product for each axis.
+        assert_eq!((once[0], often[0]), (1, DIM as u32), "{name}");
         for (a, b) in trace.iter().zip(&plain) {
             assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{name}: {a} {b}");
         }
@@ -227,17 +237,20 @@ fn the_trace_is_that_of_the_products() {
 }
 
 /// Everything a denoiser says of `x`, for one thread's worth of comparison.
-fn all_of(denoiser: &(dyn Differentiable + Sync), x: &[f64], sigmas: &[f64]) -> [Vec<f64>; 5] {
+fn all_of(denoiser: &dyn Differentiable, x: &[f64], sigmas: &[f64]) -> [Vec<f64>; 5] {
     let new = || vec![0.0; x.len()];
     let (mut h, mut by_vjp, mut product, mut by_trace) = (new(), new(), new(), new());
     let mut trace = vec![0.0; sigmas.len()];
-    denoiser.denoise_each(x, sigmas, &mut h).unwrap();
+    let query = Query::new(x, sigmas);
+    denoiser
+        .denoise(&query, &mut Posterior::new(&mut h))
+        .unwrap();
     let v: Vec<f64> = x.iter().map(|x| x.cos()).collect();
     denoiser
-        .denoise_vjp(x, sigmas, &v, &mut by_vjp, &mut product)
+        .denoise_vjp(&query, &v, &mut Posterior::new(&mut by_vjp), &mut product)
         .unwrap();
     denoiser
-        .denoise_trace(x, sigmas, &mut by_trace, &mut trace)
+        .denoise_trace(&query, &mut Posterior::new(&mut by_trace), &mut trace)
         .unwrap();
     [h, by_vjp, product, by_trace, trace]
 }
@@ -265,7 +278,7 @@ fn rows_depend_neither_on_the_batch_nor_on_threads() {
             }
             assert_eq!(alone[4][0], whole[4][row]);
             let mut h = [0.0; DIM];
-            denoiser.denoise(x, sigma, &mut h).unwrap();
+            denoiser.denoise_at(x, sigma, &mut h).unwrap();
             assert!(h == *alone[0] && h == *alone[1] && h == *alone[3], "{name}");
         }
     }
@@ -300,8 +313,8 @@ fn property_2_blocks_change_rounding_only() {
                 &all_of(&whole_net, &x, &sigmas),
             );
             let (mut a, mut b) = (vec![0.0; 20], vec![0.0; 20]);
-            streamed.log_density(&x, sigma, &mut a).unwrap();
-            whole.log_density(&x, sigma, &mut b).unwrap();
+            streamed.log_density_at(&x, sigma, &mut a).unwrap();
+            whole.log_density_at(&x, sigma, &mut b).unwrap();
             close(&[a], &[b]);
             close(
                 &[streamed.score_jacobian(&x[..DIM], sigma).unwrap()],
@@ -309,8 +322,8 @@ fn property_2_blocks_change_rounding_only() {
             );
         }
         let (mut h, mut expected) = ([0.0; DIM], [0.0; DIM]);
-        streamed.denoise(&x[..DIM], 1e-100, &mut h).unwrap();
-        whole.denoise(&x[..DIM], 1e-100, &mut expected).unwrap();
+        streamed.denoise_at(&x[..DIM], 1e-100, &mut h).unwrap();
+        whole.denoise_at(&x[..DIM], 1e-100, &mut expected).unwrap();
         assert_eq!(h, expected);
         let source = NoiseSource::new(0, Stream::Data);
         streamed.sample(&source, &[5], 0.0, &mut h).unwrap();
@@ -326,9 +339,9 @@ fn nan_gets_through() {
         let mut x = normals(3 * DIM, 9);
         x[DIM + 1] = f64::NAN;
         let (mut h, mut good) = (vec![0.0; x.len()], vec![0.0; DIM]);
-        denoiser.denoise(&x, 0.5, &mut h).unwrap();
+        denoiser.denoise_at(&x, 0.5, &mut h).unwrap();
         assert!(h[DIM..2 * DIM].iter().all(|h| h.is_nan()), "{name}");
-        denoiser.denoise(&x[..DIM], 0.5, &mut good).unwrap();
+        denoiser.denoise_at(&x[..DIM], 0.5, &mut good).unwrap();
         assert_eq!(h[..DIM], good);
     }
 }
@@ -338,7 +351,8 @@ fn wrong_arguments_are_errors() {
     for (name, denoiser) in denoisers() {
         let (x, mut out, mut product) = ([1.0; 6], [0.0; 6], [0.0; 6]);
         let mut vjp = |sigmas: &[f64], v: &[f64], product: &mut [f64]| {
-            let error = denoiser.denoise_vjp(&x, sigmas, v, &mut out, product);
+            let (query, mut posterior) = (Query::new(&x, sigmas), Posterior::new(&mut out));
+            let error = denoiser.denoise_vjp(&query, v, &mut posterior, product);
             error.unwrap_err().to_string()
         };
         assert!(
@@ -348,21 +362,59 @@ fn wrong_arguments_are_errors() {
         assert!(vjp(&[1.0, 0.0], &x, &mut product).contains("sigma = 0"));
         assert!(vjp(&[1.0, 1.0], &x[..3], &mut product).contains("v has shape"));
         assert!(vjp(&[1.0, 1.0], &x, &mut product[..3]).contains("product"));
-        let error = denoiser.denoise_trace(&x, &[1.0; 2], &mut out, &mut [0.0]);
+        let query = Query::new(&x, &[1.0; 2]);
+        let error = denoiser.denoise_trace(&query, &mut Posterior::new(&mut out), &mut [0.0]);
         assert!(error.unwrap_err().to_string().contains("traces"));
+        let mut variance = [0.0; 6];
+        let mut posterior = Posterior::new(&mut out).with_variance(&mut variance);
+        let error = denoiser.denoise(&query, &mut posterior).unwrap_err();
+        assert!(error.to_string().starts_with("variance = learned"));
+        let mut counts = [0; 3];
+        let mut posterior = Posterior::new(&mut out).counted(&mut counts);
+        assert!(denoiser.denoise(&query, &mut posterior).is_err());
+        let numbers = [7];
+        let query = query.of(Batch::new(&numbers));
+        let error = denoiser.denoise(&query, &mut Posterior::new(&mut out));
+        assert!(error.unwrap_err().to_string().contains("numbers"));
+        let measured = [Condition::measurement([1.0; 3]), Condition::default()];
+        let batch = Batch::default().conditioned_on(&measured).unwrap();
+        let query = Query::new(&x, &[1.0; 2]).of(batch);
+        let error = denoiser.denoise(&query, &mut Posterior::new(&mut out));
+        assert!(error.unwrap_err().to_string().starts_with("measurement"));
+        let (none, mut posterior) = (Query::new(&[], &[]), Posterior::new(&mut []));
         assert!(
             denoiser
-                .denoise_vjp(&[], &[], &[], &mut [], &mut [])
+                .denoise_vjp(&none, &[], &mut posterior, &mut [])
                 .is_ok()
         );
-        assert!(denoiser.denoise_trace(&[], &[], &mut [], &mut []).is_ok());
+        assert!(
+            denoiser
+                .denoise_trace(&none, &mut posterior, &mut [])
+                .is_ok()
+        );
     }
-    for (_, law) in laws() {
+    for (_, distribution) in distributions() {
         let source = NoiseSource::new(0, Stream::Data);
-        assert!(law.log_density(&[0.0; 3], -1.0, &mut [0.0]).is_err());
-        assert!(law.log_density(&[0.0; 3], 1.0, &mut []).is_err());
-        assert!(law.sample(&source, &[1], -1.0, &mut [0.0; 3]).is_err());
-        assert!(law.sample(&source, &[1], 1.0, &mut [0.0; 2]).is_err());
+        assert!(
+            distribution
+                .log_density_at(&[0.0; 3], -1.0, &mut [0.0])
+                .is_err()
+        );
+        assert!(
+            distribution
+                .log_density_at(&[0.0; 3], 1.0, &mut [])
+                .is_err()
+        );
+        assert!(
+            distribution
+                .sample(&source, &[1], -1.0, &mut [0.0; 3])
+                .is_err()
+        );
+        assert!(
+            distribution
+                .sample(&source, &[1], 1.0, &mut [0.0; 2])
+                .is_err()
+        );
     }
     assert!(Empirical::over(Made { count: 0 }).is_err());
     assert!(empirical().with_block(0).is_err());
@@ -385,22 +437,22 @@ fn a_short_read_is_an_error() {
         }
     }
     let short = Empirical::over(Short).unwrap();
-    let error = short.denoise(&[0.0; 2], 1.0, &mut [0.0; 2]).unwrap_err();
+    let error = short.denoise_at(&[0.0; 2], 1.0, &mut [0.0; 2]).unwrap_err();
     assert!(error.to_string().contains("a block of points"), "{error}");
 }
 
 #[test]
 fn borrowed_and_boxed_denoisers_are_the_denoiser() {
-    let law = full();
+    let mixture = full();
     let x = normals(2 * DIM, 3);
-    let boxed: Box<dyn Law + Sync> = Box::new(law.clone());
+    let boxed: Box<dyn Distribution> = Box::new(mixture.clone());
     assert_eq!(
         all_of(&boxed, &x, &[0.3, 2.0]),
-        all_of(&law, &x, &[0.3, 2.0])
+        all_of(&mixture, &x, &[0.3, 2.0])
     );
     assert_eq!(
-        all_of(&&law, &x, &[0.3, 2.0]),
-        all_of(&law, &x, &[0.3, 2.0])
+        all_of(&&mixture, &x, &[0.3, 2.0]),
+        all_of(&mixture, &x, &[0.3, 2.0])
     );
     let points: Box<dyn Points> = Box::new(Made { count: 23 });
     let boxed = Empirical::over(points).unwrap().with_block(5).unwrap();

@@ -1,4 +1,4 @@
-//! The best network that is not told the noise level.
+//! The best network that is not conditioned on the noise level.
 //!
 //! An unconditional network has score net(x)/sigma: it predicts -z whatever sigma is. Trained on
 //! data points x_i at levels sigma_l, all equally likely, its optimum averages over both:
@@ -8,10 +8,12 @@
 //! Jolicoeur-Martineau et al. 2021, section 2.3 and appendix D.
 
 use super::average::{Sums, Weigh, average, each_point};
-use super::check::{check, check_each, check_trace, check_vjp};
+use super::check::{check_trace, check_vjp};
 use super::denoiser::{Denoiser, Differentiable};
 use super::empirical::Empirical;
 use super::points::{Points, Rows};
+use super::posterior::Posterior;
+use super::query::Query;
 use crate::error::Result;
 use crate::noise::Levels;
 
@@ -33,7 +35,10 @@ impl<P: Points> OptimalUnconditional<P> {
     /// # Errors
     /// [`crate::Error::Shape`] where lengths do not fit.
     pub fn net(&self, x: &[f64], out: &mut [f64]) -> Result<()> {
-        check(self.empirical.dim(), x, 1.0, out)?;
+        let dim = self.empirical.dim();
+        // Any good noise level: it does not see one.
+        let sigmas = vec![1.0; x.len() / dim];
+        Posterior::new(out).check(&Query::new(x, &sigmas), dim)?;
         self.pull(&self.pooled(1), x, out)?;
         Ok(())
     }
@@ -47,7 +52,7 @@ impl<P: Points> OptimalUnconditional<P> {
             x,
             out,
             |_| pooled,
-            |x, p, share, out| {
+            |_, x, p, share, out| {
                 for ((out, x), p) in out.iter_mut().zip(x).zip(p) {
                     *out += share * (p - x);
                 }
@@ -151,35 +156,30 @@ impl<P: Points> Denoiser for OptimalUnconditional<P> {
         self.empirical.dim()
     }
 
-    /// H = x + sigma net(x).
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim(), x, sigma, out)?;
-        self.net(x, out)?;
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = x + sigma * *out;
-        }
-        Ok(())
-    }
-
-    /// All rows in one pass over the points.
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
+    /// H = x + sigma net(x), all rows in one pass over the points.
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
         let dim = self.dim();
-        check_each(dim, x, sigmas, out)?;
-        self.net(x, out)?;
-        let rows = out.chunks_exact_mut(dim).zip(x.chunks_exact(dim));
-        for ((out, x), sigma) in rows.zip(sigmas) {
-            out.iter_mut()
-                .zip(x)
-                .for_each(|(out, x)| *out = x + sigma * *out);
+        posterior.check_plain(query, dim)?;
+        self.net(query.x, posterior.mean)?;
+        let rows = posterior.mean.chunks_exact_mut(dim);
+        for ((out, x), sigma) in rows.zip(query.x.chunks_exact(dim)).zip(query.sigmas) {
+            let values = out.iter_mut().zip(x);
+            values.for_each(|(out, x)| *out = x + sigma * *out);
         }
+        posterior.evaluated();
         Ok(())
     }
 
     /// s = net(x)/sigma.
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim(), x, sigma, out)?;
-        self.net(x, out)?;
-        out.iter_mut().for_each(|out| *out /= sigma);
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        let dim = self.dim();
+        posterior.check_plain(query, dim)?;
+        self.net(query.x, posterior.mean)?;
+        let rows = posterior.mean.chunks_exact_mut(dim);
+        for (out, sigma) in rows.zip(query.sigmas) {
+            out.iter_mut().for_each(|out| *out /= sigma);
+        }
+        posterior.evaluated();
         Ok(())
     }
 }
@@ -188,19 +188,20 @@ impl<P: Points> Denoiser for OptimalUnconditional<P> {
 ///
 /// dnet/dx = Cov(a, b) - I E\[1/sigma_l\], and dH/dx = I + sigma dnet/dx:
 ///
-/// not symmetric, for this is no law's denoiser. It takes three passes over the points.
+/// not symmetric, for this is no distribution's denoiser. It takes three passes over the points.
 impl<P: Points> Differentiable for OptimalUnconditional<P> {
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()> {
-        let dim = self.dim();
-        check_vjp(dim, x, sigmas, [v, out, product])?;
-        let at = self.moments(x, sigmas, out)?;
+        let (dim, x, sigmas) = (self.dim(), query.x, query.sigmas);
+        check_vjp(dim, query, v, posterior, product)?;
+        posterior.check_plain(query, dim)?;
+        let at = self.moments(x, sigmas, posterior.mean)?;
+        posterior.evaluated();
         let (points, block) = (self.empirical.points(), self.empirical.block());
         each_point(points, block, x, product, |row, x, point, distance, out| {
             let place = row * dim..(row + 1) * dim;
@@ -236,14 +237,15 @@ impl<P: Points> Differentiable for OptimalUnconditional<P> {
 
     fn denoise_trace(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
-        out: &mut [f64],
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
         trace: &mut [f64],
     ) -> Result<()> {
-        let dim = self.dim();
-        check_trace(dim, x, sigmas, out, trace)?;
-        let at = self.moments(x, sigmas, out)?;
+        let (dim, x, sigmas) = (self.dim(), query.x, query.sigmas);
+        check_trace(dim, query, posterior, trace)?;
+        posterior.check_plain(query, dim)?;
+        let at = self.moments(x, sigmas, posterior.mean)?;
+        posterior.evaluated();
         let (points, block) = (self.empirical.points(), self.empirical.block());
         each_point(points, block, x, trace, |row, x, point, distance, trace| {
             let place = row * dim..(row + 1) * dim;
@@ -299,8 +301,8 @@ mod tests {
             }
             let (mut net, mut h, mut score) = ([0.0; 2], [0.0; 2], [0.0; 2]);
             optimum.net(&x, &mut net).unwrap();
-            optimum.denoise(&x, 0.7, &mut h).unwrap();
-            optimum.score(&x, 0.7, &mut score).unwrap();
+            optimum.denoise_at(&x, 0.7, &mut h).unwrap();
+            optimum.score_at(&x, 0.7, &mut score).unwrap();
             for axis in 0..2 {
                 assert!((net[axis] - sum[axis] / total).abs() < 1e-10);
                 assert!((h[axis] - x[axis] - 0.7 * net[axis]).abs() < 1e-14);
@@ -341,8 +343,8 @@ mod tests {
         let level = Levels::new(vec![0.8]).unwrap();
         let optimum = OptimalUnconditional::new(empirical.clone(), level);
         let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
-        optimum.score(&[0.5, -0.2], 0.8, &mut a).unwrap();
-        empirical.score(&[0.5, -0.2], 0.8, &mut b).unwrap();
+        optimum.score_at(&[0.5, -0.2], 0.8, &mut a).unwrap();
+        empirical.score_at(&[0.5, -0.2], 0.8, &mut b).unwrap();
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 

@@ -7,7 +7,7 @@ use tweedie::Result;
 use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::sample::{Sampler, Samples, run};
-use tweedie::score::{Denoiser, GaussianMixture};
+use tweedie::score::{Denoiser, GaussianMixture, Posterior, Query, by_level};
 
 pub const TOLERANCE: f64 = 1e-10;
 
@@ -20,24 +20,28 @@ impl Denoiser for Arbitrary {
         3
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.score(x, sigma, out)?;
-        out.iter_mut()
-            .zip(x)
-            .for_each(|(out, x)| *out = x + sigma * sigma * *out);
-        Ok(())
-    }
-
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        for (i, out) in out.iter_mut().enumerate() {
-            let neighbour = x[i / 3 * 3 + (i + 1) % 3];
-            *out = (x[i].sin() + neighbour.cos()) / (1.0 + sigma * sigma);
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.score(query, posterior)?;
+        let rows = posterior.mean.chunks_exact_mut(3);
+        for ((out, x), sigma) in rows.zip(query.x.chunks_exact(3)).zip(query.sigmas) {
+            let values = out.iter_mut().zip(x);
+            values.for_each(|(out, x)| *out = x + sigma * sigma * *out);
         }
         Ok(())
     }
+
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        by_level(3, query, posterior, |x, sigma, out| {
+            for (i, out) in out.iter_mut().enumerate() {
+                let neighbour = x[i / 3 * 3 + (i + 1) % 3];
+                *out = (x[i].sin() + neighbour.cos()) / (1.0 + sigma * sigma);
+            }
+            Ok(())
+        })
+    }
 }
 
-/// Seed 003's target.
+/// The target of the one-dimensional tutorial.
 pub fn two_gaussians() -> GaussianMixture {
     GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0]).unwrap()
 }
@@ -79,7 +83,7 @@ pub fn walk(
     x.iter_mut().for_each(|x| *x *= pairs[0].0);
     for (i, &(sigma, next)) in pairs.iter().enumerate() {
         source().fill_batch(&SAMPLES, i as u32 + 1, &mut z);
-        denoiser.denoise(&x, sigma, &mut h).unwrap();
+        denoiser.denoise_at(&x, sigma, &mut h).unwrap();
         for ((x, h), z) in x.iter_mut().zip(&h).zip(&z) {
             *x = update(*x, *h, *z, sigma, next);
         }

@@ -10,44 +10,71 @@
 
 use super::{check_dim, check_weight};
 use crate::error::Result;
-use crate::score::check::check;
-use crate::score::denoiser::Denoiser;
-use crate::score::rows::by_level;
+use crate::score::denoiser::{Denoiser, Differentiable};
+use crate::score::posterior::Posterior;
+use crate::score::query::Query;
 
-/// The log likelihood of one observation or class y, seen from noisy x: its gradient.
+/// The log likelihood of an observation or class y, seen from noisy x: its gradient.
 ///
-/// As for denoisers, a row's gradient must not depend on the other rows.
-pub trait LogLikelihood {
+/// As for denoisers, a row's gradient must not depend on the other rows; y may be what the query
+/// says of the row.
+pub trait LogLikelihood: Send + Sync {
     /// D, the number of values of a sample.
     fn dim(&self) -> usize;
 
-    /// grad_x ln p(y | x, sigma) at the rows of `x`, written to `out`; both row-major `[n, dim]`.
-    /// x has noise of standard deviation `sigma`.
+    /// grad_x ln p(y | x, sigma) at the rows of `query`, written to where `gradient` has its
+    /// mean, `[n, dim]`, and its evaluations counted there.
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].
-    fn gradient(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()>;
+    fn gradient(&self, query: &Query<'_>, gradient: &mut Posterior<'_>) -> Result<()>;
 }
 
-impl<L: LogLikelihood + ?Sized> LogLikelihood for &L {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-
-    fn gradient(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        (**self).gradient(x, sigma, out)
-    }
+/// A log likelihood whose second derivative is known.
+pub trait DifferentiableLikelihood: LogLikelihood {
+    /// [`LogLikelihood::gradient`], and v^T dg/dx of that gradient g to `product`; `v` and
+    /// `product` are `[n, dim]`.
+    ///
+    /// # Errors
+    /// As for [`Differentiable::denoise_vjp`].
+    fn gradient_vjp(
+        &self,
+        query: &Query<'_>,
+        v: &[f64],
+        gradient: &mut Posterior<'_>,
+        product: &mut [f64],
+    ) -> Result<()>;
 }
 
-impl<L: LogLikelihood + ?Sized> LogLikelihood for Box<L> {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
+/// Implements the traits for `$pointer` by what it points to.
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<L: LogLikelihood + ?Sized> LogLikelihood for $pointer {
+            fn dim(&self) -> usize {
+                (**self).dim()
+            }
 
-    fn gradient(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        (**self).gradient(x, sigma, out)
-    }
+            fn gradient(&self, query: &Query<'_>, gradient: &mut Posterior<'_>) -> Result<()> {
+                (**self).gradient(query, gradient)
+            }
+        }
+
+        impl<L: DifferentiableLikelihood + ?Sized> DifferentiableLikelihood for $pointer {
+            fn gradient_vjp(
+                &self,
+                query: &Query<'_>,
+                v: &[f64],
+                gradient: &mut Posterior<'_>,
+                product: &mut [f64],
+            ) -> Result<()> {
+                (**self).gradient_vjp(query, v, gradient, product)
+            }
+        }
+    };
 }
+
+forward!(&L);
+forward!(Box<L>);
 
 /// The classifier that two denoisers imply: ln p(y | x) = ln p(x | y) - ln p(x) + constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +84,8 @@ pub struct LogRatio<C, A> {
 }
 
 impl<C: Denoiser, A: Denoiser> LogRatio<C, A> {
-    /// The likelihood of the class whose denoiser is `class`, where `all` is that of all data.
+    /// The likelihood of the class whose denoiser is `class`, where `all` is that of all data and
+    /// never sees a row's class.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where their dimensions differ.
@@ -72,12 +100,50 @@ impl<C: Denoiser, A: Denoiser> LogLikelihood for LogRatio<C, A> {
         self.all.dim()
     }
 
-    fn gradient(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.class.score(x, sigma, out)?;
-        let mut all = vec![0.0; x.len()];
-        self.all.score(x, sigma, &mut all)?;
-        out.iter_mut().zip(&all).for_each(|(out, all)| *out -= all);
+    fn gradient(&self, query: &Query<'_>, gradient: &mut Posterior<'_>) -> Result<()> {
+        self.class.score(query, gradient)?;
+        let mut all = vec![0.0; query.x.len()];
+        let mut of_all = Posterior::new(&mut all).counted(gradient.evaluations);
+        let without = query.of(query.batch.without_classes());
+        self.all.score(&without, &mut of_all)?;
+        subtract(gradient.mean, &all);
         Ok(())
+    }
+}
+
+/// dg/dx = (dH_c/dx - dH/dx)/sigma^2, as s = (H - x)/sigma^2 for both.
+impl<C: Differentiable, A: Differentiable> DifferentiableLikelihood for LogRatio<C, A> {
+    fn gradient_vjp(
+        &self,
+        query: &Query<'_>,
+        v: &[f64],
+        gradient: &mut Posterior<'_>,
+        product: &mut [f64],
+    ) -> Result<()> {
+        self.class.denoise_vjp(query, v, gradient, product)?;
+        let (mut all, mut other) = (vec![0.0; query.x.len()], vec![0.0; query.x.len()]);
+        let mut of_all = Posterior::new(&mut all).counted(gradient.evaluations);
+        let without = query.of(query.batch.without_classes());
+        self.all.denoise_vjp(&without, v, &mut of_all, &mut other)?;
+        subtract(gradient.mean, &all);
+        subtract(product, &other);
+        let by_square = |square: f64, value: &mut f64| *value /= square;
+        each_row(query, self.dim(), gradient.mean, by_square);
+        each_row(query, self.dim(), product, by_square);
+        Ok(())
+    }
+}
+
+/// out -= other.
+fn subtract(out: &mut [f64], other: &[f64]) {
+    let places = out.iter_mut().zip(other);
+    places.for_each(|(out, other)| *out -= other);
+}
+
+/// Calls `change` with each value of `out` and its row's sigma^2.
+fn each_row(query: &Query<'_>, dim: usize, out: &mut [f64], change: impl Fn(f64, &mut f64)) {
+    for (out, sigma) in out.chunks_exact_mut(dim).zip(query.sigmas) {
+        out.iter_mut().for_each(|out| change(sigma * sigma, out));
     }
 }
 
@@ -91,7 +157,8 @@ pub struct ClassifierGuided<D, L> {
 
 impl<D: Denoiser, L: LogLikelihood> ClassifierGuided<D, L> {
     /// `denoiser`, that of all classes, guided by `likelihood` with `weight` w: 0 for no
-    /// guidance, 1 for Bayes' rule.
+    /// guidance, 1 for Bayes' rule. What a row's class is, the likelihood sees and the denoiser
+    /// does not.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where the dimensions differ, [`crate::Error::Setting`] for a
@@ -107,13 +174,29 @@ impl<D: Denoiser, L: LogLikelihood> ClassifierGuided<D, L> {
         })
     }
 
-    /// Adds `factor` times the gradient to `out`.
-    fn push(&self, x: &[f64], sigma: f64, factor: f64, out: &mut [f64]) -> Result<()> {
-        let mut gradient = vec![0.0; x.len()];
-        self.likelihood.gradient(x, sigma, &mut gradient)?;
-        let places = out.iter_mut().zip(&gradient);
-        places.for_each(|(out, gradient)| *out += factor * gradient);
+    /// Adds the gradient to the mean of `posterior`, times w and `factor` of sigma^2.
+    fn push(
+        &self,
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
+        factor: impl Fn(f64) -> f64,
+    ) -> Result<()> {
+        let mut values = vec![0.0; query.x.len()];
+        let mut gradient = Posterior::new(&mut values).counted(posterior.evaluations);
+        self.likelihood.gradient(query, &mut gradient)?;
+        self.add(query, &values, posterior.mean, factor);
         Ok(())
+    }
+
+    /// Adds `values` to `out`, times w and `factor` of sigma^2.
+    fn add(&self, query: &Query<'_>, values: &[f64], out: &mut [f64], factor: impl Fn(f64) -> f64) {
+        let dim = self.denoiser.dim();
+        let rows = out.chunks_exact_mut(dim).zip(values.chunks_exact(dim));
+        for ((out, values), sigma) in rows.zip(query.sigmas) {
+            let factor = factor(self.weight * sigma * sigma);
+            let places = out.iter_mut().zip(values);
+            places.for_each(|(out, value)| *out += factor * value);
+        }
     }
 }
 
@@ -122,33 +205,37 @@ impl<D: Denoiser, L: LogLikelihood> Denoiser for ClassifierGuided<D, L> {
         self.denoiser.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise(x, sigma, out)?;
-        self.push(x, sigma, self.weight * sigma * sigma, out)
-    }
-
-    fn denoise_with_range(
-        &self,
-        x: &[f64],
-        sigma: f64,
-        out: &mut [f64],
-        range: &mut [f64],
-    ) -> Result<()> {
-        self.denoiser.denoise_with_range(x, sigma, out, range)?;
-        self.push(x, sigma, self.weight * sigma * sigma, out)
-    }
-
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise_each(x, sigmas, out)?;
-        by_level(self.dim(), x, sigmas, out, |x, sigma, out| {
-            self.push(x, sigma, self.weight * sigma * sigma, out)
-        })
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        let without = query.of(query.batch.without_classes());
+        self.denoiser.denoise(&without, posterior)?;
+        self.push(query, posterior, |step| step)
     }
 
     /// Directly: (H - x)/sigma^2 would cancel for small sigma.
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim(), x, sigma, out)?;
-        self.denoiser.score(x, sigma, out)?;
-        self.push(x, sigma, self.weight, out)
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        let without = query.of(query.batch.without_classes());
+        self.denoiser.score(&without, posterior)?;
+        self.push(query, posterior, |_| self.weight)
+    }
+}
+
+/// v^T dH'/dx = v^T dH/dx + w sigma^2 v^T dg/dx.
+impl<D: Differentiable, L: DifferentiableLikelihood> Differentiable for ClassifierGuided<D, L> {
+    fn denoise_vjp(
+        &self,
+        query: &Query<'_>,
+        v: &[f64],
+        posterior: &mut Posterior<'_>,
+        product: &mut [f64],
+    ) -> Result<()> {
+        let without = query.of(query.batch.without_classes());
+        self.denoiser.denoise_vjp(&without, v, posterior, product)?;
+        let (mut values, mut other) = (vec![0.0; query.x.len()], vec![0.0; query.x.len()]);
+        let mut gradient = Posterior::new(&mut values).counted(posterior.evaluations);
+        self.likelihood
+            .gradient_vjp(query, v, &mut gradient, &mut other)?;
+        self.add(query, &values, posterior.mean, |step| step);
+        self.add(query, &other, product, |step| step);
+        Ok(())
     }
 }

@@ -7,20 +7,22 @@
 
 use super::check_dim;
 use crate::error::{Error, Result};
-use crate::score::denoiser::Denoiser;
-use crate::score::rows::by_level;
+use crate::score::check::check_vjp;
+use crate::score::denoiser::{Denoiser, Differentiable};
+use crate::score::posterior::Posterior;
+use crate::score::query::Query;
 
 /// A correction of H: what is known of the samples.
 ///
-/// Closures `Fn(x, sigma, h) -> Result<()>` are corrections too. As for denoisers, a row's
-/// correction must not depend on the other rows.
-pub trait Consistency {
-    /// Corrects `h`, the expected denoised samples of the rows of `x`, which have noise of
-    /// standard deviation `sigma`; both row-major `[n, dim]`.
+/// Closures `Fn(query, h) -> Result<()>` are corrections too. As for denoisers, a row's correction
+/// must not depend on the other rows; the query says which samples they are, and what each is
+/// conditioned on.
+pub trait Consistency: Send + Sync {
+    /// Corrects `h`, the expected denoised samples of the rows of `query`, row-major `[n, dim]`.
     ///
     /// # Errors
     /// Those of the correction.
-    fn apply(&self, x: &[f64], sigma: f64, h: &mut [f64]) -> Result<()>;
+    fn apply(&self, query: &Query<'_>, h: &mut [f64]) -> Result<()>;
 
     /// D, where the correction is for one number of values only.
     fn dim(&self) -> Option<usize> {
@@ -28,56 +30,65 @@ pub trait Consistency {
     }
 }
 
-impl<F: Fn(&[f64], f64, &mut [f64]) -> Result<()>> Consistency for F {
-    fn apply(&self, x: &[f64], sigma: f64, h: &mut [f64]) -> Result<()> {
-        self(x, sigma, h)
-    }
-}
-
-/// Some values of the samples are known, the same in every sample.
-///
-/// H has them exactly. So have the samples of a sampler whose last step returns H, as CAS under
-/// eps_c does, and the denoised samples of every other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Known {
-    mask: Vec<bool>,
-    values: Vec<f64>,
-}
-
-impl Known {
-    /// The `values` `[dim]`, known where `mask` `[dim]` is true; the others do not matter.
+/// A correction P H + c: linear, but for a constant.
+pub trait LinearConsistency: Consistency {
+    /// v <- P^T v, row by row: `v` is `[n, dim]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the lengths differ, [`Error::Setting`] for a known value that is
-    /// not finite.
-    pub fn new(mask: Vec<bool>, values: Vec<f64>) -> Result<Self> {
-        check_dim("the known values", mask.len(), values.len())?;
-        let known = mask.iter().zip(&values).filter(|(known, _)| **known);
-        if let Some((_, value)) = known.into_iter().find(|(_, value)| !value.is_finite()) {
-            return Err(Error::setting(
-                "values",
-                value,
-                "a known value must be finite",
-            ));
-        }
-        Ok(Self { mask, values })
+    /// Those of the correction.
+    fn transpose(&self, query: &Query<'_>, v: &mut [f64]) -> Result<()>;
+}
+
+impl<F: Fn(&Query<'_>, &mut [f64]) -> Result<()> + Send + Sync> Consistency for F {
+    fn apply(&self, query: &Query<'_>, h: &mut [f64]) -> Result<()> {
+        self(query, h)
     }
 }
 
-impl Consistency for Known {
-    fn apply(&self, _: &[f64], _: f64, h: &mut [f64]) -> Result<()> {
-        for row in h.chunks_exact_mut(self.mask.len().max(1)) {
-            for ((h, known), value) in row.iter_mut().zip(&self.mask).zip(&self.values) {
-                if *known {
-                    *h = *value;
+/// Some values of a sample are known: those of the row's measurement
+/// ([`Condition::measurement`](crate::score::Condition)) that are not NaN. Rows without a
+/// measurement are left as they are, so one batch may hold samples with different masks, and
+/// without.
+///
+/// H has the known values exactly. So have the samples of a sampler whose last step returns H, as
+/// CAS under eps_c does, and the denoised samples of every other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known;
+
+impl Known {
+    /// Calls `put` with each value of a row that is known and its place in `values`.
+    fn each(query: &Query<'_>, values: &mut [f64], put: impl Fn(&mut f64, f64)) -> Result<()> {
+        let dim = values.len().checked_div(query.rows()).unwrap_or(0);
+        for (row, values) in values.chunks_exact_mut(dim.max(1)).enumerate() {
+            let Some(known) = query.batch.measurement(row) else {
+                continue;
+            };
+            check_dim("the known values of a sample", dim, known.len())?;
+            for (value, &known) in values.iter_mut().zip(known) {
+                if known.is_infinite() {
+                    let reason = "a known value must be finite; NaN stands for one that is not \
+                                  known";
+                    return Err(Error::setting("measurement", known, reason));
+                }
+                if !known.is_nan() {
+                    put(value, known);
                 }
             }
         }
         Ok(())
     }
+}
 
-    fn dim(&self) -> Option<usize> {
-        Some(self.mask.len())
+impl Consistency for Known {
+    fn apply(&self, query: &Query<'_>, h: &mut [f64]) -> Result<()> {
+        Self::each(query, h, |h, known| *h = known)
+    }
+}
+
+/// P keeps what is not known.
+impl LinearConsistency for Known {
+    fn transpose(&self, query: &Query<'_>, v: &mut [f64]) -> Result<()> {
+        Self::each(query, v, |v, _| *v = 0.0)
     }
 }
 
@@ -89,7 +100,7 @@ pub struct Consistent<D, C> {
 }
 
 impl<D: Denoiser, C: Consistency> Consistent<D, C> {
-    /// `denoiser`, then `consistency`.
+    /// `denoiser`, then `consistency`. Measurements are the correction's: `denoiser` sees none.
     ///
     /// # Errors
     /// [`Error::Shape`] where the correction is for another number of values.
@@ -108,26 +119,28 @@ impl<D: Denoiser, C: Consistency> Denoiser for Consistent<D, C> {
         self.denoiser.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise(x, sigma, out)?;
-        self.consistency.apply(x, sigma, out)
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        let without = query.of(query.batch.without_measurements());
+        self.denoiser.denoise(&without, posterior)?;
+        self.consistency.apply(query, posterior.mean)
     }
+}
 
-    fn denoise_with_range(
+/// v^T d(P H + c)/dx = (P^T v)^T dH/dx.
+impl<D: Differentiable, C: LinearConsistency> Differentiable for Consistent<D, C> {
+    fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigma: f64,
-        out: &mut [f64],
-        range: &mut [f64],
+        query: &Query<'_>,
+        v: &[f64],
+        posterior: &mut Posterior<'_>,
+        product: &mut [f64],
     ) -> Result<()> {
-        self.denoiser.denoise_with_range(x, sigma, out, range)?;
-        self.consistency.apply(x, sigma, out)
-    }
-
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise_each(x, sigmas, out)?;
-        by_level(self.dim(), x, sigmas, out, |x, sigma, h| {
-            self.consistency.apply(x, sigma, h)
-        })
+        check_vjp(self.dim(), query, v, posterior, product)?;
+        let mut v = v.to_vec();
+        self.consistency.transpose(query, &mut v)?;
+        let without = query.of(query.batch.without_measurements());
+        self.denoiser
+            .denoise_vjp(&without, &v, posterior, product)?;
+        self.consistency.apply(query, posterior.mean)
     }
 }

@@ -10,9 +10,9 @@ mod consistency;
 mod tests;
 mod threshold;
 
-pub use classifier::{ClassifierGuided, LogLikelihood, LogRatio};
+pub use classifier::{ClassifierGuided, DifferentiableLikelihood, LogLikelihood, LogRatio};
 pub use classifier_free::ClassifierFree;
-pub use consistency::{Consistency, Consistent, Known};
+pub use consistency::{Consistency, Consistent, Known, LinearConsistency};
 pub use threshold::{Threshold, Thresholded};
 
 use crate::error::{Error, Result};

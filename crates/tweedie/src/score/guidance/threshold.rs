@@ -10,7 +10,10 @@
 //! c the centre of the range and b half its width.
 
 use crate::error::{Error, Result};
-use crate::score::denoiser::Denoiser;
+use crate::score::check::check_vjp;
+use crate::score::denoiser::{Denoiser, Differentiable};
+use crate::score::posterior::Posterior;
+use crate::score::query::Query;
 
 /// How H is kept inside a range.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +81,51 @@ impl Threshold {
             }
         }
     }
+
+    /// v <- v^T dH'/dH for one sample `h` before the threshold.
+    ///
+    /// A clipped value does not move. Of a sample that is scaled down by b/s the others move by
+    /// b/s, and with s, which is the distance of one value from the centre, or of two in their
+    /// proportion.
+    fn transpose(self, h: &[f64], v: &mut [f64]) {
+        if h.iter().any(|h| !h.is_finite()) {
+            return;
+        }
+        let keep = |v: &mut [f64], low: f64, high: f64| {
+            for (v, h) in v.iter_mut().zip(h) {
+                if *h < low || *h > high {
+                    *v = 0.0;
+                }
+            }
+        };
+        let (low, high, quantile) = match self {
+            Self::Clip { low, high } => return keep(v, low, high),
+            Self::Dynamic {
+                low,
+                high,
+                quantile,
+            } => (low, high, quantile),
+        };
+        let (centre, bound) = (0.5 * (low + high), 0.5 * (high - low));
+        let mut order: Vec<usize> = (0..h.len()).collect();
+        order.sort_by(|&a, &b| (h[a] - centre).abs().total_cmp(&(h[b] - centre).abs()));
+        let place = quantile * (h.len() - 1) as f64;
+        let (below, part) = (place as usize, place.fract());
+        let distance = |rank: usize| (h[order[rank]] - centre).abs();
+        let above = (below + 1).min(h.len() - 1);
+        let s = distance(below) + part * (distance(above) - distance(below));
+        if s <= bound {
+            return keep(v, low, high);
+        }
+        keep(v, centre - s, centre + s);
+        let moved: f64 = v.iter().zip(h).map(|(v, h)| v * (h - centre)).sum();
+        v.iter_mut().for_each(|v| *v *= bound / s);
+        let along = -moved * bound / (s * s);
+        for (rank, share) in [(below, 1.0 - part), (above, part)] {
+            let value = order[rank];
+            v[value] += share * along * (h[value] - centre).signum();
+        }
+    }
 }
 
 /// The `quantile` of `values`, interpolated between neighbours; reorders them.
@@ -126,27 +174,32 @@ impl<D: Denoiser> Denoiser for Thresholded<D> {
         self.denoiser.dim()
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise(x, sigma, out)?;
-        self.apply(out);
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.denoiser.denoise(query, posterior)?;
+        self.apply(posterior.mean);
         Ok(())
     }
+}
 
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        self.denoiser.denoise_each(x, sigmas, out)?;
-        self.apply(out);
-        Ok(())
-    }
-
-    fn denoise_with_range(
+/// v^T dH'/dx = (v^T dH'/dH) dH/dx, for which H must be known first: it takes an evaluation more.
+impl<D: Differentiable> Differentiable for Thresholded<D> {
+    fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigma: f64,
-        out: &mut [f64],
-        range: &mut [f64],
+        query: &Query<'_>,
+        v: &[f64],
+        posterior: &mut Posterior<'_>,
+        product: &mut [f64],
     ) -> Result<()> {
-        self.denoiser.denoise_with_range(x, sigma, out, range)?;
-        self.apply(out);
+        let dim = self.dim();
+        check_vjp(dim, query, v, posterior, product)?;
+        self.denoiser.denoise(query, posterior)?;
+        let mut v = v.to_vec();
+        let rows = v
+            .chunks_exact_mut(dim)
+            .zip(posterior.mean.chunks_exact(dim));
+        rows.for_each(|(v, h)| self.threshold.transpose(h, v));
+        self.denoiser.denoise_vjp(query, &v, posterior, product)?;
+        self.apply(posterior.mean);
         Ok(())
     }
 }

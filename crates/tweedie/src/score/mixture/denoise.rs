@@ -12,33 +12,47 @@ use rayon::prelude::*;
 use super::GaussianMixture;
 use super::noised::{Memory, Noised};
 use crate::error::Result;
-use crate::score::check::{check, check_each, check_one, check_trace, check_vjp};
+use crate::score::check::{check_one, check_trace, check_vjp};
 use crate::score::denoiser::{Denoiser, Differentiable};
+use crate::score::posterior::Posterior;
+use crate::score::query::Query;
 use crate::score::rows::{dot, for_rows, for_rows_of_two, squared_distance};
 
 /// The noised mixture that each row of a batch sees.
-struct Views<'a> {
+pub(super) struct Views<'a> {
     /// One for each run of equal levels.
     noised: Vec<Noised<'a>>,
-    /// The run of each row.
+    /// The run of each row; empty where there is one run.
     runs: Vec<usize>,
 }
 
 impl<'a> Views<'a> {
-    fn new(mixture: &'a GaussianMixture, sigmas: &[f64]) -> Self {
-        let levels: Vec<&[f64]> = sigmas.chunk_by(|a, b| a == b).collect();
-        let of_level = |level: &&[f64]| Noised::new(mixture, level[0] * level[0]);
-        let runs = levels.iter().enumerate();
+    pub(super) fn new(mixture: &'a GaussianMixture, sigmas: &[f64]) -> Self {
+        let of_level = |sigma: f64| Noised::new(mixture, sigma * sigma);
+        let levels = || sigmas.chunk_by(|a, b| a == b);
+        if levels().nth(1).is_none() {
+            let noised = sigmas.first().map(|&sigma| of_level(sigma));
+            return Self {
+                noised: noised.into_iter().collect(),
+                runs: Vec::new(),
+            };
+        }
+        let firsts: Vec<f64> = levels().map(|level| level[0]).collect();
+        let runs = levels().enumerate();
         Self {
-            noised: levels.par_iter().with_min_len(64).map(of_level).collect(),
+            noised: firsts
+                .par_iter()
+                .with_min_len(64)
+                .map(|&sigma| of_level(sigma))
+                .collect(),
             runs: runs
                 .flat_map(|(run, level)| std::iter::repeat_n(run, level.len()))
                 .collect(),
         }
     }
 
-    fn at(&self, row: usize) -> &Noised<'a> {
-        &self.noised[self.runs[row]]
+    pub(super) fn at(&self, row: usize) -> &Noised<'a> {
+        &self.noised[self.runs.get(row).copied().unwrap_or(0)]
     }
 }
 
@@ -52,12 +66,15 @@ impl GaussianMixture {
         check_one(self.dim, x, sigma)?;
         let dim = self.dim;
         let mut covariance = vec![0.0; dim * dim];
+        let sigmas = [sigma];
+        let query = Query::new(x, &sigmas);
         // Its product with each unit vector, over sigma^2.
         let (mut h, mut unit) = (vec![0.0; dim], vec![0.0; dim]);
         for (axis, row) in covariance.chunks_exact_mut(dim).enumerate() {
             unit.fill(0.0);
             unit[axis] = sigma * sigma;
-            self.denoise_vjp(x, &[sigma], &unit, &mut h, row)?;
+            let mut posterior = Posterior::new(&mut h);
+            self.denoise_vjp(&query, &unit, &mut posterior, row)?;
         }
         Ok(covariance)
     }
@@ -67,26 +84,30 @@ impl GaussianMixture {
         2 * self.means.len() + 3 * self.axes.as_ref().map_or(0, Vec::len)
     }
 
-    fn expect<'a, const MEAN: bool>(
-        &'a self,
-        x: &[f64],
-        out: &mut [f64],
-        view: impl Fn(usize) -> &'a Noised<'a> + Sync,
+    /// Writes an expectation under the responsibilities of each row of `query` to `posterior`:
+    /// [`Noised::expect`] of `term`, whose last argument is sigma^2.
+    fn expect<const MEAN: bool>(
+        &self,
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
         term: impl Fn(f64, f64, f64) -> f64 + Sync,
-    ) {
-        let size = Memory::size(self);
+    ) -> Result<()> {
+        posterior.check_plain(query, self.dim)?;
+        let (views, size) = (Views::new(self, query.sigmas), Memory::size(self));
         for_rows(
             self.dim,
-            x,
-            out,
+            query.x,
+            posterior.mean,
             size,
             self.work(),
             |row, x, out, memory| {
-                let (noised, mut memory) = (view(row), Memory::new(self, memory));
+                let (noised, mut memory) = (views.at(row), Memory::new(self, memory));
                 let square = noised.square;
                 noised.expect::<MEAN>(x, out, &mut memory, |d, v| term(d, v, square));
             },
         );
+        posterior.evaluated();
+        Ok(())
     }
 }
 
@@ -100,45 +121,32 @@ impl Denoiser for GaussianMixture {
         self.dim
     }
 
-    fn denoise(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim, x, sigma, out)?;
-        let noised = Noised::new(self, sigma * sigma);
-        self.expect::<true>(x, out, |_| &noised, shrink);
-        Ok(())
-    }
-
-    /// All rows at once: equal levels beside each other share their logarithms.
-    fn denoise_each(&self, x: &[f64], sigmas: &[f64], out: &mut [f64]) -> Result<()> {
-        check_each(self.dim, x, sigmas, out)?;
-        let views = Views::new(self, sigmas);
-        self.expect::<true>(x, out, |row| views.at(row), shrink);
-        Ok(())
+    /// Equal levels beside each other share their logarithms.
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.expect::<true>(query, posterior, shrink)
     }
 
     /// Directly: (H - x)/sigma^2 would cancel for small sigma.
-    fn score(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check(self.dim, x, sigma, out)?;
-        let noised = Noised::new(self, sigma * sigma);
-        self.expect::<false>(x, out, |_| &noised, |d, v, square| -d / (v + square));
-        Ok(())
+    fn score(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.expect::<false>(query, posterior, |d, v, square| -d / (v + square))
     }
 }
 
 impl Differentiable for GaussianMixture {
     fn denoise_vjp(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
+        query: &Query<'_>,
         v: &[f64],
-        out: &mut [f64],
+        posterior: &mut Posterior<'_>,
         product: &mut [f64],
     ) -> Result<()> {
-        check_vjp(self.dim, x, sigmas, [v, out, product])?;
-        let (views, size) = (Views::new(self, sigmas), Memory::size(self));
+        check_vjp(self.dim, query, v, posterior, product)?;
+        posterior.check_plain(query, self.dim)?;
+        let (views, size) = (Views::new(self, query.sigmas), Memory::size(self));
         for_rows_of_two(
             self.dim,
-            x,
-            out,
+            query.x,
+            posterior.mean,
             product,
             size,
             3 * self.work(),
@@ -166,22 +174,23 @@ impl Differentiable for GaussianMixture {
                 }
             },
         );
+        posterior.evaluated();
         Ok(())
     }
 
     fn denoise_trace(
         &self,
-        x: &[f64],
-        sigmas: &[f64],
-        out: &mut [f64],
+        query: &Query<'_>,
+        posterior: &mut Posterior<'_>,
         trace: &mut [f64],
     ) -> Result<()> {
-        check_trace(self.dim, x, sigmas, out, trace)?;
-        let (views, size) = (Views::new(self, sigmas), Memory::size(self));
+        check_trace(self.dim, query, posterior, trace)?;
+        posterior.check_plain(query, self.dim)?;
+        let (views, size) = (Views::new(self, query.sigmas), Memory::size(self));
         for_rows_of_two(
             self.dim,
-            x,
-            out,
+            query.x,
+            posterior.mean,
             trace,
             size,
             2 * self.work(),
@@ -201,6 +210,7 @@ impl Differentiable for GaussianMixture {
                 }
             },
         );
+        posterior.evaluated();
         Ok(())
     }
 }

@@ -11,7 +11,7 @@
 
 mod covariance;
 mod denoise;
-mod law;
+mod distribution;
 mod noised;
 #[cfg(test)]
 mod tests;
@@ -133,7 +133,7 @@ impl GaussianMixture {
         Self::full(&[1.0], mean, covariance)
     }
 
-    /// The law of the data noised by `sigma`: the same mixture, every variance greater by
+    /// The distribution of the data noised by `sigma`: the same mixture, every variance greater by
     /// sigma^2.
     ///
     /// # Errors

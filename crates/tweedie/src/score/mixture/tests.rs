@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::random::{NoiseSource, Stream};
-use crate::score::Denoiser;
 use crate::score::tests::full;
+use crate::score::{Denoiser, Distribution};
 
 fn mixture() -> GaussianMixture {
     GaussianMixture::new(
@@ -20,8 +20,8 @@ fn property_1_the_score_is_the_gradient_of_the_log_density() {
     for sigma in [0.2, 1.0, 5.0] {
         for x in [[0.3, -0.4], [1.5, 0.2], [-2.0, 3.0], [0.0, 0.0]] {
             let (mut score, mut h) = ([0.0; 2], [0.0; 2]);
-            mixture.score(&x, sigma, &mut score).unwrap();
-            mixture.denoise(&x, sigma, &mut h).unwrap();
+            mixture.score_at(&x, sigma, &mut score).unwrap();
+            mixture.denoise_at(&x, sigma, &mut h).unwrap();
             for axis in 0..2 {
                 // The eighth-order central difference.
                 let step = 0.02 * sigma;
@@ -29,7 +29,7 @@ fn property_1_the_score_is_the_gradient_of_the_log_density() {
                     let mut x = x;
                     x[axis] += offset * step;
                     let mut out = [0.0];
-                    mixture.log_density(&x, sigma, &mut out).unwrap();
+                    mixture.log_density_at(&x, sigma, &mut out).unwrap();
                     out[0]
                 };
                 let pair = |k: f64| log(k) - log(-k);
@@ -53,7 +53,7 @@ fn the_density_has_mass_one() {
     let x: Vec<f64> = (-2000..=2000).map(|i| f64::from(i) * 0.01).collect();
     let mut log = vec![0.0; x.len()];
     for sigma in [0.0, 0.7] {
-        mixture.log_density(&x, sigma, &mut log).unwrap();
+        mixture.log_density_at(&x, sigma, &mut log).unwrap();
         let mass: f64 = log.iter().map(|log| log.exp() * 0.01).sum();
         assert!((mass - 1.0).abs() < 1e-12);
     }
@@ -69,7 +69,7 @@ fn samples_have_the_law() {
     // E score = 0 and E ||score||^2 = -E div score are hard to meet by a wrong law; the
     // standard error of the first is known from the second.
     let mut score = vec![0.0; x.len()];
-    mixture.score(&x, 0.5, &mut score).unwrap();
+    mixture.score_at(&x, 0.5, &mut score).unwrap();
     for axis in 0..2 {
         let values = || score.iter().skip(axis).step_by(2);
         let n = samples.len() as f64;
@@ -99,7 +99,7 @@ fn wrong_parameters_are_refused() {
     assert!(new(&[1.0], vec![0.0], &[-1.0]).is_err());
     assert!(new(&[1.0], vec![], &[1.0]).is_err());
     let point = GaussianMixture::gaussian(vec![0.0], 0.0).unwrap();
-    assert!(point.log_density(&[0.0], 0.0, &mut [0.0]).is_err());
+    assert!(point.log_density_at(&[0.0], 0.0, &mut [0.0]).is_err());
 }
 
 /// A weight of zero has logarithm -inf, which must not turn into NaN.
@@ -108,8 +108,8 @@ fn a_component_of_weight_zero_does_not_matter() {
     let with = GaussianMixture::new(&[1.0, 0.0], vec![1.0, 5.0], &[1.0, 1.0]).unwrap();
     let without = GaussianMixture::gaussian(vec![1.0], 1.0).unwrap();
     let (mut a, mut b) = ([0.0], [0.0]);
-    with.denoise(&[4.0], 0.3, &mut a).unwrap();
-    without.denoise(&[4.0], 0.3, &mut b).unwrap();
+    with.denoise_at(&[4.0], 0.3, &mut a).unwrap();
+    without.denoise_at(&[4.0], 0.3, &mut b).unwrap();
     assert_eq!(a, b);
 }
 
@@ -141,15 +141,15 @@ fn a_full_covariance_is_a_rotated_diagonal_one() {
     for sigma in [0.01, 0.5, 4.0] {
         for x in [[0.3, -0.4], [1.5, 0.2], [-2.0, 3.0]] {
             let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
-            flat.denoise(&x, sigma, &mut a).unwrap();
-            turned.denoise(&turn(&x), sigma, &mut b).unwrap();
+            flat.denoise_at(&x, sigma, &mut a).unwrap();
+            turned.denoise_at(&turn(&x), sigma, &mut b).unwrap();
             close(&b, &turn(&a));
-            flat.score(&x, sigma, &mut a).unwrap();
-            turned.score(&turn(&x), sigma, &mut b).unwrap();
+            flat.score_at(&x, sigma, &mut a).unwrap();
+            turned.score_at(&turn(&x), sigma, &mut b).unwrap();
             assert!((0..2).all(|i| (b[i] - turn(&a)[i]).abs() < 1e-12 * a[i].abs().max(1.0)));
             let (mut a, mut b) = ([0.0], [0.0]);
-            flat.log_density(&x, sigma, &mut a).unwrap();
-            turned.log_density(&turn(&x), sigma, &mut b).unwrap();
+            flat.log_density_at(&x, sigma, &mut a).unwrap();
+            turned.log_density_at(&turn(&x), sigma, &mut b).unwrap();
             assert!((a[0] - b[0]).abs() < 1e-12 * a[0].abs().max(1.0));
             let covariance = turned.covariance(&turn(&x), sigma).unwrap();
             let plain = flat.covariance(&x, sigma).unwrap();
@@ -202,8 +202,8 @@ fn noise_adds_to_the_variances() {
     }
     let x = [0.4, 0.1, -0.3];
     let (mut a, mut b) = ([0.0], [0.0]);
-    noised.log_density(&x, 0.8, &mut a).unwrap();
-    law.log_density(&x, 1.0, &mut b).unwrap();
+    noised.log_density_at(&x, 0.8, &mut a).unwrap();
+    law.log_density_at(&x, 1.0, &mut b).unwrap();
     assert!((a[0] - b[0]).abs() < 1e-13);
     assert!(law.noised(-1.0).is_err() && law.noised(f64::NAN).is_err());
 }
@@ -216,11 +216,11 @@ fn the_mixture_is_the_sum_of_its_components() {
     for (k, w) in law.weights().iter().enumerate() {
         law.component(k)
             .unwrap()
-            .log_density(&x, 0.5, &mut log)
+            .log_density_at(&x, 0.5, &mut log)
             .unwrap();
         density += w * log[0].exp();
     }
-    law.log_density(&x, 0.5, &mut log).unwrap();
+    law.log_density_at(&x, 0.5, &mut log).unwrap();
     assert!((density.ln() - log[0]).abs() < 1e-13);
     assert!(law.component(4).is_err());
 }
@@ -254,7 +254,7 @@ fn samples_of_full_covariances_have_the_moments() {
     }
     // E score = 0 is met by the right law only.
     let mut score = vec![0.0; x.len()];
-    full().score(&x, 0.2, &mut score).unwrap();
+    full().score_at(&x, 0.2, &mut score).unwrap();
     for i in 0..3 {
         let values = || score.iter().skip(i).step_by(3);
         let square = values().map(|s| s * s).sum::<f64>() / n;
@@ -276,6 +276,6 @@ fn wrong_covariances_are_refused_by_name() {
     assert!(refused(&[1.0, 0.0]).contains("covariances has shape"));
     // A singular one is a law, without a density of its own: a rounded zero is a zero.
     let flat = GaussianMixture::gaussian_full(vec![0.0, 0.0], &[0.1, 0.3, 0.3, 0.9]).unwrap();
-    assert!(flat.log_density(&[0.0; 2], 0.0, &mut [0.0]).is_err());
-    assert!(flat.log_density(&[0.0; 2], 0.1, &mut [0.0]).is_ok());
+    assert!(flat.log_density_at(&[0.0; 2], 0.0, &mut [0.0]).is_err());
+    assert!(flat.log_density_at(&[0.0; 2], 0.1, &mut [0.0]).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Wasserstein distances of a sample of numbers and a law known exactly.
+//! Wasserstein distances of a sample of numbers and a distribution known exactly.
 //!
 //! W_p^p = sum_i int_{(i-1)/n}^{i/n} |x_(i) - Q(u)|^p du
 //!
@@ -9,15 +9,15 @@
 use super::wasserstein::sorted;
 use crate::error::{Error, Result};
 
-/// The Wasserstein-1 distance of a sample, each value equally likely, and the law whose quantile
-/// function is `quantile`, on (0, 1) and not decreasing.
+/// The Wasserstein-1 distance of a sample, each value equally likely, and the distribution whose
+/// quantile function is `quantile`, on (0, 1) and not decreasing.
 ///
 /// Where `quantile` is smooth within each of the n parts of (0, 1) the error is that of rounding;
 /// a jump inside one costs about 2 % of the jump over n.
 ///
 /// # Errors
 /// As for [`super::wasserstein_1`]; [`Error::Setting`] where `quantile` gives NaN.
-pub fn wasserstein_1_to_law(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Result<f64> {
+pub fn wasserstein_1_to_distribution(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Result<f64> {
     let sample = sorted(sample)?;
     let mut sum = 0.0;
     for (i, &x) in sample.iter().enumerate() {
@@ -29,12 +29,12 @@ pub fn wasserstein_1_to_law(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Re
     finite(sum)
 }
 
-/// The Wasserstein-2 distance of a sample and a law; arguments and errors as for
-/// [`wasserstein_1_to_law`]. The law must have a variance.
+/// The Wasserstein-2 distance of a sample and a distribution; arguments and errors as for
+/// [`wasserstein_1_to_distribution`]. The distribution must have a variance.
 ///
 /// # Errors
-/// As for [`wasserstein_1_to_law`].
-pub fn wasserstein_2_to_law(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Result<f64> {
+/// As for [`wasserstein_1_to_distribution`].
+pub fn wasserstein_2_to_distribution(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Result<f64> {
     let sample = sorted(sample)?;
     let mut sum = 0.0;
     for (i, &x) in sample.iter().enumerate() {
@@ -44,9 +44,9 @@ pub fn wasserstein_2_to_law(sample: &[f64], quantile: impl Fn(f64) -> f64) -> Re
     finite(sum.sqrt())
 }
 
-/// The Wasserstein-1 distance of a sample and the law whose distribution function is `cdf`:
+/// The Wasserstein-1 distance of a sample and the distribution whose cumulative distribution function is `cdf`:
 /// the integral of |F_n(x) - F(x)| over `[low, high]`, outside of which neither has mass to speak
-/// of. For large samples, where it is much faster than [`wasserstein_1_to_law`].
+/// of. For large samples, where it is much faster than [`wasserstein_1_to_distribution`].
 ///
 /// By the trapezoidal rule between the sample's values and over pieces of at most
 /// (high - low)/10 000.
@@ -81,7 +81,8 @@ pub fn wasserstein_1_to_cdf(
     finite(sum)
 }
 
-/// The quantile function of the law on `[low, high]` whose distribution function is `cdf`, by
+/// The quantile function of the distribution on `[low, high]` whose cumulative distribution
+/// function is `cdf`, by
 /// bisection to the last bit of f64.
 ///
 /// Mass outside `[low, high]` is put at its ends: choose them where hardly any is left.
@@ -138,7 +139,8 @@ fn finite(value: f64) -> Result<f64> {
     if value.is_finite() {
         return Ok(value);
     }
-    let reason = "the quantile function must be finite inside (0, 1), and the law have a moment";
+    let reason =
+        "the quantile function must be finite inside (0, 1), and the distribution have a moment";
     Err(Error::setting("the distance", value, reason))
 }
 
@@ -182,7 +184,7 @@ mod tests {
     fn both_ways_to_the_distance_agree() {
         use crate::noise::{normal_cdf, normal_quantile};
         let sample = [-1.5, 0.2, 0.2, 0.9, 2.5];
-        let by_quantile = wasserstein_1_to_law(&sample, normal_quantile).unwrap();
+        let by_quantile = wasserstein_1_to_distribution(&sample, normal_quantile).unwrap();
         let by_cdf = wasserstein_1_to_cdf(&sample, normal_cdf, -9.0, 9.0).unwrap();
         assert!(
             (by_quantile - by_cdf).abs() < 1e-6,
@@ -205,38 +207,38 @@ mod tests {
 
     /// One value against the uniform law: int |x - u| = (x^2 + (1 - x)^2)/2.
     #[test]
-    fn one_value_and_the_uniform_law() {
+    fn one_value_and_the_uniform_distribution() {
         for x in [0.0, 0.3, 0.5, 1.0, 1.7, -2.0] {
-            let w = wasserstein_1_to_law(&[x], |u| u).unwrap();
+            let w = wasserstein_1_to_distribution(&[x], |u| u).unwrap();
             let exact = if (0.0..=1.0).contains(&x) {
                 0.5 * (x * x + (1.0 - x) * (1.0 - x))
             } else {
                 (x - 0.5f64).abs()
             };
             assert!((w - exact).abs() < 1e-13, "{x}: {w} {exact}");
-            let w = wasserstein_2_to_law(&[x], |u| u).unwrap();
+            let w = wasserstein_2_to_distribution(&[x], |u| u).unwrap();
             let exact = ((x - 0.5f64).powi(2) + 1.0 / 12.0).sqrt();
             assert!((w - exact).abs() < 1e-13);
         }
     }
 
-    /// Values at the middle of their parts are 1/(4n) from the uniform law in W_1.
+    /// Values at the middle of their parts are 1/(4n) from the uniform distribution in W_1.
     #[test]
-    fn evenly_spread_values_and_the_uniform_law() {
+    fn evenly_spread_values_and_the_uniform_distribution() {
         let n = 40;
         let sample: Vec<f64> = (0..n)
             .rev()
             .map(|i| (f64::from(i) + 0.5) / f64::from(n))
             .collect();
-        let w = wasserstein_1_to_law(&sample, |u| u).unwrap();
+        let w = wasserstein_1_to_distribution(&sample, |u| u).unwrap();
         assert!((w - 0.25 / f64::from(n)).abs() < 1e-14);
-        let w = wasserstein_2_to_law(&sample, |u| u).unwrap();
+        let w = wasserstein_2_to_distribution(&sample, |u| u).unwrap();
         assert!((w - (1.0f64 / 12.0).sqrt() / f64::from(n)).abs() < 1e-14);
     }
 
     /// W_2^2 = sum_i (x_i^2/n - 2 x_i int_i Q) + 1, and int Q = density(Q(low)) - density(Q(high)).
     #[test]
-    fn a_sample_and_the_normal_law() {
+    fn a_sample_and_the_normal_distribution() {
         let sample: Vec<f64> = (0..25)
             .map(|i| 2.0 * (f64::from(i) * 1.7).sin() + 0.1)
             .collect();
@@ -253,14 +255,14 @@ mod tests {
             let above = (density(cut) - density(q_high)) - x * (high - normal_cdf(cut));
             first += below + above;
         }
-        let w = wasserstein_2_to_law(&sample, normal_quantile).unwrap();
+        let w = wasserstein_2_to_distribution(&sample, normal_quantile).unwrap();
         assert!((w - square.sqrt()).abs() < 1e-11, "{w} {}", square.sqrt());
-        let w = wasserstein_1_to_law(&sample, normal_quantile).unwrap();
+        let w = wasserstein_1_to_distribution(&sample, normal_quantile).unwrap();
         assert!((w - first).abs() < 1e-11, "{w} {first}");
     }
 
     #[test]
-    fn a_law_by_its_distribution_function() {
+    fn a_distribution_by_its_cdf() {
         let quantile = quantile_of_cdf(normal_cdf, -40.0, 10.0).unwrap();
         for u in [1e-300, 1e-10, 0.1, 0.5, 0.9, 1.0 - 1e-9] {
             let exact = normal_quantile(u);
@@ -278,27 +280,27 @@ mod tests {
             );
         }
         let sample = [-1.0, 0.2, 0.3, 2.0];
-        let by_cdf = wasserstein_1_to_law(&sample, quantile).unwrap();
-        let by_quantile = wasserstein_1_to_law(&sample, normal_quantile).unwrap();
+        let by_cdf = wasserstein_1_to_distribution(&sample, quantile).unwrap();
+        let by_quantile = wasserstein_1_to_distribution(&sample, normal_quantile).unwrap();
         assert!((by_cdf - by_quantile).abs() < 1e-12);
         assert!(quantile_of_cdf(normal_cdf, 1.0, 1.0).is_err());
     }
 
-    /// Against a sample as a law: a step function with its jumps between the parts.
+    /// Against a sample as a distribution: a step function with its jumps between the parts.
     #[test]
-    fn a_sample_as_a_law() {
+    fn a_sample_as_a_distribution() {
         let (a, b) = ([0.3, -1.0, 2.0, 5.0], [1.0, 0.0]);
         let exact = super::super::wasserstein_1(&a, &b).unwrap();
         let steps = |u: f64| if u <= 0.5 { 0.0 } else { 1.0 };
-        assert!((wasserstein_1_to_law(&a, steps).unwrap() - exact).abs() < 1e-13);
+        assert!((wasserstein_1_to_distribution(&a, steps).unwrap() - exact).abs() < 1e-13);
         let exact = super::super::wasserstein_2(&a, &b).unwrap();
-        assert!((wasserstein_2_to_law(&a, steps).unwrap() - exact).abs() < 1e-13);
+        assert!((wasserstein_2_to_distribution(&a, steps).unwrap() - exact).abs() < 1e-13);
     }
 
     #[test]
-    fn a_law_that_is_none_is_refused() {
-        assert!(wasserstein_1_to_law(&[], |u| u).is_err());
-        assert!(wasserstein_2_to_law(&[1.0], |_| f64::NAN).is_err());
-        assert!(wasserstein_1_to_law(&[1.0], |_| f64::NAN).is_err());
+    fn a_distribution_that_is_none_is_refused() {
+        assert!(wasserstein_1_to_distribution(&[], |u| u).is_err());
+        assert!(wasserstein_2_to_distribution(&[1.0], |_| f64::NAN).is_err());
+        assert!(wasserstein_1_to_distribution(&[1.0], |_| f64::NAN).is_err());
     }
 }

@@ -3,57 +3,55 @@
 use rayon::prelude::*;
 
 use super::GaussianMixture;
-use super::noised::{Memory, Noised};
+use super::denoise::Views;
+use super::noised::Memory;
 use crate::error::{Error, Result};
 use crate::random::{NoiseSource, rows_a_task};
-use crate::score::check::{check_count, check_rows, check_sample};
-use crate::score::denoiser::Law;
+use crate::score::check::{check_count, check_draw};
+use crate::score::denoiser::Distribution;
+use crate::score::query::{Batch, Query};
 
-impl GaussianMixture {
-    /// The log density of the law noised by `sigma` at the rows of `x`, `[n, D]`, written to
-    /// `out`, `[n]`. With `sigma` = 0 it is the data's own, if all variances are positive.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where lengths do not fit; [`Error::Setting`] for a `sigma` that is
-    /// negative, not finite, or 0 where a variance is 0: there is no density then.
-    pub fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        check_rows(self.dim, x)?;
-        check_count("the log densities", x.len() / self.dim, out)?;
-        let square = sigma * sigma;
+impl Distribution for GaussianMixture {
+    /// With `sigma` = 0 it is the data's own, if all variances are positive: where a variance is
+    /// 0 there is no density then.
+    fn log_density(&self, query: &Query<'_>, out: &mut [f64]) -> Result<()> {
+        query.check_shape(self.dim)?;
+        query.batch.unconditioned()?;
+        check_count("the log densities", query.rows(), out)?;
         let variances = self.variances.iter().copied();
         let smallest = variances.fold(f64::INFINITY, f64::min);
-        if !(sigma >= 0.0 && (smallest + square).is_normal()) {
-            let reason = "must be finite, not negative, and positive where a variance is 0";
-            return Err(Error::setting("sigma", sigma, reason));
+        for sigma in query.sigmas {
+            if !(*sigma >= 0.0 && (smallest + sigma * sigma).is_normal()) {
+                let reason = "must be finite, not negative, and positive where a variance is 0";
+                return Err(Error::setting("sigma", sigma, reason));
+            }
         }
-        let noised = Noised::new(self, square);
+        let views = Views::new(self, query.sigmas);
         let work = 2 * self.means.len() + self.axes.as_ref().map_or(0, Vec::len);
         out.par_iter_mut()
-            .zip(x.par_chunks_exact(self.dim))
+            .zip(query.x.par_chunks_exact(self.dim))
+            .enumerate()
             .with_min_len(rows_a_task(work))
             .for_each_init(
                 || vec![0.0; Memory::size(self)],
-                |memory, (out, x)| {
-                    *out = noised.log_density(x, &mut Memory::new(self, memory));
+                |memory, (row, (out, x))| {
+                    let memory = &mut Memory::new(self, memory);
+                    *out = views.at(row).log_density(x, memory);
                 },
             );
         Ok(())
     }
 
-    /// Draws from the law noised by `sigma` >= 0: the rows of `out`, `[samples.len(), D]`, each
-    /// a function of its sample's number alone.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the lengths do not fit, [`Error::Setting`] for a `sigma` that is
-    /// negative or not finite.
-    pub fn sample(
+    fn draw(
         &self,
         source: &NoiseSource,
-        samples: &[u64],
+        batch: Batch<'_>,
         sigma: f64,
         out: &mut [f64],
     ) -> Result<()> {
-        check_sample(self.dim, samples, sigma, out)?;
+        let samples = batch.numbers();
+        check_draw(self.dim, &batch, sigma, out)?;
+        batch.unconditioned()?;
         source.fill_batch(samples, 0, out);
         let mut along = vec![0.0; self.dim];
         for (row, &sample) in out.chunks_exact_mut(self.dim).zip(samples) {
@@ -75,7 +73,9 @@ impl GaussianMixture {
         }
         Ok(())
     }
+}
 
+impl GaussianMixture {
     /// The component at quantile `u` of the weights.
     fn pick(&self, u: f64) -> usize {
         let mut below = 0.0;
@@ -92,21 +92,5 @@ impl GaussianMixture {
         }
         // The weights' sum may round to just below 1.
         likely
-    }
-}
-
-impl Law for GaussianMixture {
-    fn log_density(&self, x: &[f64], sigma: f64, out: &mut [f64]) -> Result<()> {
-        self.log_density(x, sigma, out)
-    }
-
-    fn sample(
-        &self,
-        source: &NoiseSource,
-        samples: &[u64],
-        sigma: f64,
-        out: &mut [f64],
-    ) -> Result<()> {
-        self.sample(source, samples, sigma, out)
     }
 }
