@@ -11,10 +11,12 @@ use safetensors::tensor::{Dtype, TensorView};
 use tweedie::data::Shape;
 use tweedie::engine::Engine;
 use tweedie::nn::init::Init;
+use tweedie::nn::models::Inputs;
 use tweedie::nn::params::{ByName, assign, collect, gradients, to_vec};
 use tweedie::nn::unet::{UNet2d, UNetConfig};
 use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Preconditioning};
 use tweedie::noise::{Coordinates, Schedule, TimestepTable};
+use tweedie::random::{NoiseSource, Stream};
 use tweedie::score::Denoiser;
 use tweedie::train::{Adam, AdamConfig, UpdateNumbers};
 
@@ -108,12 +110,55 @@ impl Golden {
     /// Our network with the file's weights.
     fn network(&self, device: &Device) -> UNet2d {
         let init = Init::new(1, device);
-        let network = UNet2d::new(&self.config, self.shape, true, &init).unwrap();
+        let network = UNet2d::new(&self.config, &self.inputs(), &init).unwrap();
         let parameters = collect(&network);
         let ours: BTreeMap<_, _> = parameters.iter().map(|(n, p)| (n, &p.shape)).collect();
         let theirs: BTreeMap<_, _> = self.weights.iter().map(|(n, (s, _))| (n, s)).collect();
         assert_eq!(ours, theirs);
         assign(network, &self.values()).unwrap()
+    }
+
+    /// What it is built for.
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            shape: Shape::from_sides(&self.shape).unwrap(),
+            conditional: true,
+            timesteps: None,
+            classes: None,
+        }
+    }
+
+    /// The same with classes, whose embedding is the rows of `table`.
+    fn with_classes(&self, table: &[Vec<f32>], device: &Device) -> UNet2d {
+        let inputs = Inputs {
+            classes: Some(table.len() - 1),
+            ..self.inputs()
+        };
+        let network = UNet2d::new(&self.config, &inputs, &Init::new(1, device)).unwrap();
+        let mut values = self.values();
+        values.insert("class_embedding.weight".into(), table.concat());
+        assign(network, &values).unwrap()
+    }
+
+    /// The same without classes, `row` being added to every noise embedding.
+    fn with_shifted_embedding(&self, row: &[f32], device: &Device) -> UNet2d {
+        let mut values = self.values();
+        let bias = values.get_mut("time_embedding.linear_2.bias").unwrap();
+        assert_eq!(bias.len(), row.len());
+        bias.iter_mut().zip(row).for_each(|(b, row)| *b += row);
+        assign(self.network(device), &values).unwrap()
+    }
+
+    /// Embeddings of three classes and of none.
+    fn table(&self) -> Vec<Vec<f32>> {
+        let width = 4 * self.config.block_out_channels[0];
+        let source = NoiseSource::new(5, Stream::Evaluation);
+        let row = |row| {
+            let mut values = vec![0.0; width];
+            source.fill_normal(row, 0, &mut values);
+            values
+        };
+        (0..4).map(row).collect()
     }
 
     fn values(&self) -> ByName<Vec<f32>> {
@@ -180,7 +225,7 @@ fn check_outputs_and_gradients(name: &str) {
     for device in [&plain, &tracked] {
         let network = golden.network(device);
         let (x, time) = golden.input(&[0, 1], device);
-        let y = network.forward_images(x, &time);
+        let y = network.forward_images(x, &time, None);
         let error = distance(&to_vec(y.clone()), &golden.y) / largest(&golden.y);
         println!("{name} {device:?}: output {error:.1e}");
         assert!(error < OUTPUT, "{error}");
@@ -223,7 +268,7 @@ fn check_batch_invariance(name: &str) {
         let network = golden.network(&device);
         let run = |images: &[usize]| {
             let (x, time) = golden.input(images, &device);
-            to_vec(network.forward_images(x, &time))
+            to_vec(network.forward_images(x, &time, None))
         };
         let alone = run(&[1]);
         assert_eq!(run(&[0, 1])[alone.len()..], alone);
@@ -257,6 +302,76 @@ fn unet_a_sees_each_image_alone() {
 #[test]
 fn unet_b_sees_each_image_alone() {
     check_batch_invariance("unet_b.safetensors");
+}
+
+/// diffusers: `emb = time_embedding(t_emb)`, then `emb = emb + class_embedding(class_labels)`, so
+/// an embedding is added to the last bias of the noise embedding.
+fn check_classes(name: &str) {
+    let golden = Golden::read(name);
+    let plain = Engine::Flex.device().unwrap();
+    let table = golden.table();
+    let classes = [Some(1), None];
+    let rows = [&table[1], &table[3]];
+
+    // Rows of zeros change nothing.
+    let zeros: Vec<_> = table.iter().map(|row| vec![0.0; row.len()]).collect();
+    let (x, time) = golden.input(&[0, 1], &plain);
+    let y = golden.with_classes(&zeros, &plain);
+    let y = to_vec(y.forward_images(x.clone(), &time, Some(&classes)));
+    let network = golden.network(&plain);
+    assert_eq!(y, to_vec(network.forward_images(x.clone(), &time, None)));
+
+    // Each image sees its own row; no classes are no class for every image.
+    let network = golden.with_classes(&table, &plain);
+    let y = to_vec(network.forward_images(x.clone(), &time, Some(&classes)));
+    let none = network.forward_images(x.clone(), &time, Some(&[None, None]));
+    let missing = to_vec(network.forward_images(x, &time, None));
+    assert_eq!(to_vec(none), missing);
+    let images = y.chunks_exact(y.len() / 2);
+    for (image, (y, row)) in images.zip(rows).enumerate() {
+        let (x, time) = golden.input(&[image], &plain);
+        let shifted = golden.with_shifted_embedding(row, &plain);
+        let expected = to_vec(shifted.forward_images(x.clone(), &time, None));
+        let error = distance(y, &expected) / largest(&expected);
+        println!("{name}, image {image}: {error:.1e}");
+        assert!(error < OUTPUT, "{error}");
+        // Beside others, to the last bit.
+        let alone = network.forward_images(x, &time, Some(&classes[image..=image]));
+        assert_eq!(y, to_vec(alone));
+    }
+
+    // So is the gradient: each row's is that of the bias, by the images of its class.
+    let tracked = plain.autodiff();
+    let gradient_of = |network: UNet2d, images: &[usize], classes: Option<&[Option<u32>]>| {
+        let (x, time) = golden.input(images, &tracked);
+        let y = network.forward_images(x, &time, classes);
+        gradients(&network, &mut y.powi_scalar(2).sum().backward())
+    };
+    let network = golden.with_classes(&table, &tracked);
+    let of_table = gradient_of(network, &[0, 1, 0], Some(&[Some(1), None, Some(1)]));
+    let of_table = &of_table["class_embedding.weight"];
+    let of_rows: Vec<_> = of_table.chunks_exact(table[0].len()).collect();
+    for (class, images) in [(1, vec![0, 0]), (3, vec![1])] {
+        let network = golden.with_shifted_embedding(&table[class], &tracked);
+        let of_bias = gradient_of(network, &images, None);
+        let of_bias = &of_bias["time_embedding.linear_2.bias"];
+        let error = distance(of_rows[class], of_bias) / largest(of_bias);
+        println!("{name}, class {class}: gradient {error:.1e}");
+        assert!(error < GRADIENT, "{error}");
+    }
+    for unseen in [0, 2] {
+        assert!(of_rows[unseen].iter().all(|&g| g == 0.0));
+    }
+}
+
+#[test]
+fn unet_a_takes_classes_as_diffusers_does() {
+    check_classes("unet_a.safetensors");
+}
+
+#[test]
+fn unet_b_takes_classes_as_diffusers_does() {
+    check_classes("unet_b.safetensors");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::init::Init;
 use super::models::unet::UNetConfig;
 use super::models::{Inputs, MlpConfig, Model};
 use super::{InputScaling, Parameterisation, Preconditioning};
-use crate::data::Shape;
+use crate::data::{MOST_CLASSES, Shape};
 use crate::error::{Error, Result};
 use crate::noise::TimestepTable;
 
@@ -57,6 +57,15 @@ macro_rules! network_config {
 
         /// The tables of all models.
         const TABLES: &[&str] = &[$(stringify!($name)),*];
+
+        /// The tables of the models that can be conditioned on classes.
+        fn tables_with_classes() -> Vec<&'static str> {
+            let mut found = Vec::new();
+            $(if <$config as Model>::takes_classes() {
+                found.push(stringify!($name));
+            })*
+            found
+        }
 
         impl NetworkConfig {
             /// The models that have a table, with its name.
@@ -108,9 +117,13 @@ impl NetworkConfig {
             let reason = "is for conditional networks; this one is not conditioned on sigma";
             return Err(Error::setting("timesteps", "given", reason));
         }
-        if self.classes == Some(0) {
-            let reason = "must be 1 or more; leave it out for a network without classes";
-            return Err(Error::setting("classes", 0, reason));
+        if let Some(classes) = self.classes
+            && !(1..=MOST_CLASSES).contains(&classes)
+        {
+            let reason = format!(
+                "must be between 1 and {MOST_CLASSES}; leave it out for a network without classes"
+            );
+            return Err(Error::setting("classes", classes, reason));
         }
         let models = self.models();
         let [(table, model)] = models[..] else {
@@ -134,7 +147,10 @@ impl NetworkConfig {
         if let Some(classes) = self.classes
             && body.classes() != self.classes
         {
-            let reason = format!("a network of the table {table} takes no classes; leave it out");
+            let reason = format!(
+                "a network of the table {table} takes no classes; use {}, or leave it out",
+                tables_with_classes().join(" or ")
+            );
             return Err(Error::setting("classes", classes, reason));
         }
         Ok(body)
@@ -146,21 +162,39 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
 
+    /// The configuration of one table, and a shape of data that fits it.
+    fn of_table(table: &str) -> (NetworkConfig, Shape) {
+        let config: NetworkConfig = toml::from_str(&format!("[{table}]")).unwrap();
+        let sides: &[usize] = match table {
+            "unet" => &[1, 8, 8],
+            _ => &[2],
+        };
+        (config, Shape::from_sides(sides).unwrap())
+    }
+
     #[test]
-    fn classes_that_no_model_takes_are_refused() {
-        let device = Engine::Flex.device().unwrap();
-        for sides in [&[2][..], &[1, 8, 8]] {
-            let shape = Shape::from_sides(sides).unwrap();
-            let mut config = NetworkConfig::default().with_model_for(shape);
-            assert!(config.body(shape, &Init::blank(&device)).is_ok());
-            for (classes, word) in [(10, "takes no classes"), (0, "1 or more")] {
-                config.classes = Some(classes);
-                let refused = config.body(shape, &Init::blank(&device));
-                let message = refused.unwrap_err().to_string();
-                assert!(
-                    message.contains("classes") && message.contains(word),
-                    "{message}"
+    fn classes_are_taken_or_refused_with_the_tables_that_take_them() {
+        let init = Init::blank(&Engine::Flex.device().unwrap());
+        for &table in TABLES {
+            let (mut config, shape) = of_table(table);
+            assert_eq!(config.body(shape, &init).unwrap().classes(), None);
+            config.classes = Some(3);
+            let body = config.body(shape, &init);
+            if tables_with_classes().contains(&table) {
+                assert_eq!(body.unwrap().classes(), Some(3), "{table}");
+            } else {
+                let message = body.unwrap_err().to_string();
+                let takers = tables_with_classes().join(" or ");
+                let reason = format!(
+                    "classes = 3: a network of the table {table} takes no classes; use {takers}"
                 );
+                assert!(message.starts_with(&reason), "{message}");
+            }
+            for classes in [0, MOST_CLASSES + 1] {
+                config.classes = Some(classes);
+                let message = config.body(shape, &init).unwrap_err().to_string();
+                let start = format!("classes = {classes}: must be between 1 and {MOST_CLASSES}");
+                assert!(message.starts_with(&start), "{message}");
             }
         }
     }

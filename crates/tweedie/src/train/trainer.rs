@@ -156,11 +156,18 @@ fn fits(network: &Network, examples: &Examples<'_>) -> Result<()> {
     }
     match (network.classes(), examples.classes()) {
         (Some(classes), None) => {
-            let reason = format!("{} has no labels to train with", data.name());
+            let reason = format!(
+                "{} has no labels to train with; read it with labels, or leave this out",
+                data.name()
+            );
             Err(Error::setting("classes", classes, reason))
         }
         (Some(classes), Some(found)) if (found as usize) > classes => {
-            let reason = format!("{} has labels up to {}", data.name(), found - 1);
+            let reason = format!(
+                "{} has labels up to {}; give {found} or more",
+                data.name(),
+                found - 1
+            );
             Err(Error::setting("classes", classes, reason))
         }
         (None, Some(_)) => {

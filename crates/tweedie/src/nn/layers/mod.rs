@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod class_embedding;
 mod conv;
 mod embedding;
 mod instance_norm;
@@ -11,6 +12,7 @@ mod resnet;
 
 pub use activation::Activation;
 pub use attention::{Attention, AttentionConfig};
+pub use class_embedding::ClassEmbedding;
 pub use conv::{Conv2d, Downsample, Upsample};
 pub use embedding::{TimeEmbedding, positional_embedding};
 pub use instance_norm::InstanceNormPlusPlus;

@@ -13,7 +13,7 @@ pub struct ResnetConfig {
     pub inputs: usize,
     /// Channels out.
     pub outputs: usize,
-    /// Width of the noise embedding; `None` for an unconditional network.
+    /// Width of the embedding of noise level and class; `None` for an unconditional network.
     pub embedding: Option<usize>,
     /// Groups of both normalisations.
     pub groups: usize,
@@ -28,7 +28,7 @@ pub struct ResnetBlock {
     pub norm1: GroupNorm,
     /// First convolution, 3x3.
     pub conv1: Conv2d,
-    /// Noise embedding to a shift per channel; absent in an unconditional network.
+    /// That embedding to a shift per channel; absent in an unconditional network.
     pub time_emb_proj: Option<Linear>,
     /// Second normalisation.
     pub norm2: GroupNorm,

@@ -32,4 +32,12 @@ pub trait Model {
     /// # Errors
     /// When the hyper-parameters contradict each other or do not fit `inputs`.
     fn body(&self, inputs: &Inputs, init: &Init) -> Result<Box<dyn Body>>;
+
+    /// Whether these networks can be conditioned on classes.
+    fn takes_classes() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
 }

@@ -8,7 +8,7 @@ mod config;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use self::blocks::{DownBlock, MidBlock, UpBlock};
 pub use self::config::{DownBlockType, UNetConfig, UpBlockType};
@@ -17,7 +17,8 @@ use crate::data::Shape;
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
 use crate::nn::layers::{
-    Activation, Conv2d, GroupNorm, ResnetConfig, TimeEmbedding, positional_embedding,
+    Activation, ClassEmbedding, Conv2d, GroupNorm, ResnetConfig, TimeEmbedding,
+    positional_embedding,
 };
 use crate::nn::{Body, Conditioning, Forward, Precision, ops};
 use crate::noise::Timesteps;
@@ -27,6 +28,7 @@ use crate::noise::Timesteps;
 pub struct UNet2d {
     conv_in: Conv2d,
     time_embedding: Option<TimeEmbedding>,
+    class_embedding: Option<ClassEmbedding>,
     down_blocks: Vec<DownBlock>,
     mid_block: MidBlock,
     up_blocks: Vec<UpBlock>,
@@ -45,20 +47,30 @@ pub struct UNet2d {
 }
 
 impl UNet2d {
-    /// A network for images of `shape` `[C, H, W]`; unconditional if `conditional` is false.
+    /// The network for `inputs`, whose shape is an image's.
     ///
     /// # Errors
     /// When `config` contradicts itself or does not fit the shape.
-    pub fn new(
-        config: &UNetConfig,
-        shape: [usize; 3],
-        conditional: bool,
-        init: &Init,
-    ) -> Result<Self> {
+    pub fn new(config: &UNetConfig, inputs: &Inputs, init: &Init) -> Result<Self> {
+        let Shape::Image {
+            channels,
+            height,
+            width,
+        } = inputs.shape
+        else {
+            return Err(Error::Shape {
+                what: "the data (a U-Net takes images; use an MLP for the rest)".into(),
+                expected: vec![1, 32, 32],
+                found: inputs.shape.to_vec(),
+            });
+        };
+        let shape = [channels, height, width];
         config.validate(shape)?;
+        let timesteps = inputs.timesteps.map(|table| table.table()).transpose()?;
+        let (conditional, classes) = (inputs.conditional, inputs.classes);
         let widths = &config.block_out_channels;
         let (first, last) = (widths[0], widths[widths.len() - 1]);
-        let embedding = conditional.then_some(4 * first);
+        let embedding = (conditional || classes.is_some()).then_some(4 * first);
         let resnet = |inputs, outputs| ResnetConfig {
             inputs,
             outputs,
@@ -67,8 +79,12 @@ impl UNet2d {
             epsilon: config.norm_eps,
         };
         let conv_in = Conv2d::new(shape[0], first, 3, &init.at("conv_in"));
-        let time_embedding =
-            embedding.map(|width| TimeEmbedding::new(first, width, &init.at("time_embedding")));
+        let time_embedding = embedding
+            .filter(|_| conditional)
+            .map(|width| TimeEmbedding::new(first, width, &init.at("time_embedding")));
+        let class_embedding = embedding
+            .zip(classes)
+            .map(|(width, n)| ClassEmbedding::new(n, width, &init.at("class_embedding")));
 
         let mut down_blocks = Vec::new();
         let mut inputs = first;
@@ -102,6 +118,7 @@ impl UNet2d {
         Ok(Self {
             conv_in,
             time_embedding,
+            class_embedding,
             down_blocks,
             mid_block,
             up_blocks,
@@ -114,15 +131,21 @@ impl UNet2d {
             conv_out: Conv2d::zeros(first, shape[0], 3, &init.at("conv_out")),
             config: config.clone(),
             shape,
-            timesteps: None,
+            timesteps: timesteps.map(Arc::new),
             precision: Precision::F32,
         })
     }
 
-    /// `x` `[N, C, H, W]` and one time value per image (ignored by an unconditional network) to
-    /// `[N, C, H, W]`. Inside, channels come last.
-    pub fn forward_images(&self, x: Tensor<4>, time: &[f64]) -> Tensor<4> {
-        let embedding = self.embed(time, &x);
+    /// `x` `[N, C, H, W]` with one time value and one class per image (each ignored by a network
+    /// that is not conditioned on it) to `[N, C, H, W]`. Missing classes mean none for every
+    /// image. Inside, channels come last.
+    pub fn forward_images(
+        &self,
+        x: Tensor<4>,
+        time: &[f64],
+        classes: Option<&[Option<u32>]>,
+    ) -> Tensor<4> {
+        let embedding = self.embed(&x, time, classes);
         let embedding = embedding.as_ref();
         let x = ops::channels_last(x);
         // The first and the last convolution are in f32: they see the sample itself.
@@ -150,15 +173,28 @@ impl UNet2d {
         }
     }
 
-    /// The noise embedding with the activation that every block applies to it, computed once.
-    fn embed(&self, time: &[f64], x: &Tensor<4>) -> Option<Tensor<2>> {
-        let embed = self.time_embedding.as_ref()?;
-        let c = &self.config;
-        let width = c.block_out_channels[0];
-        let features = positional_embedding(time, width, c.freq_shift, c.flip_sin_to_cos);
-        let data = burn::tensor::TensorData::new(features, [time.len(), width]);
-        let features = Tensor::from_data(data, &x.device());
-        Some(ops::activate(embed.forward(features), Activation::Silu))
+    /// The embeddings of noise level and class, added, with the activation that every block
+    /// applies to them, computed once.
+    fn embed(
+        &self,
+        x: &Tensor<4>,
+        time: &[f64],
+        classes: Option<&[Option<u32>]>,
+    ) -> Option<Tensor<2>> {
+        let of_time = self.time_embedding.as_ref().map(|embed| {
+            let c = &self.config;
+            let width = c.block_out_channels[0];
+            let features = positional_embedding(time, width, c.freq_shift, c.flip_sin_to_cos);
+            let data = TensorData::new(features, [time.len(), width]);
+            embed.forward(Tensor::from_data(data, &x.device()))
+        });
+        let embed = self.class_embedding.as_ref();
+        let of_class = embed.map(|embed| embed.forward(x.dims()[0], classes));
+        let embedding = match (of_time, of_class) {
+            (Some(time), Some(class)) => time + class,
+            (time, class) => time.or(class)?,
+        };
+        Some(ops::activate(embedding, Activation::Silu))
     }
 }
 
@@ -175,6 +211,10 @@ impl Forward for UNet2d {
         self.time_embedding.is_some()
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.class_embedding.as_ref().map(ClassEmbedding::classes)
+    }
+
     fn preferred_batch(&self) -> usize {
         16
     }
@@ -183,7 +223,7 @@ impl Forward for UNet2d {
         let ([n, dim], [c, h, w]) = (x.dims(), self.shape);
         let sigmas = conditioning.sigmas.unwrap_or_default();
         let time: Vec<f64> = sigmas.iter().map(|&sigma| self.time(sigma)).collect();
-        self.forward_images(x.reshape([n, c, h, w]), &time)
+        self.forward_images(x.reshape([n, c, h, w]), &time, conditioning.classes)
             .reshape([n, dim])
     }
 
@@ -199,21 +239,10 @@ impl Forward for UNet2d {
 
 impl Model for UNetConfig {
     fn body(&self, inputs: &Inputs, init: &Init) -> Result<Box<dyn Body>> {
-        let Shape::Image {
-            channels,
-            height,
-            width,
-        } = inputs.shape
-        else {
-            return Err(Error::Shape {
-                what: "the data (a U-Net takes images; use an MLP for the rest)".into(),
-                expected: vec![1, 32, 32],
-                found: inputs.shape.to_vec(),
-            });
-        };
-        let mut unet = UNet2d::new(self, [channels, height, width], inputs.conditional, init)?;
-        let table = inputs.timesteps.map(|table| table.table()).transpose()?;
-        unet.timesteps = table.map(Arc::new);
-        Ok(Box::new(unet))
+        Ok(Box::new(UNet2d::new(self, inputs, init)?))
+    }
+
+    fn takes_classes() -> bool {
+        true
     }
 }
