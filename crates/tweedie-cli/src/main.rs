@@ -31,7 +31,10 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     tweedie::memory::keep_freed_memory();
     let result = match Args::try_parse() {
-        Ok(args) => run(args.command),
+        Ok(args) => {
+            output::use_json(args.command.json());
+            run(args.command)
+        }
         Err(answer) => return output::answer(&answer),
     };
     // The first that went wrong is the one to tell.
