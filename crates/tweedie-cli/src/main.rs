@@ -42,9 +42,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Stopped) => signals::exit_code(),
         Err(error) => {
-            note!("error: {error}");
+            note!("error: {error}{}", by_flag(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The library's way out, as it goes here.
+fn by_flag(error: &Error) -> String {
+    match error {
+        Error::Damaged {
+            whole: Some(step), ..
+        } => format!(" (--checkpoint {step} takes that one)"),
+        _ => String::new(),
     }
 }
 

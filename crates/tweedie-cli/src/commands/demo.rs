@@ -34,7 +34,7 @@ pub fn run(args: &Demo) -> Result<()> {
         .map_err(|reason| Error::setting("--set", args.set.join(" "), reason))?;
     // A setting that cannot be is refused before an earlier demo goes.
     config.clone().resolve(&config.open_data()?)?;
-    tweedie::claim_folder(&args.out, "demo")?;
+    super::claim(&args.out, "demo")?;
     clear(&args.out)?;
     signals::catch()?;
     say!("1. training a score network on the built-in digits (8x8, 1797 images)");

@@ -16,7 +16,7 @@ pub fn run(args: &args::Study) -> Result<()> {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("studies").join(study.name));
-    tweedie::claim_folder(&out, "study")?;
+    super::claim(&out, "study")?;
     let options = StudyOptions {
         seed: args.seed,
         quick: args.quick,
