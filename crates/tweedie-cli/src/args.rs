@@ -18,8 +18,9 @@ use tweedie_study::STUDIES;
     after_help = "Start here:\n  tweedie demo                        train on the built-in \
     digits and show the result\n  tweedie levels my-images/           what noise levels your \
     data asks for\n  tweedie train config.toml           train; see examples/ for \
-    configurations\n  tweedie sample runs/config          draw samples from the run\n\nExit \
-    codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments, 130 and \
+    configurations\n  tweedie sample runs/config          draw samples from the run\n\nWith \
+    --json a command prints its result as one JSON document on stdout, in which numbers that are \
+    not finite are null, and all else on stderr.\n\nExit codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments, 130 and \
     143 stopped by Ctrl-C or SIGTERM."
 )]
 pub struct Args {
@@ -38,6 +39,21 @@ pub enum Command {
     Study(Study),
 }
 
+impl Command {
+    /// Whether the result is to be printed as JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Demo(args) => args.json,
+            Self::Levels(args) => args.json,
+            Self::Train(args) => args.json,
+            Self::Sample(args) => args.json,
+            Self::Likelihood(args) => args.json,
+            Self::Report(args) => args.json,
+            Self::Study(args) => args.json,
+        }
+    }
+}
+
 /// Train on the built-in digits, sample with ALS and CAS, and write a report with pictures.
 ///
 /// Needs no data, no network and no arguments; takes under three minutes on two cores.
@@ -49,6 +65,10 @@ pub struct Demo {
     /// Change a value of the demo's configuration; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Print the result as one JSON document: train and report, each as that command has it (no
+    /// report where the demo was stopped before), and seconds.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Print the noise levels and step sizes that a data set asks for.
@@ -70,6 +90,11 @@ pub struct Levels {
     /// Any other key of the [data] table, for example size=32; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Print the result as one JSON document: data, class_counts (of data with labels), notes,
+    /// distance (Technique 1), sigma_1 (rounded up), sigma_l, overlap, count (Technique 2; null
+    /// below 5 dimensions), steps (Technique 4).
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Train a score network as a configuration file says.
@@ -97,6 +122,10 @@ pub struct Train {
     /// Print the resolved configuration, parameters, memory and time per step; write nothing.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
+    /// Print the result as one JSON document: run, parameters, step, steps, loss, stopped, seconds,
+    /// checkpoint; of a dry run config, parameters, items, seconds_per_step, peak_memory (bytes).
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A sampler by its name in configurations; the library knows which there are.
@@ -229,6 +258,10 @@ pub struct Sample {
     /// Write no PNG file for each sample, only the grid and the npz.
     #[arg(long)]
     pub grid_only: bool,
+    /// Print the result as one JSON document: step, count (asked for), done, drawn (now), seconds,
+    /// calls, stopped, folder, files.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Compute how likely a run's model finds data, by the probability flow.
@@ -275,6 +308,11 @@ pub struct Likelihood {
     /// RUN/likelihood.csv, or RUN/likelihood-NAME.csv for --data NAME].
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Print the result as one JSON document: step, data, count, log_density and bits_per_dim (the
+    /// means, each with value and standard_error), seconds, file, items (each with item,
+    /// log_density, standard_error, bits_per_dim).
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Write a page with pictures about a run: samples, losses, noise levels, trajectories.
@@ -285,6 +323,12 @@ pub struct Report {
     /// The two numbers of steps that are compared.
     #[arg(long, num_args = 2, value_names = ["FEW", "MANY"], default_values_t = [10, 100])]
     pub steps: Vec<usize>,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Print the result as one JSON document: step, data_shown, seconds, page, files.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Repeat a figure of the papers and set ours beside it.
@@ -307,6 +351,9 @@ pub struct Study {
     /// Far fewer samples and updates: a look within seconds, with rough numbers.
     #[arg(long)]
     pub quick: bool,
+    /// Print the result as one JSON document: study, seed, quick, seconds, page, files.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The studies there are, with what each repeats.

@@ -31,7 +31,10 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     tweedie::memory::keep_freed_memory();
     let result = match Args::try_parse() {
-        Ok(args) => run(args.command),
+        Ok(args) => {
+            output::use_json(args.command.json());
+            run(args.command)
+        }
         Err(answer) => return output::answer(&answer),
     };
     // The first that went wrong is the one to tell.
@@ -39,9 +42,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Stopped) => signals::exit_code(),
         Err(error) => {
-            note!("error: {error}");
+            note!("error: {error}{}", by_flag(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The library's way out, as it goes here.
+fn by_flag(error: &Error) -> String {
+    match error {
+        Error::Damaged {
+            whole: Some(step), ..
+        } => format!(" (--checkpoint {step} takes that one)"),
+        _ => String::new(),
     }
 }
 

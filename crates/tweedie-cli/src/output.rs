@@ -4,15 +4,43 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
 use tweedie::{Error, Result};
 
 /// The first failure to print. It ends no work that is under way.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
+/// Whether standard output holds the result as JSON, and nothing else.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on results are printed as JSON, and all else that is said goes to stderr.
+pub fn use_json(json: bool) {
+    JSON.store(json, Ordering::Relaxed);
+}
+
+/// Whether results are printed as JSON.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
 /// Prints a line.
 pub fn say(text: Arguments<'_>) {
-    remember(writeln!(io::stdout(), "{text}"));
+    match is_json() {
+        true => note!("{text}"),
+        false => remember(writeln!(io::stdout(), "{text}")),
+    }
+}
+
+/// Prints what a job came to: as JSON where that is asked for, otherwise in `words`.
+pub fn result<T: Serialize>(result: &T, words: impl FnOnce(&T)) {
+    if !is_json() {
+        return words(result);
+    }
+    // In one piece, so that whatever fails leaves no half of a document.
+    let text = serde_json::to_string(result).map_err(io::Error::from);
+    remember(text.and_then(|text| writeln!(io::stdout(), "{text}")));
 }
 
 /// Whether everything that was to be printed was.

@@ -13,11 +13,17 @@ use tweedie::{Error, Result};
 /// The signal that came; 0 for none.
 static CAME: LazyLock<Arc<AtomicUsize>> = LazyLock::new(|| Arc::new(AtomicUsize::new(0)));
 
+/// Whether signals are wishes already.
+static CAUGHT: AtomicBool = AtomicBool::new(false);
+
 /// From now on signals are wishes.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn catch() -> Result<()> {
+    if CAUGHT.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the second signal finds what the first one left.

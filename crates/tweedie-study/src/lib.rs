@@ -15,10 +15,12 @@ mod noise;
 mod toy;
 mod tutorial;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Instant;
 
+use serde::Serialize;
 use tweedie::job::Monitor;
-use tweedie::report::{Cell, PageFolder, Table};
+use tweedie::report::{Cell, PageFolder, SavedPage, Table};
 use tweedie::score::GaussianMixture;
 use tweedie::{Error, Result, data};
 
@@ -53,6 +55,22 @@ pub struct StudyOptions {
     pub quick: bool,
 }
 
+/// What a study wrote.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Studied {
+    /// The study's name.
+    pub study: &'static str,
+    /// The seed of data, weights and sampling.
+    pub seed: u64,
+    /// Whether it was a quick run, whose numbers are rough.
+    pub quick: bool,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Where everything is.
+    #[serde(flatten)]
+    pub saved: SavedPage,
+}
+
 impl Study {
     /// The study of this name.
     ///
@@ -69,8 +87,7 @@ impl Study {
             })
     }
 
-    /// Makes the study in the folder `out` and returns the page's path. Files of an earlier study
-    /// there are replaced.
+    /// Makes the study in the folder `out`. Files of an earlier study there are replaced.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses, [`Error::Stopped`] where `monitor` says so.
@@ -79,7 +96,8 @@ impl Study {
         out: &Path,
         options: &StudyOptions,
         monitor: &mut Monitor<'_>,
-    ) -> Result<PathBuf> {
+    ) -> Result<Studied> {
+        let began = Instant::now();
         let mut folder = PageFolder::create(out, self.title)?;
         if options.quick {
             folder.paragraph(
@@ -90,7 +108,13 @@ impl Study {
         (self.work)(&mut folder, options, monitor)?;
         monitor.go_on()?;
         folder.list_files();
-        folder.save()
+        Ok(Studied {
+            study: self.name,
+            seed: options.seed,
+            quick: options.quick,
+            saved: folder.save()?,
+            seconds: began.elapsed().as_secs_f64(),
+        })
     }
 }
 

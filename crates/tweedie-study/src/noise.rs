@@ -82,6 +82,7 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
     let mut done = 0;
     // The noise after the steps that `wanted` picks: on one point, x itself is noise.
     let mut simulate = |sampler: &mut dyn Sampler, wanted: &dyn Fn(usize) -> bool| {
+        monitor.go_on()?;
         let mut found = Vec::new();
         run(&point, sampler, &source, &seeds, &mut |view: &StepView| {
             if wanted(view.step) {
@@ -296,10 +297,10 @@ mod tests {
             seed: 1,
             quick: true,
         };
-        let page = STUDY
+        let studied = STUDY
             .run(dir.path(), &options, &mut Monitor::silent())
             .unwrap();
-        assert!(page.is_file());
+        assert!(studied.saved.page.is_file());
         let mut table = csv::Reader::from_path(dir.path().join("final.csv")).unwrap();
         let rows: Vec<Vec<String>> = table
             .records()

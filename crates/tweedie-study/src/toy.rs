@@ -246,6 +246,7 @@ fn compare(
         let samplers: [(&str, Box<dyn Sampler>); 2] =
             [("ALS", Box::new(als)), ("CAS", Box::new(cas))];
         for (name, mut sampler) in samplers {
+            monitor.go_on()?;
             let source = NoiseSource::new(seed, Stream::Sampling);
             let seeds: Vec<u64> = (0..size.samples as u64).collect();
             let mut watch = |view: &StepView| {
@@ -375,7 +376,7 @@ mod tests {
         };
         let make = || {
             let dir = tempfile::tempdir().unwrap();
-            let page = STUDY
+            let studied = STUDY
                 .run(dir.path(), &options, &mut Monitor::silent())
                 .unwrap();
             for name in ["swiss-roll.png", "swiss-roll-exact.svg", "gaussians-25.png"] {
@@ -383,7 +384,7 @@ mod tests {
             }
             let table = std::fs::read_to_string(dir.path().join("distances.csv")).unwrap();
             assert_eq!(table.lines().count(), 1 + 2 * 13);
-            (std::fs::read(page).unwrap(), table)
+            (std::fs::read(studied.saved.page).unwrap(), table)
         };
         assert!(make() == make());
     }

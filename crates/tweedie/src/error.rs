@@ -27,6 +27,22 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// A checkpoint that is not what was written.
+    #[error(
+        "{}: {reason}; the checkpoint of step {step} is damaged; {}",
+        path.display(),
+        whole_before(*whole)
+    )]
+    Damaged {
+        /// Its file that is damaged or missing.
+        path: PathBuf,
+        /// What is wrong with that.
+        reason: String,
+        /// Its step.
+        step: u64,
+        /// The step of the last checkpoint before it that is whole.
+        whole: Option<u64>,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -70,6 +86,16 @@ pub enum Error {
     /// A job's watcher wanted it to stop.
     #[error("stopped as asked")]
     Stopped,
+}
+
+/// The way out of a damaged checkpoint.
+fn whole_before(whole: Option<u64>) -> String {
+    match whole {
+        Some(step) => format!(
+            "the one before it, of step {step}, is whole: take that, or remove this one's folder"
+        ),
+        None => "there is no whole checkpoint before it".into(),
+    }
 }
 
 /// What was the first to leave the finite numbers in training.

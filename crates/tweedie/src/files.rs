@@ -232,10 +232,8 @@ pub fn claim_folder(folder: &Path, command: &str) -> Result<()> {
         return Ok(());
     }
     if entries.next().is_some() {
-        let reason = format!(
-            "holds files that no earlier `tweedie {command}` wrote; choose another folder with \
-             --out"
-        );
+        let reason =
+            format!("holds files that no earlier `tweedie {command}` wrote; choose another folder");
         return Err(Error::content(folder, reason));
     }
     let text = format!("made by `tweedie {command}`, which replaces what it wrote here\n");

@@ -1,5 +1,5 @@
 //! Jobs: what the program runs and other programs may. All of them tell how far they are in the
-//! same words, and all are stopped in the same way.
+//! same words, all are stopped in the same way, and what they come to is a type that serialises.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -121,6 +121,30 @@ impl<'a> Monitor<'a> {
     pub fn step(&mut self, what: &str, done: u64, total: u64, unit: &str) -> Result<()> {
         self.at(what, done, total, unit);
         self.go_on()
+    }
+}
+
+/// How results write paths: as text. A name that is not Unicode loses what has no letter, which is
+/// better than to lose the result.
+pub(crate) mod text {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Serialize, Serializer};
+
+    /// One path.
+    pub fn path<S: Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {
+        path.to_string_lossy().serialize(out)
+    }
+
+    /// A path that may be missing.
+    pub fn maybe<S: Serializer>(path: &Option<PathBuf>, out: S) -> Result<S::Ok, S::Error> {
+        let path = path.as_deref().map(Path::to_string_lossy);
+        path.serialize(out)
+    }
+
+    /// Several paths.
+    pub fn paths<S: Serializer>(paths: &[PathBuf], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
     }
 }
 

@@ -4,11 +4,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tweedie::run::{Config, Lock, ReportOptions, Session, write_report};
+use serde::Serialize;
+use tweedie::run::{Config, Lock, ReportOptions, Reported, Session, Trained, write_report};
 use tweedie::{Error, Result};
 
 use crate::args::Demo;
-use crate::progress::duration;
+use crate::output;
+use crate::progress::{duration, watched};
 use crate::signals;
 
 /// The demo's configuration.
@@ -17,40 +19,71 @@ const CONFIG: &str = include_str!("../demo.toml");
 /// Training stops here on a slow machine, so that the demo stays short everywhere.
 const LONGEST: Duration = Duration::from_secs(110);
 
+/// What the demo made.
+#[derive(Serialize)]
+struct Made {
+    train: Trained,
+    /// None where it was stopped before.
+    report: Option<Reported>,
+    seconds: f64,
+}
+
 pub fn run(args: &Demo) -> Result<()> {
     let began = Instant::now();
     let config = Config::parse(CONFIG, &args.set)
         .map_err(|reason| Error::setting("--set", args.set.join(" "), reason))?;
     // A setting that cannot be is refused before an earlier demo goes.
-    config
-        .clone()
-        .resolve(&tweedie::data::open(&config.data)?)?;
-    tweedie::claim_folder(&args.out, "demo")?;
+    config.clone().resolve(&config.open_data()?)?;
+    super::claim(&args.out, "demo")?;
     clear(&args.out)?;
     signals::catch()?;
     say!("1. training a score network on the built-in digits (8x8, 1797 images)");
     let mut session = Session::start(config, &args.out)?;
-    super::train::train(&mut session, Some(LONGEST))?;
-    if signals::wish().is_break() {
-        let out = args.out.display();
-        say!("stopped. Go on with: tweedie train {out}/config.toml --resume --out {out}");
-        return Err(Error::Stopped);
+    let train = super::train::train(&mut session, Some(LONGEST))?;
+    super::train::tell(&train);
+    // The time that training has may be over; that is no wish to stop.
+    let report = match signals::wish().is_break() {
+        true => None,
+        false => report(&session)?,
+    };
+    let made = Made {
+        train,
+        report,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    output::result(&made, |made| tell(made, &args.out));
+    match made.report {
+        None => Err(Error::Stopped),
+        Some(_) => Ok(()),
     }
+}
+
+/// The report; none where it was stopped.
+fn report(session: &Session) -> Result<Option<Reported>> {
     say!("2. sampling with ALS and CAS, few steps and many, with and without the EDS");
-    let page = write_report(session.run_dir(), &ReportOptions::default(), &mut |what| {
-        say!("   {what}");
-    })?;
-    say!(
-        "3. done in {}. Look at the report:",
-        duration(began.elapsed())
-    );
-    let page = std::path::absolute(&page).unwrap_or(page);
+    let options = ReportOptions::default();
+    match watched(|monitor| write_report(session.run_dir(), &options, monitor)) {
+        Ok(reported) => Ok(Some(reported)),
+        Err(Error::Stopped) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn tell(made: &Made, out: &Path) {
+    let out = out.display();
+    let Some(reported) = &made.report else {
+        let left = match made.train.stopped {
+            true => format!("tweedie train {out}/config.toml --resume --out {out}"),
+            false => format!("tweedie report {out}"),
+        };
+        return say!("stopped. Go on with: {left}");
+    };
+    let took = duration(Duration::from_secs_f64(made.seconds));
+    say!("3. done in {took}. Look at the report:");
+    let page = &reported.saved.page;
+    let page = std::path::absolute(page).unwrap_or_else(|_| page.clone());
     say!("   {}", page.display());
-    say!(
-        "Next: tweedie sample {} --steps 32 --seeds 0-15",
-        args.out.display()
-    );
-    Ok(())
+    say!("Next: tweedie sample {out} --steps 32 --seeds 0-15");
 }
 
 /// Removes the run of an earlier demo, and nothing else: not what was drawn from it since.

@@ -1,9 +1,12 @@
 //! `tweedie levels`.
 
 use tweedie::Result;
-use tweedie::run::Config;
+use tweedie::data::Dataset;
+use tweedie::run::{self, Config, LevelsReport};
 
 use crate::args::Levels;
+use crate::output;
+use crate::progress::watched;
 
 pub fn run(args: &Levels) -> Result<()> {
     // The same words as in a configuration, so that the same rules hold.
@@ -20,10 +23,14 @@ pub fn run(args: &Levels) -> Result<()> {
                 .join(" ");
             tweedie::Error::setting("data", what.trim_end(), reason)
         })?;
-    let data = tweedie::data::open(&config.data)?;
+    let data = config.open_data()?;
     note!("comparing {} items with each other", data.len());
-    let report = tweedie::run::levels(&data, args.sigma_min, args.overlap)?;
+    let report = watched(|monitor| run::levels(&data, args.sigma_min, args.overlap, monitor))?;
+    output::result(&report, |report| tell(report, &data));
+    Ok(())
+}
 
+fn tell(report: &LevelsReport, data: &Dataset) {
     say!(
         "{}: {} items of shape {}",
         data.name(),
@@ -33,7 +40,7 @@ pub fn run(args: &Levels) -> Result<()> {
     for note in data.notes() {
         say!("  {note}");
     }
-    say!("values: {}", values(&data));
+    say!("values: {}", values(data));
     if let Some(labels) = data.labels() {
         say!("{}", classes(labels));
     }
@@ -59,7 +66,7 @@ pub fn run(args: &Levels) -> Result<()> {
     say!("  median distance {:.4}", d.median);
     say!(
         "Technique 2, L: levels whose neighbours overlap with probability {}",
-        args.overlap
+        report.overlap
     );
     match &report.count {
         Some(count) => say!(
@@ -70,7 +77,8 @@ pub fn run(args: &Levels) -> Result<()> {
         None => say!("  does not apply below 5 dimensions"),
     }
     say!("Technique 4, eps: the step size of annealed Langevin sampling");
-    for (n_sigma, choice) in &report.steps {
+    for step in &report.steps {
+        let (n_sigma, choice) = (step.n_sigma, step.choice);
         say!(
             "  n_sigma = {n_sigma}: eps = {:.3e} (eta = {:.5}; noise variance {:.3} of scheduled)",
             choice.eps,
@@ -86,10 +94,9 @@ pub fn run(args: &Levels) -> Result<()> {
     if let Some(count) = &report.count {
         say!("levels = {}", count.levels);
     }
-    Ok(())
 }
 
-fn values(data: &tweedie::data::Dataset) -> String {
+fn values(data: &Dataset) -> String {
     let (mean, std) = data.mean_std();
     let range = match (data.map().raw_range(), data.map().model_range()) {
         (Some([a, b]), Some([low, high])) => format!("{a} to {b} mapped to {low} to {high}, "),

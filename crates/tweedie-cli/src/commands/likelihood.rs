@@ -1,15 +1,15 @@
 //! `tweedie likelihood`.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use tweedie::data::LabelSource;
 use tweedie::likelihood::{Divergence, Probe};
-use tweedie::measure::Estimate;
-use tweedie::run::{Config, LikelihoodJob, Model, RunDir, SampleConfig, likelihoods};
-use tweedie::{Error, Result, is_same_file, write_atomic};
+use tweedie::run::{Config, LikelihoodJob, Likelihoods, Model, RunDir, SampleConfig, likelihoods};
+use tweedie::{Error, Result, is_same_file};
 
 use crate::args::Likelihood;
-use crate::progress::Progress;
+use crate::output;
+use crate::progress::{tell_if_stopped, watched};
 
 pub fn run(args: &Likelihood) -> Result<()> {
     let run = RunDir::open(&args.run)?;
@@ -28,12 +28,14 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .collect();
     let mut own = config;
     if args.data.is_some() {
-        // How many of the run's own items there are says nothing of others.
+        // How many of the run's own items there are says nothing of others, nor where their labels
+        // are.
         (own.data.count, own.data.limit, own.data.seed) = (None, None, 0);
+        own.data.labels = LabelSource::None;
     }
     let config = Config::parse(&own.to_toml(), &changes)
         .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
-    let mut data = tweedie::data::open(&config.data)?;
+    let mut data = config.open_data()?;
     if !data.is_image() {
         // The network knows vectors as the run's own data were mapped, not by these statistics.
         data = data.remapped(model.data().map.clone())?;
@@ -64,6 +66,7 @@ pub fn run(args: &Likelihood) -> Result<()> {
         tolerance: args.tolerance,
         seed: args.seed,
         batch: args.batch,
+        file: Some(path),
     };
     if args.exact && data.dim() > 32 {
         note!(
@@ -71,44 +74,27 @@ pub fn run(args: &Likelihood) -> Result<()> {
             data.dim()
         );
     }
-    let total = job.count.min(data.len()) as u64;
-    let mut progress = Progress::new("likelihoods", total, 0);
-    let found = likelihoods(&model, &data, &job, &mut |done| {
-        progress.at(done as u64, String::new);
-    })?;
-    progress.finish();
+    let found = watched(|monitor| likelihoods(&model, &data, &job, monitor));
+    let found = tell_if_stopped(found, "no likelihoods were written")?;
+    output::result(&found, tell);
+    Ok(())
+}
 
-    let mut csv = String::from("item,log_density,standard_error,bits_per_dim\n");
-    for (item, found) in found.iter().enumerate() {
-        let bits = found.bits_per_dim.map(|bits| bits.to_string());
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            csv,
-            "{item},{},{},{}",
-            found.log_density,
-            found.standard_error,
-            bits.unwrap_or_default()
-        );
-    }
-    write_atomic(&path, csv.as_bytes())?;
-    let logs: Vec<f64> = found.iter().map(|found| found.log_density).collect();
-    let Estimate {
-        value,
-        standard_error,
-    } = Estimate::mean(&logs);
+fn tell(found: &Likelihoods) {
+    let Likelihoods {
+        step,
+        data,
+        count,
+        log_density,
+        ..
+    } = found;
+    say!("{count} items of {data} under step {step}");
     say!(
-        "{} items of {} under step {}",
-        found.len(),
-        data.name(),
-        model.step()
+        "log density: {:.4} ± {:.4} nats, in the data's units",
+        log_density.value,
+        log_density.standard_error
     );
-    say!("log density: {value:.4} ± {standard_error:.4} nats, in the data's units");
-    let bits: Vec<f64> = found
-        .iter()
-        .filter_map(|found| found.bits_per_dim)
-        .collect();
-    if !bits.is_empty() {
-        let bits = Estimate::mean(&bits);
+    if let Some(bits) = found.bits_per_dim {
         say!(
             "bits per dimension: {:.4} ± {:.4}",
             bits.value,
@@ -118,12 +104,19 @@ pub fn run(args: &Likelihood) -> Result<()> {
             "  each value spread evenly over its level, so this bounds the model's own from above"
         );
     }
-    say!("{}", path.display());
-    Ok(())
+    if let Some(file) = &found.file {
+        say!("{}", file.display());
+    }
 }
 
 /// Refuses to write over what the numbers come from: the data, and the run itself.
 fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
+    if output::is_json() && is_same_file(out, Path::new("/dev/stdout")) {
+        return Err(Error::content(
+            out,
+            "is where the JSON goes; choose another file with --out",
+        ));
+    }
     let own = ["config.toml", "data.json", "stats.jsonl"];
     let inputs = own.iter().map(|name| run.join(name));
     let is_input = inputs

@@ -3,15 +3,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tweedie::job::{Monitor, Progress};
 use tweedie::nn;
 use tweedie::noise::Schedule;
 use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled};
 use tweedie::{Error, Result};
 
 use crate::args::{Precision, Sample};
-use crate::progress::{Bars, duration};
-use crate::signals;
+use crate::output;
+use crate::progress::{duration, watched};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
@@ -30,27 +29,23 @@ pub fn run(args: &Sample) -> Result<()> {
         folder: out,
         pictures: !args.grid_only,
     };
-    signals::catch()?;
-    let mut bars = Bars::default();
-    let mut watcher = |progress: &Progress<'_>| {
-        bars.see(progress);
-        signals::wish()
-    };
-    let sampled = run::sample(&model, &job, &mut Monitor::new(&mut watcher))?;
-    bars.finish();
-    tell(&sampled)
+    let sampled = watched(|monitor| run::sample(&model, &job, monitor))?;
+    output::result(&sampled, tell);
+    match sampled.stopped {
+        true => Err(Error::Stopped),
+        false => Ok(()),
+    }
 }
 
-fn tell(sampled: &Sampled) -> Result<()> {
+fn tell(sampled: &Sampled) {
     let Sampled {
         step, count, drawn, ..
     } = sampled;
     if sampled.stopped {
-        say!(
+        return say!(
             "stopped: {} of {count} samples of step {step} are there; the same command goes on",
             sampled.done
         );
-        return Err(Error::Stopped);
     }
     let took = duration(Duration::from_secs_f64(sampled.seconds));
     let rate = *drawn as f64 / sampled.seconds.max(1e-9);
@@ -69,7 +64,6 @@ fn tell(sampled: &Sampled) -> Result<()> {
     for path in &sampled.files {
         say!("{}", path.display());
     }
-    Ok(())
 }
 
 /// The run's own settings, changed as the command line says.

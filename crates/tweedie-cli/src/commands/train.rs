@@ -1,15 +1,14 @@
 //! `tweedie train`.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tweedie::job::{self, Monitor};
 use tweedie::run::{Config, Event, Plan, Session, Trained};
 use tweedie::{Error, Result};
 
 use crate::args::Train;
-use crate::progress::{Progress, duration};
+use crate::output;
+use crate::progress::{duration, watched};
 use crate::signals;
 
 /// Steps that a dry run measures.
@@ -18,7 +17,9 @@ const MEASURED: usize = 5;
 pub fn run(args: &Train) -> Result<()> {
     let config = Config::load(&args.config, &args.set)?;
     if args.dry_run {
-        return dry_run(config);
+        let plan = Plan::measure(config, MEASURED)?;
+        output::result(&plan, tell_plan);
+        return Ok(());
     }
     let folder = args
         .out
@@ -37,68 +38,63 @@ pub fn run(args: &Train) -> Result<()> {
         say!("{note}");
     }
     let trained = train(&mut session, None)?;
-    let folder = folder.display();
-    if trained.stopped {
-        say!(
-            "stopped; {} is written. Go on with: tweedie train {} --resume --out {folder}",
-            trained.checkpoint.display(),
-            args.config.display(),
-        );
-        return Err(Error::Stopped);
+    output::result(&trained, |trained| {
+        tell(trained);
+        let folder = folder.display();
+        match trained.stopped {
+            true => say!(
+                "stopped; {} is written. Go on with: tweedie train {} --resume --out {folder}",
+                trained.checkpoint.display(),
+                args.config.display(),
+            ),
+            false => say!("next: tweedie sample {folder}, or tweedie report {folder}"),
+        }
+    });
+    match trained.stopped {
+        true => Err(Error::Stopped),
+        false => Ok(()),
     }
-    say!("next: tweedie sample {folder}, or tweedie report {folder}");
-    Ok(())
 }
 
 /// Trains with progress, until a signal or `stop_after` ends it.
 pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trained> {
-    // The bar knows where it starts once training has; its line is above it.
-    let bar: RefCell<Option<Progress>> = RefCell::new(None);
-    let mut watcher = |progress: &job::Progress<'_>| {
-        if let Some(bar) = &mut *bar.borrow_mut() {
-            bar.at(progress.done, || progress.note.to_string());
-        }
-        signals::wish()
-    };
-    let mut monitor = Monitor::new(&mut watcher);
-    let trained = session.train(stop_after, &mut monitor, &mut |event| match event {
+    let mut on = |event: Event<'_>| match event {
         Event::Started {
             step,
             steps,
             parameters,
-        } => {
-            say!("network: {parameters} parameters; training from step {step} to {steps}");
-            *bar.borrow_mut() = Some(Progress::new("training", steps, step));
-        }
+        } => say!("network: {parameters} parameters; training from step {step} to {steps}"),
         Event::NoSamples { step, error } => {
             note!("no grid of samples at step {step}: {error}; training goes on");
         }
         _ => {}
-    })?;
-    if let Some(bar) = bar.take() {
-        bar.finish();
-    }
+    };
+    watched(|monitor| session.train(stop_after, monitor, &mut on))
+}
+
+/// How training ended.
+pub fn tell(trained: &Trained) {
     let step = trained.step;
     match trained.loss {
         None => say!("nothing to do: the run is already at step {step}"),
         Some(loss) => say!("trained to step {step}, loss {loss:.3}"),
     }
-    Ok(trained)
 }
 
-fn dry_run(config: Config) -> Result<()> {
-    let plan = Plan::measure(config, MEASURED)?;
+fn tell_plan(plan: &Plan) {
     say!("{}", plan.config.to_toml());
     say!("# data: {} items", plan.items);
     say!("# network: {} parameters", plan.parameters);
     if let Some(bytes) = plan.peak_memory {
         say!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
     }
-    let steps = plan.config.train.steps;
+    let (step, steps) = (
+        Duration::from_secs_f64(plan.seconds_per_step),
+        plan.config.train.steps,
+    );
     say!(
         "# time: {} a step (median of {MEASURED}), {} for {steps} steps",
-        duration(plan.step),
-        duration(plan.step.mul_f64(steps as f64)),
+        duration(step),
+        duration(step.mul_f64(steps as f64)),
     );
-    Ok(())
 }

@@ -1,10 +1,11 @@
-//! Nothing is lost: kills, signals, damaged files, two writers, runs of old.
+//! Nothing is lost: kills, stops, signals, damaged files, two writers, runs of old.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
 mod outputs;
 mod samples;
+mod stops;
 mod training;
 
 use std::collections::BTreeMap;

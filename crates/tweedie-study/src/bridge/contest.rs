@@ -233,7 +233,7 @@ pub fn section(
                 ]);
                 row.push((calls, w));
                 done += 1;
-                monitor.at("samplers", done, total, "runs");
+                monitor.step("samplers", done, total, "runs")?;
             }
             found.push((entrant.name, row));
         }
@@ -358,12 +358,8 @@ fn sweep(
             let (w, _) = size.error(&mut cas, false)?;
             numbers.row([n.into(), eps_c.into(), w.into()]);
             row.push((eps_c, w));
-            monitor.at(
-                "step sizes",
-                (i * values.len() + j + 1) as u64,
-                total,
-                "steps",
-            );
+            let done = (i * values.len() + j + 1) as u64;
+            monitor.step("step sizes", done, total, "runs")?;
         }
         let at = |eps_c: f64| -> Cell {
             let found = row.iter().find(|(value, _)| *value == eps_c);

@@ -166,6 +166,7 @@ fn samples(
     what: &'static str,
     monitor: &mut Monitor<'_>,
 ) -> Result<Vec<f64>> {
+    monitor.go_on()?;
     let count = if options.quick { 2048 } else { SAMPLES };
     let source = NoiseSource::new(options.seed, Stream::Sampling);
     let seeds: Vec<u64> = (0..count).collect();

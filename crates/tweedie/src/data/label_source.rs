@@ -83,7 +83,7 @@ impl LabelSource {
             Self::Auto => "true".into(),
             Self::Named(name) => format!("'{}'", name.escape_debug()),
         };
-        Error::setting("data.labels", value, format!("'{data}' {way_out}"))
+        Error::setting("labels", value, format!("'{data}' {way_out}"))
     }
 }
 

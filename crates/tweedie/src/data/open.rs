@@ -80,7 +80,7 @@ pub fn open(spec: &DataSpec) -> Result<Dataset> {
         std::io::ErrorKind::NotFound => {
             let names = BUILT_IN.join(", ");
             let reason = format!("no such file or folder, nor a built-in name ({names})");
-            Error::setting("data.source", format!("'{}'", spec.source), reason)
+            Error::setting("source", format!("'{}'", spec.source), reason)
         }
         _ => Error::io("read", path)(error),
     })?;
@@ -250,7 +250,7 @@ fn images(contents: Contents, levels: [f64; 2], spec: &DataSpec) -> Result<Datas
             "'{}' holds images {w}x{h} (width x height); set fit = \"resize\" or fit = \"crop\"",
             spec.source
         );
-        return Err(Error::setting("data.size", size, reason));
+        return Err(Error::setting("size", size, reason));
     }
     let map = match &values {
         Values::U8(_) => ValueMap::between(levels, spec.range)?,

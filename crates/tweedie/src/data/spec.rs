@@ -125,8 +125,8 @@ impl DataSpec {
 
     /// Refuses values that no source takes.
     pub(crate) fn check(&self) -> Result<()> {
-        check_interval("data.range", self.range)?;
-        for (name, value) in [("data.limit", self.limit), ("data.count", self.count)] {
+        check_interval("range", self.range)?;
+        for (name, value) in [("limit", self.limit), ("count", self.count)] {
             if value == Some(0) {
                 return Err(Error::setting(
                     name,
@@ -137,18 +137,16 @@ impl DataSpec {
         }
         if let Some(size) = self.size.filter(|size| !(1..=MOST_SIZE).contains(size)) {
             let reason = format!("give a side from 1 to {MOST_SIZE} pixels");
-            return Err(Error::setting("data.size", size, reason));
+            return Err(Error::setting("size", size, reason));
         }
         if self.fit != Fit::Exact && self.size.is_none() {
             let reason = "needs the side to come to; set size, such as size = 32";
-            return Err(Error::setting("data.fit", self.fit, reason));
+            return Err(Error::setting("fit", self.fit, reason));
         }
         match self.channels {
-            Some(c) if c != 1 && c != 3 => Err(Error::setting(
-                "data.channels",
-                c,
-                "give 1 (grey) or 3 (colour)",
-            )),
+            Some(c) if c != 1 && c != 3 => {
+                Err(Error::setting("channels", c, "give 1 (grey) or 3 (colour)"))
+            }
             _ => Ok(()),
         }
     }
@@ -157,11 +155,11 @@ impl DataSpec {
     pub(crate) fn check_not_synthetic(&self) -> Result<()> {
         if let Some(count) = self.count {
             let reason = "only synthetic sets can be drawn to a count; use limit for this source";
-            return Err(Error::setting("data.count", count, reason));
+            return Err(Error::setting("count", count, reason));
         }
         if self.seed != 0 {
             let reason = "only synthetic sets are drawn; remove seed for this source";
-            return Err(Error::setting("data.seed", self.seed, reason));
+            return Err(Error::setting("seed", self.seed, reason));
         }
         Ok(())
     }
@@ -175,7 +173,7 @@ impl DataSpec {
                     "'{}' holds no signals; remove kind, or give a file of arrays [N, C, T]",
                     self.source
                 );
-                Err(Error::setting("data.kind", "signal", reason))
+                Err(Error::setting("kind", "signal", reason))
             }
         }
     }
@@ -188,7 +186,7 @@ impl DataSpec {
                 Kind::Signal => "signals",
             };
             let reason = format!("'{}' holds {items}, not images; remove {name}", self.source);
-            Err(Error::setting(format!("data.{name}"), value, reason))
+            Err(Error::setting(name, value, reason))
         };
         if let Some(size) = self.size {
             return refuse("size", size.to_string());
@@ -209,7 +207,7 @@ impl DataSpec {
     pub(crate) fn check_images(&self) -> Result<()> {
         if self.standardise {
             let reason = format!("'{}' holds images; use range for them", self.source);
-            return Err(Error::setting("data.standardise", true, reason));
+            return Err(Error::setting("standardise", true, reason));
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Synthetic {
         });
         if count > MOST_POINTS {
             let reason = format!("give at most {MOST_POINTS}");
-            return Err(Error::setting("data.count", count, reason));
+            return Err(Error::setting("count", count, reason));
         }
         let dim = match self {
             Self::Tutorial => 1,

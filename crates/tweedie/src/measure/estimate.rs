@@ -1,7 +1,9 @@
 //! A value with its uncertainty.
 
+use serde::Serialize;
+
 /// An estimate and its standard error.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,

@@ -40,7 +40,7 @@ pub use color::{Color, PALETTE};
 pub use density::{density, extent};
 pub use grid::Grid;
 pub use page::Page;
-pub use page_folder::PageFolder;
+pub use page_folder::{PageFolder, SavedPage};
 pub use picture::{MAX_SIDE, Picture, image_png_bytes, save_image_png};
 pub use scatter::{Cloud, Scatter};
 pub use series::{Series, Style};

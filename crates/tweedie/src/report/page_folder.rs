@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::animation::Animation;
 use super::chart::Chart;
 use super::page::{Figure, Page};
@@ -11,6 +13,7 @@ use super::scatter::Scatter;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
+use crate::job;
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 560);
@@ -22,6 +25,17 @@ pub struct PageFolder {
     page: Page,
     /// The names of the files written so far.
     files: Vec<String>,
+}
+
+/// A page that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SavedPage {
+    /// The page.
+    #[serde(serialize_with = "job::text::path")]
+    pub page: PathBuf,
+    /// The pictures and tables beside it.
+    #[serde(serialize_with = "job::text::paths")]
+    pub files: Vec<PathBuf>,
 }
 
 impl PageFolder {
@@ -147,14 +161,18 @@ impl PageFolder {
         self.paragraph(&files);
     }
 
-    /// Writes the page, `index.html`; returns its path.
+    /// Writes the page, `index.html`.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses.
-    pub fn save(self) -> Result<PathBuf> {
-        let path = self.path.join("index.html");
-        self.page.save(&path)?;
-        Ok(path)
+    pub fn save(self) -> Result<SavedPage> {
+        let page = self.path.join("index.html");
+        self.page.save(&page)?;
+        let files = self.files.iter().map(|file| self.path.join(file));
+        Ok(SavedPage {
+            page,
+            files: files.collect(),
+        })
     }
 
     fn drawing(&mut self, name: &str, svg: &str, caption: &str) -> Result<()> {
@@ -209,8 +227,10 @@ mod tests {
         folder.pixels("grid", &picture, "Pixels.").unwrap();
         folder.code("a = 1");
         folder.list_files();
-        let page = folder.save().unwrap();
-        let html = std::fs::read_to_string(&page).unwrap();
+        let saved = folder.save().unwrap();
+        let html = std::fs::read_to_string(&saved.page).unwrap();
+        assert_eq!(saved.files.len(), 8);
+        assert!(saved.files.iter().all(|file| file.is_file()));
         for text in [
             "Title",
             "Lead",

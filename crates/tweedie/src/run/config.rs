@@ -9,6 +9,7 @@ use super::noise_kind::NoiseKind;
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset, Shape};
 use crate::error::{Error, Result};
+use crate::job::Monitor;
 use crate::nn::NetworkConfig;
 use crate::noise::{RHO, TrainingNoise, technique_2};
 use crate::run::levels::largest_distance;
@@ -108,6 +109,14 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
+    /// Reads the data.
+    ///
+    /// # Errors
+    /// See [`crate::data::open`]; its options go by their keys here.
+    pub fn open_data(&self) -> Result<Dataset> {
+        crate::data::open(&self.data).map_err(|error| error.within("data"))
+    }
+
     /// Fills in everything that depends on the data: sigma_max, L, sigma_data, the network.
     ///
     /// # Errors
@@ -131,7 +140,9 @@ impl Config {
             }
         }
         if self.noise.sigma_max.is_none() {
-            self.noise.sigma_max = Some(round_up(largest_distance(data)?.sigma_1));
+            self.noise.sigma_max = Some(round_up(
+                largest_distance(data, &mut Monitor::silent())?.sigma_1,
+            ));
         }
         let (max, min) = self.sigma_range()?;
         let by_levels = self.noise.distribution.by_levels().is_some();

@@ -1,5 +1,5 @@
-//! Runs: the configuration a user writes, the folder a run lives in, and the two jobs that tie
-//! the library together, training and sampling.
+//! Runs: the configuration a user writes, the folder a run lives in, and the jobs that tie the
+//! library together: train, sample, likelihood, levels, report.
 
 mod classes;
 mod config;
@@ -23,11 +23,11 @@ pub use classes::Classes;
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
-pub use levels::{LevelsReport, largest_distance, levels};
-pub use likelihood::{ItemLikelihood, LikelihoodJob, likelihoods};
+pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
+pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
 pub use lock::Lock;
 pub use noise_kind::NoiseKind;
-pub use report::{ReportOptions, write_report};
+pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};
 pub use stats::{Line, Stats};

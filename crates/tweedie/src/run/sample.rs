@@ -20,7 +20,7 @@ use super::manifest::Manifest;
 use super::{Draw, Lock, Model};
 use crate::error::{Error, Result};
 use crate::files::{is_entry, sweep, sync_folder};
-use crate::job::Monitor;
+use crate::job::{self, Monitor};
 
 /// What to draw, and where to.
 #[derive(Clone, Debug)]
@@ -50,7 +50,11 @@ pub struct Sampled {
     pub calls: usize,
     /// Whether the job was stopped before its end.
     pub stopped: bool,
+    /// The samples' folder.
+    #[serde(serialize_with = "job::text::path")]
+    pub folder: PathBuf,
     /// What a person should look at.
+    #[serde(serialize_with = "job::text::paths")]
     pub files: Vec<PathBuf>,
 }
 
@@ -103,6 +107,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
         seconds: 0.0,
         calls: manifest.calls,
         stopped: false,
+        folder: folder.to_owned(),
         files: export.shown(),
     };
     if manifest.complete {

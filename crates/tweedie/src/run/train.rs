@@ -10,7 +10,7 @@ use super::window::Window;
 use super::{Config, Draw, Line, Lock, Model, RunDir};
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
-use crate::job::{Monitor, Progress};
+use crate::job::{self, Monitor, Progress};
 use crate::nn::Network;
 use crate::report::Grid;
 use crate::train::{About, Checkpoint, Losses, ScoreMatching, StepReport, Trainer, digest};
@@ -48,6 +48,11 @@ pub enum Event<'a> {
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trained {
+    /// The run's folder.
+    #[serde(serialize_with = "job::text::path")]
+    pub run: PathBuf,
+    /// Numbers in the network.
+    pub parameters: usize,
     /// Updates made in all.
     pub step: u64,
     /// Updates to reach.
@@ -56,7 +61,10 @@ pub struct Trained {
     pub loss: Option<f64>,
     /// Whether it was stopped before its end.
     pub stopped: bool,
+    /// Seconds it took.
+    pub seconds: f64,
     /// The checkpoint of the last step.
+    #[serde(serialize_with = "job::text::path")]
     pub checkpoint: PathBuf,
 }
 
@@ -89,7 +97,7 @@ impl Session {
     /// When the configuration does not hold together or the folder already has a run, or other
     /// things.
     pub fn start(config: Config, folder: &Path) -> Result<Self> {
-        let data = crate::data::open(&config.data)?;
+        let data = config.open_data()?;
         let config = config.resolve(&data)?;
         // Find out before anything is written whether the network can be built.
         trainer(&config, &data)?;
@@ -116,7 +124,7 @@ impl Session {
     pub fn resume(config: Config, folder: &Path, from: Option<u64>) -> Result<Self> {
         let run = RunDir::open(folder)?;
         let lock = run.lock()?;
-        let data = crate::data::open(&config.data)?;
+        let data = config.open_data()?;
         let checkpoints = run.checkpoints();
         let steps = checkpoints.steps()?;
         let step = from.or(steps.last().copied());
@@ -251,6 +259,7 @@ impl Session {
             steps: train.steps,
             parameters: trainer.parameters(),
         });
+        monitor.at("training", trainer.step(), train.steps, "steps");
         // A process killed between a checkpoint and its grid left that out.
         let at = trainer.step();
         if at > 0 && this.is_grid_due(at, at == train.steps) && !this.grid_path(at).is_file() {
@@ -300,10 +309,13 @@ impl Session {
             }
         }
         Ok(Trained {
+            run: this.run.path().to_owned(),
+            parameters: trainer.parameters(),
             step: trainer.step(),
             steps: train.steps,
             loss: mean,
             stopped: trainer.step() < train.steps,
+            seconds: began.elapsed().as_secs_f64(),
             checkpoint: this.run.checkpoints().path(trainer.step()),
         })
     }
@@ -445,7 +457,7 @@ fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
 }
 
 /// What a run would take, measured on its first few steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// The resolved configuration.
     pub config: Config,
@@ -454,7 +466,7 @@ pub struct Plan {
     /// Items in the data.
     pub items: usize,
     /// Median time of a step.
-    pub step: Duration,
+    pub seconds_per_step: f64,
     /// The process's peak memory after those steps, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
 }
@@ -465,7 +477,7 @@ impl Plan {
     /// # Errors
     /// When the configuration does not hold together.
     pub fn measure(config: Config, steps: usize) -> Result<Self> {
-        let data = crate::data::open(&config.data)?;
+        let data = config.open_data()?;
         let config = config.resolve(&data)?;
         let mut trainer = trainer(&config, &data)?;
         let mut times = Vec::new();
@@ -480,7 +492,7 @@ impl Plan {
         Ok(Self {
             parameters: trainer.parameters(),
             items: data.len(),
-            step: times[times.len() / 2],
+            seconds_per_step: times[times.len() / 2].as_secs_f64(),
             peak_memory: crate::memory::peak(),
             config,
         })

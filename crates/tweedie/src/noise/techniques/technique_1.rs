@@ -9,12 +9,14 @@
 //! allowed run out first, the result is a lower bound, and r_a + r_b of the next pair an upper one.
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::job::Monitor;
 use crate::random::NoiseSource;
 
 /// What Technique 1 found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InitialNoise {
     /// The largest distance found, in the data's units: sigma_1. A lower bound of the largest
     /// distance of all unless `exact`.
@@ -48,21 +50,25 @@ const TILES: usize = 8;
 ///
 /// 20 million pairs take seconds at 3072 values a row; all pairs of n points are n (n - 1)/2.
 /// `source` chooses the random pairs of the median and the blocks of the standard error
-/// ([`crate::random::Stream::Evaluation`] is meant for this).
+/// ([`crate::random::Stream::Evaluation`] is meant for this). `monitor` is told of the pairs.
 ///
 /// # Errors
 /// [`Error::Shape`] where `data` is not whole rows; [`Error::Setting`] for fewer than two rows or
-/// a value that is not finite.
+/// a value that is not finite; [`Error::Stopped`] where `monitor` says so.
 pub fn technique_1(
     data: &[f32],
     dim: usize,
     pairs: u64,
     source: &NoiseSource,
+    monitor: &mut Monitor<'_>,
 ) -> Result<InitialNoise> {
     let points = Points::new(data, dim)?;
     let all: Vec<usize> = (0..points.n).collect();
     let median = median(&points, source);
-    let search = points.farthest(&all, pairs);
+    // The search may end earlier: whoever watches is told of the most there is to do.
+    let most = pairs.min(points.n as u64 * (points.n as u64 - 1) / 2);
+    let mut compared = |done: u64| monitor.step("comparing items", done.min(most), most, "pairs");
+    let search = points.farthest(&all, pairs, &mut compared)?;
     if search.upper_bound <= search.best {
         return Ok(InitialNoise {
             sigma_1: search.best,
@@ -80,8 +86,11 @@ pub fn technique_1(
     let blocks: Vec<Search> = order
         .chunks_exact(size)
         .take(BLOCKS)
-        .map(|block| points.farthest(block, u64::MAX))
-        .collect();
+        .map(|block| {
+            compared(search.pairs)?;
+            points.farthest(block, u64::MAX, &mut |_| Ok(()))
+        })
+        .collect::<Result<_>>()?;
     let maxima = || blocks.iter().map(|block| block.best);
     let count = blocks.len() as f64;
     let mean = maxima().sum::<f64>() / count;
@@ -162,8 +171,14 @@ impl<'a> Points<'a> {
         squared_distance(self.row(a), self.row(b)).sqrt()
     }
 
-    /// The largest distance among `chosen` (two or more), by about `pairs` distances.
-    fn farthest(&self, chosen: &[usize], pairs: u64) -> Search {
+    /// The largest distance among `chosen` (two or more), by about `pairs` distances; `compared`
+    /// is told how many there were, and may end it.
+    fn farthest(
+        &self,
+        chosen: &[usize],
+        pairs: u64,
+        compared: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Search> {
         let mut order = chosen.to_vec();
         order.sort_by(|&a, &b| self.radii[b].total_cmp(&self.radii[a]).then(a.cmp(&b)));
         let n = order.len();
@@ -180,12 +195,13 @@ impl<'a> Points<'a> {
         let mut examined = 2 * (n as u64 - 1);
         let mut first = 0;
         while first + 1 < n && bound(first, first + 1) > best {
+            compared(examined)?;
             if examined >= pairs {
-                return Search {
+                return Ok(Search {
                     best,
                     upper_bound: bound(first, first + 1),
                     pairs: examined,
-                };
+                });
             }
             let end = (first + TILE * TILES).min(n);
             let tiles: Vec<usize> = (first..end).step_by(TILE).collect();
@@ -196,11 +212,11 @@ impl<'a> Points<'a> {
             (best, examined) = (found, examined + count);
             first = end;
         }
-        Search {
+        Ok(Search {
             best,
             upper_bound: best,
             pairs: examined,
-        }
+        })
     }
 
     /// The largest distance above `known` from the places `tile` to later ones, and the pairs
@@ -300,6 +316,10 @@ mod tests {
     use super::*;
     use crate::random::Stream;
 
+    fn find(data: &[f32], dim: usize, pairs: u64) -> Result<InitialNoise> {
+        technique_1(data, dim, pairs, &source(), &mut Monitor::silent())
+    }
+
     fn source() -> NoiseSource {
         NoiseSource::new(0, Stream::Evaluation)
     }
@@ -332,7 +352,7 @@ mod tests {
         for (n, dim) in [(2, 1), (3, 5), (200, 1), (300, 2), (361, 33), (150, 1100)] {
             let data = normals(n, dim);
             let all = brute_force(&data, dim);
-            let found = technique_1(&data, dim, u64::MAX, &source()).unwrap();
+            let found = find(&data, dim, u64::MAX).unwrap();
             assert!(found.exact && found.standard_error.is_none());
             assert!(
                 (found.sigma_1 - all[all.len() - 1]).abs() < 1e-10,
@@ -350,7 +370,7 @@ mod tests {
     fn points_near_the_mean_are_left_out() {
         let n = 20_000;
         let data = normals(n, 2);
-        let found = technique_1(&data, 2, 10_000_000, &source()).unwrap();
+        let found = find(&data, 2, 10_000_000).unwrap();
         assert!(found.exact && found.pairs_examined < 500_000, "{found:?}");
         // Rayleigh-distributed squares: the median distance of N(0, 2 I) is sqrt(4 ln 2); its
         // standard error on 65 536 pairs is about 0.005.
@@ -367,7 +387,7 @@ mod tests {
         let data = normals(n, dim);
         let all = brute_force(&data, dim);
         let truth = all[all.len() - 1];
-        let found = technique_1(&data, dim, 30_000, &source()).unwrap();
+        let found = find(&data, dim, 30_000).unwrap();
         assert!(!found.exact && found.pairs_examined < 100_000, "{found:?}");
         assert!(
             found.sigma_1 <= truth * (1.0 + 1e-12) && truth <= found.upper_bound,
@@ -383,7 +403,7 @@ mod tests {
             .num_threads(1)
             .build()
             .unwrap();
-        let again = one_thread.install(|| technique_1(&data, dim, 30_000, &source()).unwrap());
+        let again = one_thread.install(|| find(&data, dim, 30_000).unwrap());
         assert_eq!(found, again);
     }
 
@@ -392,22 +412,22 @@ mod tests {
         for scale in [1e-30f32, 1e-20, 1e25] {
             let data: Vec<f32> = normals(50, 3).iter().map(|x| x * scale).collect();
             let truth = brute_force(&data, 3)[50 * 49 / 2 - 1];
-            let found = technique_1(&data, 3, u64::MAX, &source()).unwrap();
+            let found = find(&data, 3, u64::MAX).unwrap();
             assert!(
                 (found.sigma_1 / truth - 1.0).abs() < 1e-12,
                 "{scale} {found:?} {truth}"
             );
         }
-        let equal = technique_1(&[2.5; 30], 3, u64::MAX, &source()).unwrap();
+        let equal = find(&[2.5; 30], 3, u64::MAX).unwrap();
         assert_eq!((equal.sigma_1, equal.median, equal.exact), (0.0, 0.0, true));
     }
 
     #[test]
     fn wrong_data_are_refused() {
-        assert!(technique_1(&[1.0; 7], 3, 10, &source()).is_err());
-        assert!(technique_1(&[], 0, 10, &source()).is_err());
-        assert!(technique_1(&[1.0; 3], 3, 10, &source()).is_err());
-        let error = technique_1(&[1.0, 2.0, f32::NAN, 0.0], 2, 10, &source()).unwrap_err();
+        assert!(find(&[1.0; 7], 3, 10).is_err());
+        assert!(find(&[], 0, 10).is_err());
+        assert!(find(&[1.0; 3], 3, 10).is_err());
+        let error = find(&[1.0, 2.0, f32::NAN, 0.0], 2, 10).unwrap_err();
         assert!(error.to_string().contains("row 1"), "{error}");
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! and g follows from the C wanted (Song and Ermon 2020, section 3.2, who aim at 0.5).
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 use crate::noise::normal_cdf;
 
@@ -15,7 +17,7 @@ use crate::noise::normal_cdf;
 const SMALLEST_DIM: usize = 5;
 
 /// What Technique 2 recommends.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LevelCount {
     /// The ratio g = sigma_{i-1}/sigma_i > 1 at which the overlap is the one asked for.
     pub ratio: f64,

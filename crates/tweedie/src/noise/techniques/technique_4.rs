@@ -8,11 +8,13 @@
 //! The step size is chosen so that this is as close to 1 as possible (Song and Ermon 2020,
 //! Proposition 3 and section 3.4).
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 use crate::noise::Levels;
 
 /// What Technique 4 recommends.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StepChoice {
     /// The step size eps of the paper: eps = eta sigma_L^2.
     pub eps: f64,

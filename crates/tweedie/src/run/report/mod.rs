@@ -1,17 +1,22 @@
-//! The page of a run: data beside samples, losses, noise along the way, trajectories.
+//! The job `report`: the page of a run, with data beside samples, losses, noise along the way,
+//! trajectories.
 
 mod noise;
 mod samples;
 mod training;
 mod trajectories;
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use serde::Serialize;
 
 use super::{Model, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::report::{PageFolder, Picture};
-use crate::sample::SamplerKind;
+use crate::job::{Monitor, Progress};
+use crate::report::{PageFolder, Picture, SavedPage};
+use crate::sample::{Observer, SamplerKind, Samples, StepView};
 
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 520);
@@ -23,6 +28,8 @@ pub struct ReportOptions {
     pub steps: [usize; 2],
     /// Samples in each row of pictures.
     pub columns: usize,
+    /// The step of the checkpoint; the latest when missing.
+    pub checkpoint: Option<u64>,
 }
 
 impl Default for ReportOptions {
@@ -30,8 +37,23 @@ impl Default for ReportOptions {
         Self {
             steps: [10, 100],
             columns: 16,
+            checkpoint: None,
         }
     }
+}
+
+/// What [`write_report`] wrote.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reported {
+    /// Updates behind the weights.
+    pub step: u64,
+    /// Whether the data was there to be shown.
+    pub data_shown: bool,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Where everything is.
+    #[serde(flatten)]
+    pub saved: SavedPage,
 }
 
 /// The page in the making, with everything its sections need.
@@ -44,21 +66,23 @@ struct Report<'a> {
     folder: PageFolder,
 }
 
-/// Draws samples from `run` and writes `report/index.html` with its pictures beside it; returns
-/// the page's path. `on` is told what is being drawn.
+/// Draws samples from `run` and writes `report/index.html` with its pictures beside it.
 ///
 /// # Errors
-/// When the run has no checkpoint, the network's output is not finite, or the disk refuses.
+/// When the run has no checkpoint, or not the one asked for, a number of steps is not possible, the
+/// network's output is not finite, or the disk refuses; [`crate::Error::Stopped`] where `monitor`
+/// says so.
 pub fn write_report(
     run: &RunDir,
     options: &ReportOptions,
-    on: &mut dyn FnMut(&str),
-) -> Result<PathBuf> {
+    monitor: &mut Monitor<'_>,
+) -> Result<Reported> {
+    let began = Instant::now();
     let sample = SampleConfig {
         ema: true,
         ..run.config()?.sample
     };
-    let model = Model::load(run, None, &sample)?;
+    let model = Model::load(run, options.checkpoint, &sample)?;
     let name = run
         .path()
         .file_name()
@@ -74,7 +98,9 @@ pub fn write_report(
     let mut folder = PageFolder::create(&run.path().join("report"), &format!("tweedie: {name}"))?;
     folder.lead(&lead);
     let mut report = Report {
-        data: crate::data::open(&model.config().data)
+        data: model
+            .config()
+            .open_data()
             .ok()
             .filter(|data| data.shape() == model.data().shape),
         folder,
@@ -86,17 +112,40 @@ pub fn write_report(
         let text = "The data is missing or has changed, so it is not shown.";
         report.folder.paragraph(text);
     }
-    on("samples");
-    report = samples::section(report)?;
-    on("losses");
+    report = samples::section(report, monitor)?;
     report = training::section(report)?;
-    on("noise levels");
-    report = noise::section(report)?;
-    on("trajectories");
-    report = trajectories::section(report)?;
+    report = noise::section(report, monitor)?;
+    report = trajectories::section(report, monitor)?;
     report.folder.section("Configuration");
     report.folder.code(&report.model.config().to_toml());
-    report.folder.save()
+    Ok(Reported {
+        step: report.model.step(),
+        data_shown: report.data.is_some(),
+        saved: report.folder.save()?,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// Tells how far the drawing of samples is.
+struct Watch<'a, 'b> {
+    monitor: &'a mut Monitor<'b>,
+    what: String,
+}
+
+impl Observer for Watch<'_, '_> {
+    fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
+        self.monitor.tell(&Progress {
+            what: &self.what,
+            done: view.step as u64 + 1,
+            total: view.steps as u64,
+            unit: "steps",
+            note: &"",
+        });
+        match self.monitor.stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
 }
 
 impl Report<'_> {
@@ -119,6 +168,23 @@ impl Report<'_> {
             false => self.folder.picture(name, picture, caption)?,
         }
         Ok(self)
+    }
+
+    /// The samples numbered from 0 to `count` - 1, with an observer; `what` says what they are for.
+    fn draw<O: Observer>(
+        &self,
+        what: &str,
+        sample: &SampleConfig,
+        count: usize,
+        observer: O,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<(Samples, O)> {
+        let what = format!("{what}, {} {}", sample.sampler.label(), sample.steps);
+        let mut both = (Watch { monitor, what }, observer);
+        let drawn = self.model.run(sample, 0..count as u64, &mut both);
+        let (watch, observer) = both;
+        watch.monitor.go_on()?;
+        Ok((drawn?, observer))
     }
 
     /// `sampler` as the run would use it, with one step a level: the run's own step size belongs

@@ -2,6 +2,7 @@
 
 use super::{CHART, Report};
 use crate::error::Result;
+use crate::job::Monitor;
 use crate::report::{Axis, Chart, Series};
 use crate::sample::{NoiseLevels, SamplerKind};
 
@@ -12,9 +13,9 @@ const TEXT: &str = "After every step, the root mean square distance of the sampl
     cannot tell noise from data, it takes part of the noise for data, and the curve lies lower.";
 
 /// Samples that the root mean square is taken over.
-const SAMPLES: u64 = 32;
+const SAMPLES: usize = 32;
 
-pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Report<'a>> {
     let mut chart = Chart::new("Noise along the way")
         .x(Axis::linear("noise level"))
         .y(Axis::log("noise, standard deviation"));
@@ -23,8 +24,8 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
         if sample.steps != many {
             continue;
         }
-        let mut levels = NoiseLevels::new();
-        report.model.run(&sample, 0..SAMPLES, &mut levels)?;
+        let levels = NoiseLevels::new();
+        let (_, levels) = report.draw("noise", &sample, SAMPLES, levels, monitor)?;
         let steps = || levels.levels().iter();
         if sample.sampler == SamplerKind::Als {
             let scheduled = steps().map(|level| (level.step as f64, level.scheduled));

@@ -3,6 +3,7 @@
 use super::{CHART, Report};
 use crate::data::Shape;
 use crate::error::Result;
+use crate::job::Monitor;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent};
 use crate::run::signals::{self, Panel};
 
@@ -16,14 +17,14 @@ struct Row {
     values: Vec<f64>,
 }
 
-pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Report<'a>> {
     let shape = report.model.data().shape;
     let count = match shape {
         Shape::Image { .. } => report.options.columns,
         Shape::Signal { .. } => signals::COLUMNS,
         Shape::Vector { .. } => 2000,
     };
-    let rows = draw(&report, count)?;
+    let rows = draw(&report, count, monitor)?;
     let picture = match shape {
         Shape::Image {
             channels,
@@ -39,7 +40,7 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
 }
 
 /// The data first, then every scheme without and with the EDS.
-fn draw(report: &Report<'_>, count: usize) -> Result<Vec<Row>> {
+fn draw(report: &Report<'_>, count: usize, monitor: &mut Monitor<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if let Some(data) = &report.data {
         let n = count.min(data.len());
@@ -51,7 +52,7 @@ fn draw(report: &Report<'_>, count: usize) -> Result<Vec<Row>> {
         });
     }
     for (label, sample) in report.schemes() {
-        let samples = report.model.run(&sample, 0..count as u64, &mut ())?;
+        let (samples, ()) = report.draw("samples", &sample, count, (), monitor)?;
         rows.push(Row {
             label: label.clone(),
             values: samples.x,

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::{CHART, Report};
 use crate::data::Shape;
 use crate::error::Result;
+use crate::job::Monitor;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series};
 use crate::run::SampleConfig;
 use crate::run::signals::{self, Panel};
@@ -15,7 +16,7 @@ const TEXT: &str = "Consistent annealed sampling at work.";
 /// Samples followed.
 const FOLLOWED: usize = 4;
 
-pub fn section(report: Report<'_>) -> Result<Report<'_>> {
+pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Report<'a>> {
     let sample = SampleConfig {
         steps: report.options.steps[1],
         ..report.own(SamplerKind::Cas)
@@ -26,9 +27,9 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
             channels,
             height,
             width,
-        } => images(&report, &sample, [channels, height, width])?,
-        Shape::Signal { length, .. } => lines(&report, &sample, length)?,
-        Shape::Vector { dim } => paths(&report, &sample, dim)?,
+        } => images(&report, &sample, [channels, height, width], monitor)?,
+        Shape::Signal { length, .. } => lines(&report, &sample, length, monitor)?,
+        Shape::Vector { dim } => paths(&report, &sample, dim, monitor)?,
     };
     let report = report.heading("Trajectories", TEXT);
     let caption =
@@ -52,21 +53,31 @@ impl Observer for Film {
 }
 
 /// [`FOLLOWED`] samples at `columns` steps from the first to the last.
-fn follow(report: &Report<'_>, sample: &SampleConfig, columns: usize) -> Result<Film> {
+fn follow(
+    report: &Report<'_>,
+    sample: &SampleConfig,
+    columns: usize,
+    monitor: &mut Monitor<'_>,
+) -> Result<Film> {
     let columns = columns.min(sample.steps);
     let last = sample.steps.saturating_sub(1);
-    let mut film = Film {
+    let film = Film {
         steps: (0..columns)
             .map(|i| i * last / columns.saturating_sub(1).max(1))
             .collect(),
         frames: Vec::new(),
     };
-    report.model.run(sample, 0..FOLLOWED as u64, &mut film)?;
+    let (_, film) = report.draw("trajectories", sample, FOLLOWED, film, monitor)?;
     Ok(film)
 }
 
-fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Result<Picture> {
-    let film = follow(report, sample, report.options.columns)?;
+fn images(
+    report: &Report<'_>,
+    sample: &SampleConfig,
+    shape: [usize; 3],
+    monitor: &mut Monitor<'_>,
+) -> Result<Picture> {
+    let film = follow(report, sample, report.options.columns, monitor)?;
     let (map, dim) = (&report.model.data().map, shape.iter().product::<usize>());
     let mut bytes = Vec::new();
     let mut labels = Vec::new();
@@ -89,8 +100,13 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
         .render(&bytes)
 }
 
-fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Picture> {
-    let film = follow(report, sample, signals::COLUMNS)?;
+fn lines(
+    report: &Report<'_>,
+    sample: &SampleConfig,
+    length: usize,
+    monitor: &mut Monitor<'_>,
+) -> Result<Picture> {
+    let film = follow(report, sample, signals::COLUMNS, monitor)?;
     let data = report.model.data();
     let dim = data.shape.values();
     let mut panels = Vec::new();
@@ -110,12 +126,15 @@ fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Pi
     signals::sheet(panels, length)
 }
 
-fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Picture> {
+fn paths(
+    report: &Report<'_>,
+    sample: &SampleConfig,
+    dim: usize,
+    monitor: &mut Monitor<'_>,
+) -> Result<Picture> {
     let followed = 2 * FOLLOWED;
-    let mut trajectory = Trajectory::new((0..followed).collect());
-    report
-        .model
-        .run(sample, 0..followed as u64, &mut trajectory)?;
+    let trajectory = Trajectory::new((0..followed).collect());
+    let (_, trajectory) = report.draw("trajectories", sample, followed, trajectory, monitor)?;
     let map = &report.model.data().map;
     let value = |step: usize, k: usize, d: usize| {
         map.to_raw(trajectory.points()[(step * followed + k) * dim + d])

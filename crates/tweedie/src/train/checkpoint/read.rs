@@ -167,15 +167,11 @@ impl Checkpoints {
             return error;
         };
         let before = step.checked_sub(1);
-        let whole = before.and_then(|before| self.last_whole(before).ok().flatten());
-        let way_out = match whole {
-            Some(whole) => format!(
-                "the one before it, of step {whole}, is whole: take it with --checkpoint {whole}, \
-                 or remove this one's folder"
-            ),
-            None => "there is no whole checkpoint before it".into(),
-        };
-        let reason = format!("{reason}; the checkpoint of step {step} is damaged; {way_out}");
-        Error::Content { path, reason }
+        Error::Damaged {
+            path,
+            reason,
+            step,
+            whole: before.and_then(|before| self.last_whole(before).ok().flatten()),
+        }
     }
 }
