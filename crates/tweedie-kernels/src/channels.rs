@@ -34,11 +34,22 @@ pub fn concat<T: Pod + Send + Sync>(
             let first = &first[(i * PIXELS * a).min(first.len())..];
             let second = &second[(i * PIXELS * b).min(second.len())..];
             for (p, out) in out.chunks_exact_mut(c).enumerate() {
-                out[..a].copy_from_slice(&first[p * a..][..a]);
-                out[a..].copy_from_slice(&second[p * b..][..b]);
+                copy(&mut out[..a], &first[p * a..][..a]);
+                copy(&mut out[a..], &second[p * b..][..b]);
             }
         });
     Ok(out)
+}
+
+/// Copies `from` to `out`, of the same length. One or two values, as vectors with a column for the
+/// noise level have them, take no call.
+#[inline(always)]
+fn copy<T: Pod>(out: &mut [T], from: &[T]) {
+    match (&mut *out, from) {
+        ([out], [from]) => *out = *from,
+        ([out, second], [from, and]) => (*out, *second) = (*from, *and),
+        _ => out.copy_from_slice(from),
+    }
 }
 
 /// The two parts of the channels of `[P, A + B]`: the gradient of [`concat()`].
@@ -59,7 +70,7 @@ pub fn split<T: Pod + Send + Sync>(
                 .zip(x.par_chunks(PIXELS * c))
                 .for_each(|(out, x)| {
                     for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(c)) {
-                        out.copy_from_slice(&x[start..start + width]);
+                        copy(out, &x[start..start + width]);
                     }
                 });
         }
