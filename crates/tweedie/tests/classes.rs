@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tweedie::data::{Dataset, Shape, open};
+use tweedie::data::{Dataset, Shape, mixture, open};
 use tweedie::engine::Engine;
 use tweedie::job::Monitor;
 use tweedie::nn::{
@@ -19,6 +19,10 @@ block_out_channels = [8, 16]
 layers_per_block = 1
 norm_num_groups = 4
 attention_head_dim = 0
+";
+
+const RESIDUAL_MLP: &str = "[residual_mlp]
+width = 64
 ";
 
 fn network(text: &str, classes: Option<usize>, shape: Shape) -> Network {
@@ -99,6 +103,11 @@ fn check_conditioning(text: &str, shape: Shape) {
 #[test]
 fn each_image_of_a_unet_sees_its_own_class() {
     check_conditioning(UNET, Shape::from_sides(&[1, 8, 8]).unwrap());
+}
+
+#[test]
+fn each_point_of_a_residual_mlp_sees_its_own_class() {
+    check_conditioning(RESIDUAL_MLP, Shape::Vector { dim: 2 });
 }
 
 /// The mean of H over rows x + sigma z for `class`, by the equation H = c_skip x + c_out F.
@@ -207,12 +216,12 @@ fn a_unet_learns_the_mean_of_each_class() {
 }
 
 /// A run on labelled points, by its configuration.
-fn check_run(table: &str, data: &str) {
+fn check_run(table: &str, data: &str, classes: usize) {
     let config = format!(
         "data = {data}
          train = {{ steps = 10, batch = 16, lr = 1e-2, checkpoint_every = 5, samples_every = 0 }}
          [network]
-         classes = 10
+         classes = {classes}
          {table}"
     );
     let config = || Config::parse(&config, &[]).unwrap();
@@ -225,7 +234,7 @@ fn check_run(table: &str, data: &str) {
     };
     let whole = train(Session::start(config(), &run).unwrap());
     let table = &whole.sections["model"]["class_embedding.weight"];
-    assert_eq!(table.shape[0], 11);
+    assert_eq!(table.shape[0], classes + 1);
     let resumed = train(Session::resume(config(), &run, Some(5)).unwrap());
     assert_eq!(whole, resumed);
 
@@ -243,7 +252,8 @@ fn check_run(table: &str, data: &str) {
     };
     let error = refused("classes");
     assert!(error.starts_with("network.classes = 4: "), "{error}");
-    assert!(error.contains("labels up to 9; give 10 or more"), "{error}");
+    let reason = format!("labels up to {}; give {classes} or more", classes - 1);
+    assert!(error.contains(&reason), "{error}");
     let error = refused("labels");
     assert!(error.contains("no labels to train with"), "{error}");
 }
@@ -253,14 +263,87 @@ fn a_unet_with_classes_is_stored_and_goes_on_bit_for_bit() {
     check_run(
         &UNET.replace("[unet]", "[network.unet]"),
         "{ source = \"digits\", labels = true, limit = 200 }",
+        10,
     );
 }
 
 #[test]
-fn the_example_of_labelled_digits_trains() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let config = Config::load(&root.join("examples/digits-classes.toml"), &[]).unwrap();
-    assert_eq!(config.network.classes, Some(10));
-    let plan = Plan::measure(config, 1).unwrap();
-    println!("{} parameters, {:?} a step", plan.parameters, plan.step);
+fn a_residual_mlp_with_classes_is_stored_and_goes_on_bit_for_bit() {
+    check_run(
+        "[network.residual_mlp]",
+        "{ source = \"gaussians-25\", labels = true, count = 200 }",
+        25,
+    );
+}
+
+/// H of a mixture of Gaussians in closed form: under component k it is the Gaussian's posterior
+/// mean, and without classes the mean of those, weighted by how likely the components are.
+#[test]
+fn a_residual_mlp_learns_h_of_each_class_and_of_all() {
+    let config = "data = { source = \"gaussians-25\", labels = true }";
+    let data = open(&Config::parse(config, &[]).unwrap().data).unwrap();
+    let known = mixture("gaussians-25").unwrap();
+    let config = TrainConfig {
+        steps: 1000,
+        batch: 256,
+        lr: 5e-3,
+        schedule: Schedule::Cosine,
+        ema: 0.98,
+        label_dropout: 0.25,
+        ..TrainConfig::default()
+    };
+    let network = network(RESIDUAL_MLP, Some(25), data.shape());
+    let (network, form) = trained(network, &data, &config);
+
+    let of_component = |x: &[f64], sigma: f64, k: usize| {
+        let (mean, variance) = (&known.means[k], known.std.powi(2));
+        let total = variance + sigma.powi(2);
+        let pairs = x.iter().zip(mean);
+        let h: Vec<f64> = pairs.map(|(x, m)| m + variance / total * (x - m)).collect();
+        let likelihood = (-0.5 * distance(x, mean).powi(2) / total).exp();
+        (h, known.weights[k] * likelihood)
+    };
+    let of_all = |x: &[f64], sigma: f64| {
+        let each: Vec<_> = (0..25).map(|k| of_component(x, sigma, k)).collect();
+        let total: f64 = each.iter().map(|(_, weight)| weight).sum();
+        let mean = |axis: usize| each.iter().map(|(h, weight)| weight * h[axis]).sum::<f64>();
+        [0, 1].map(|axis| mean(axis) / total)
+    };
+    const POINTS: usize = 100;
+    let labels = data.labels().unwrap().values();
+    let z = noise(2 * POINTS, 8);
+    // Below, the components do not overlap.
+    for sigma in [0.5, 2.0, 10.0] {
+        let mut errors = [0.0; 3];
+        for (place, z) in z.chunks_exact(2).enumerate() {
+            let mut x = [0.0; 2];
+            data.read(place, &mut x);
+            let noisy = [0, 1].map(|k| f64::from(x[k]) + sigma * f64::from(z[k]));
+            let class = labels[place];
+            let with = denoised(&network, form, &noisy, sigma, Some(class));
+            let without = denoised(&network, form, &noisy, sigma, None);
+            let (of_class, _) = of_component(&noisy, sigma, class as usize);
+            let of_all = of_all(&noisy, sigma);
+            errors[0] += distance(&with, &of_class).powi(2);
+            errors[1] += distance(&without, &of_all).powi(2);
+            errors[2] += distance(&of_all, &of_class).powi(2);
+        }
+        let [with, without, between] = errors.map(|sum| (sum / POINTS as f64).sqrt());
+        println!("sigma {sigma}: {with:.3} with, {without:.3} without, {between:.3} between");
+        assert!(with < 0.2 * between && without < 0.3 * between);
+    }
+}
+
+#[test]
+fn the_examples_with_classes_train() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for (name, classes) in [("digits-classes.toml", 10), ("gaussians-classes.toml", 25)] {
+        let config = Config::load(&examples.join(name), &[]).unwrap();
+        assert_eq!(config.network.classes, Some(classes));
+        let plan = Plan::measure(config, 1).unwrap();
+        println!(
+            "{name}: {} parameters, {:?} a step",
+            plan.parameters, plan.seconds_per_step
+        );
+    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Body;
 use super::init::Init;
 use super::models::unet::UNetConfig;
-use super::models::{Inputs, MlpConfig, Model};
+use super::models::{Inputs, MlpConfig, Model, ResidualMlpConfig};
 use super::{InputScaling, Parameterisation, Preconditioning};
 use crate::data::{MOST_CLASSES, Shape};
 use crate::error::{Error, Result};
@@ -86,6 +86,8 @@ network_config! {
     unet: UNetConfig,
     /// An MLP, for vectors.
     mlp: MlpConfig,
+    /// A residual MLP, for vectors, with or without classes.
+    residual_mlp: ResidualMlpConfig,
 }
 
 impl NetworkConfig {

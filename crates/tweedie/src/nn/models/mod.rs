@@ -2,9 +2,11 @@
 //! pass, and the hyper-parameters that build it.
 
 mod mlp;
+mod residual_mlp;
 pub mod unet;
 
 pub use mlp::{Mlp, MlpConfig, SigmaInput};
+pub use residual_mlp::{ResidualMlp, ResidualMlpConfig};
 
 use super::body::Body;
 use super::init::Init;
