@@ -101,13 +101,14 @@ impl NetworkConfig {
     }
 
     /// The same configuration with a model: where it names none, a U-Net for images
-    /// and an MLP for other samples.
+    /// and an MLP for other samples, a residual one where there are classes.
     #[must_use]
     pub fn with_model_for(mut self, shape: Shape) -> Self {
         if self.models().is_empty() {
-            match shape.is_image() {
-                true => self.unet = Some(UNetConfig::default()),
-                false => self.mlp = Some(MlpConfig::default()),
+            match (shape.is_image(), self.classes) {
+                (true, _) => self.unet = Some(UNetConfig::default()),
+                (false, None) => self.mlp = Some(MlpConfig::default()),
+                (false, Some(_)) => self.residual_mlp = Some(ResidualMlpConfig::default()),
             }
         }
         self
