@@ -250,7 +250,7 @@ pub struct Sample {
     #[arg(long, default_value_t = 64)]
     pub batch: usize,
     /// Use the checkpoint of this step, not the latest.
-    #[arg(long)]
+    #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
     /// Where to put the samples [default: RUN/samples/SETTINGS].
     #[arg(long)]
@@ -302,7 +302,7 @@ pub struct Likelihood {
     #[arg(long)]
     pub raw: bool,
     /// Use the checkpoint of this step, not the latest.
-    #[arg(long)]
+    #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
     /// Where to write item, log density, standard error, bits [default:
     /// RUN/likelihood.csv, or RUN/likelihood-NAME.csv for --data NAME].

@@ -88,13 +88,14 @@ fn tell_plan(plan: &Plan) {
     if let Some(bytes) = plan.peak_memory {
         say!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
     }
-    let (step, steps) = (
-        Duration::from_secs_f64(plan.seconds_per_step),
-        plan.config.train.steps,
-    );
+    let steps = plan.config.train.steps;
+    let time = |steps: f64| {
+        let time = Duration::try_from_secs_f64(plan.seconds_per_step * steps);
+        duration(time.unwrap_or(Duration::MAX))
+    };
     say!(
         "# time: {} a step (median of {MEASURED}), {} for {steps} steps",
-        duration(step),
-        duration(step.mul_f64(steps as f64)),
+        time(1.0),
+        time(steps as f64),
     );
 }

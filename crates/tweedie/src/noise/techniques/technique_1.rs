@@ -313,7 +313,10 @@ fn median(points: &Points, source: &NoiseSource) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
+    use crate::job::Progress;
     use crate::random::Stream;
 
     fn find(data: &[f32], dim: usize, pairs: u64) -> Result<InitialNoise> {
@@ -420,6 +423,28 @@ mod tests {
         }
         let equal = find(&[2.5; 30], 3, u64::MAX).unwrap();
         assert_eq!((equal.sigma_1, equal.median, equal.exact), (0.0, 0.0, true));
+    }
+
+    #[test]
+    fn a_search_is_stopped_where_that_is_wanted() {
+        // In many dimensions all points are about as far from the mean: no pair can be left out.
+        let data = normals(1000, 300);
+        let mut seen = Vec::new();
+        let mut watcher = |progress: &Progress<'_>| {
+            seen.push((progress.done, progress.total));
+            match seen.len() {
+                2 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let mut monitor = Monitor::new(&mut watcher);
+        let found = technique_1(&data, 300, u64::MAX, &source(), &mut monitor);
+        assert!(matches!(found, Err(Error::Stopped)));
+        let [(first, total), (second, _)] = seen[..] else {
+            panic!("{seen:?}");
+        };
+        assert!(first < second && second <= total, "{seen:?}");
+        assert_eq!(total, 1000 * 999 / 2);
     }
 
     #[test]
