@@ -11,7 +11,7 @@ use burn::backend::{
     DispatchTensorKind, ExtensionType, Flex, backend_extension,
 };
 use burn::tensor::Tensor;
-use tweedie_kernels::Level;
+use tweedie_kernels::InstructionSet;
 use tweedie_kernels::mlp::{self, Layer, Shape};
 
 use super::{done, slice, tensor};
@@ -170,7 +170,12 @@ impl MlpOps for Flex {
     fn tweedie_mlp(x: FlexTensor, parameters: Parameters<Self>, activation: Fused) -> FlexTensor {
         let given = Given::new(x, parameters.0, activation);
         let shape = &given.shape;
-        let y = mlp::forward(Level::best(), shape, slice(&given.x), &given.layers());
+        let y = mlp::forward(
+            InstructionSet::best(),
+            shape,
+            slice(&given.x),
+            &given.layers(),
+        );
         tensor(done(y), [shape.rows, shape.widths[shape.widths.len() - 1]])
     }
 }
@@ -183,7 +188,12 @@ impl MlpGradients for Flex {
     ) -> [FlexTensor; 2] {
         let given = Given::new(x, parameters, activation);
         let shape = &given.shape;
-        let found = mlp::forward_keeping(Level::best(), shape, slice(&given.x), &given.layers());
+        let found = mlp::forward_keeping(
+            InstructionSet::best(),
+            shape,
+            slice(&given.x),
+            &given.layers(),
+        );
         let [y, hidden] = done(found);
         let dims = [hidden.len()];
         [
@@ -203,7 +213,7 @@ impl MlpGradients for Flex {
         let given = Given::new(x, parameters, activation);
         let (shape, dy) = (&given.shape, dy.to_contiguous());
         let grads = done(mlp::backward(
-            Level::best(),
+            InstructionSet::best(),
             shape,
             slice(&given.x),
             &given.layers(),
