@@ -19,7 +19,7 @@ use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::{Cloud, PALETTE, Scatter};
 use tweedie::sample::{Als, Cas, Sampler, StepSize, StepView, run};
 use tweedie::score::{Denoiser, GaussianMixture};
-use tweedie::train::{Schedule, TrainConfig};
+use tweedie::train::{LearningRateSchedule, TrainConfig};
 
 pub(super) const STUDY: Study = Study {
     name: "toy",
@@ -212,8 +212,8 @@ fn compare(
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?;
     let mut networks = Vec::new();
     for (conditional, lr, schedule) in [
-        (false, 1e-4, Schedule::Constant),
-        (true, 1e-3, Schedule::Cosine),
+        (false, 1e-4, LearningRateSchedule::Constant),
+        (true, 1e-3, LearningRateSchedule::Cosine),
     ] {
         let network = NetworkConfig {
             conditional,

@@ -133,7 +133,7 @@ fn a_discriminator_of_fixed_samples_comes_to_the_optimal_one() {
     };
     let config = GroupConfig {
         rate: tweedie::train::LearningRate {
-            schedule: tweedie::train::Schedule::Cosine,
+            schedule: tweedie::train::LearningRateSchedule::Cosine,
             steps: 2500,
             ..tweedie::train::LearningRate::constant(0.01)
         },
@@ -592,7 +592,7 @@ fn labels_reach_a_network_with_classes_and_some_are_withheld() {
         steps: 600,
         batch: 60,
         lr: 0.05,
-        schedule: tweedie::train::Schedule::Cosine,
+        schedule: tweedie::train::LearningRateSchedule::Cosine,
         label_dropout: 0.2,
         ..TrainConfig::default()
     };

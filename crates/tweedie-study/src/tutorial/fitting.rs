@@ -9,7 +9,7 @@ use tweedie::nn::layers::Activation;
 use tweedie::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
 use tweedie::report::{Axis, Chart, Series};
 use tweedie::score::Denoiser;
-use tweedie::train::{Schedule, TrainConfig};
+use tweedie::train::{LearningRateSchedule, TrainConfig};
 
 /// A way to train.
 struct Recipe {
@@ -18,7 +18,7 @@ struct Recipe {
     points: usize,
     /// Updates, each on 16 x 1024 pairs.
     epochs: u64,
-    schedule: Schedule,
+    schedule: LearningRateSchedule,
     /// Whether the moving average of the weights is used.
     averaged: bool,
 }
@@ -29,35 +29,35 @@ const RECIPES: [Recipe; 5] = [
         name: "tutorial: 1000 epochs, constant rate",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Constant,
+        schedule: LearningRateSchedule::Constant,
         averaged: false,
     },
     Recipe {
         name: "the same, moving average 0.99",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Constant,
+        schedule: LearningRateSchedule::Constant,
         averaged: true,
     },
     Recipe {
         name: "1000 epochs, cosine",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
     Recipe {
         name: "4000 epochs, cosine",
         points: POINTS,
         epochs: 4000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
     Recipe {
         name: "4000 updates, cosine, 65536 points",
         points: 65_536,
         epochs: 4000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
 ];

@@ -1,4 +1,4 @@
-//! Synthetic sets, drawn one random stream an item: item i depends on the seed and i alone.
+//! Synthetic sets, with one random stream per item: item i depends on the seed and i alone.
 
 use std::f64::consts::{PI, TAU};
 
@@ -26,7 +26,7 @@ pub struct Mixture {
     pub std: f64,
 }
 
-/// The law that the synthetic set `name` is drawn from (`tutorial`, `gaussians-8`,
+/// The distribution that the synthetic set `name` is drawn from (`tutorial`, `gaussians-8`,
 /// `gaussians-25`), before any standardising; `None` for other names.
 pub fn mixture(name: &str) -> Option<Mixture> {
     Synthetic::named(name)?.mixture()
@@ -170,7 +170,7 @@ struct Stream {
 
 impl Stream {
     fn new(seed: u64, item: u64) -> Self {
-        // A key of its own, so that a sampler's noise under the same seed and number is another.
+        // A key of its own, so that the noise of a sampler under the same seed and number differs.
         let mut key = *b"........tweedie data, synthetic.";
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(key);
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     const N: usize = 20_000;
-    /// Standard errors that a mean or a variance may be off.
+    /// How many standard errors a mean or a variance may be off.
     const MOST_ERRORS: f64 = 4.5;
 
     fn draw(name: &str, count: usize, seed: u64) -> Vec<f32> {
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_draws_stay_what_they_are() {
-        // Recorded from this code: sets that change under users' feet would change their results.
+        // Recorded from this code: if the sets changed, users' results would change with them.
         for (name, expected) in [
             ("tutorial", [3.204_264_6_f32, 3.899_804_4]),
             ("swiss-roll", [-0.937_794_45, 0.628_619_43]),

@@ -226,7 +226,7 @@ impl Config {
             config.train.samples_every = t.samples_every;
             config.train.keep = t.keep;
             config.train.engine = t.engine;
-            if config.train.schedule == crate::train::Schedule::Constant {
+            if config.train.schedule == crate::train::LearningRateSchedule::Constant {
                 config.train.steps = t.steps;
             }
             config.sample = SampleConfig::default();
