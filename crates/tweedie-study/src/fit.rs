@@ -10,7 +10,7 @@ use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 /// A network in training, with what it takes to look at it on the way.
 pub(super) struct Fit<'a> {
     pub trainer: Trainer<'a>,
-    form: Preconditioning,
+    output: Preconditioning,
 }
 
 impl<'a> Fit<'a> {
@@ -23,13 +23,13 @@ impl<'a> Fit<'a> {
         seed: u64,
     ) -> Result<Self> {
         let device = Engine::Flex.device()?.autodiff();
-        let form = network.preconditioning;
+        let output = network.preconditioning;
         let network = Network::new(network, data.shape(), seed, &device)?;
         let objective =
-            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
+            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(output, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());
         let trainer = Trainer::new(train, data, noise, objective, network, seed)?;
-        Ok(Self { trainer, form })
+        Ok(Self { trainer, output })
     }
 
     /// Updates to the end; `on` sees the number of updates made and the loss of the last.
@@ -57,6 +57,6 @@ impl<'a> Fit<'a> {
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {
-        NetworkDenoiser::new(network, Parameterisation::new(self.form, 1.0))
+        NetworkDenoiser::new(network, Parameterisation::new(self.output, 1.0))
     }
 }

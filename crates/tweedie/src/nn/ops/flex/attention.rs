@@ -35,9 +35,9 @@ pub trait AttentionOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait AttentionGradients: AttentionOps {
-    /// The output, and the logarithms of the softmax's sums, which the gradients need.
+    /// The output, and the log-sum-exps of the softmax, which the gradients need.
     fn attention_output(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -140,7 +140,7 @@ impl<B: AttentionGradients, C: CheckpointStrategy> AttentionOps for Autodiff<B, 
     }
 }
 
-/// The step back through an attention.
+/// The backward pass of an attention.
 #[derive(Debug)]
 struct Attention;
 

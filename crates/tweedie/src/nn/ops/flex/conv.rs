@@ -88,7 +88,7 @@ impl Kept {
     fn weights(&self, shape: &conv::Shape, weight: &FlexTensor, of: DType) -> Arc<Weights> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((tensor, weights)) = &*kept
-            // Held here, the tensor's memory can be neither written to nor given to another.
+            // While it is held here, the tensor's memory can be neither overwritten nor reused.
             && Arc::ptr_eq(&tensor.data_arc(), &weight.data_arc())
             && weights.fit(shape, of)
         {
@@ -142,7 +142,7 @@ pub trait ConvOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait ConvGradients: ConvOps {
     /// Of the convolution's input, whose height and width are `size`.
     fn conv2d_grad_input(
@@ -330,7 +330,7 @@ impl<B: ConvGradients, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a convolution of x, weight, bias and, where `N` is 4, a residual.
+/// The backward pass of a convolution of x, weight, bias and, where `N` is 4, a residual.
 #[derive(Debug)]
 struct Conv2d;
 

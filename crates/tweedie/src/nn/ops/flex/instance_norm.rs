@@ -45,7 +45,7 @@ pub trait InstanceNormOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait InstanceNormGradients: InstanceNormOps {
     /// Of input, gamma, alpha and beta.
     fn instance_norm_pp_grads(
@@ -146,7 +146,7 @@ impl<B: InstanceNormGradients, C: CheckpointStrategy> InstanceNormOps for Autodi
     }
 }
 
-/// The step back through a normalisation.
+/// The backward pass of a normalisation.
 #[derive(Debug)]
 struct InstanceNorm;
 

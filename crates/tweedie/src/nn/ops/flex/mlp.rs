@@ -18,7 +18,7 @@ use super::{done, slice, tensor};
 use crate::nn::layers::Activation;
 use crate::nn::ops::{Fused, LayerParameters, activate, fused};
 
-/// Layers of one operation at most: the steps back are compiled for each number of them.
+/// Layers of one operation at most: the backward pass is compiled for each number of them.
 const TOGETHER: usize = 8;
 
 /// Linear layers on `x` `[N, I]`, with an activation after each but the last.
@@ -104,9 +104,9 @@ pub trait MlpOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait MlpGradients: MlpOps {
-    /// The output, and hidden values for the step back.
+    /// The output, and hidden values for the backward pass.
     fn mlp_keeping(
         x: FloatTensor<Self>,
         parameters: Vec<FloatTensor<Self>>,
@@ -260,7 +260,7 @@ impl<B: MlpGradients, C: CheckpointStrategy> MlpOps for Autodiff<B, C> {
     }
 }
 
-/// The operation on an input and its parameters, with its step back.
+/// The operation on an input and its parameters, with its backward pass.
 fn record<B: MlpGradients, C: CheckpointStrategy, const N: usize>(
     inputs: Vec<FloatTensor<Autodiff<B, C>>>,
     activation: Fused,
@@ -276,7 +276,7 @@ fn record<B: MlpGradients, C: CheckpointStrategy, const N: usize>(
     }
 }
 
-/// The step back through all layers.
+/// The backward pass of all layers.
 #[derive(Debug)]
 struct Mlp;
 

@@ -50,7 +50,7 @@ pub trait NormOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait NormGradients: NormOps {
     /// Of the normalisation's input, weight and bias.
     fn group_norm_grads(
@@ -163,7 +163,7 @@ impl<B: NormGradients, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a normalisation.
+/// The backward pass of a normalisation.
 #[derive(Debug)]
 struct GroupNorm;
 

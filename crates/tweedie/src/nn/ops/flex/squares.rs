@@ -36,7 +36,7 @@ pub trait SquaresOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait SquaresGradients: SquaresOps {
     /// Of `f`.
     fn half_squares_grad(
@@ -95,7 +95,7 @@ impl<B: SquaresGradients, C: CheckpointStrategy> SquaresOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through the losses.
+/// The backward pass of the losses.
 #[derive(Debug)]
 struct HalfSquares;
 
