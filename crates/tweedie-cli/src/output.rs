@@ -1,4 +1,4 @@
-//! Standard output: what cannot be written is an error, but for a reader that has gone away.
+//! Standard output: a failed write is an error, except for a closed pipe.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use tweedie::{Error, Result};
 
-/// The first failure to print. It ends no work that is under way.
+/// The first failure to print. It does not interrupt work in progress.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Prints a line.
@@ -15,7 +15,7 @@ pub fn say(text: Arguments<'_>) {
     remember(writeln!(io::stdout(), "{text}"));
 }
 
-/// Whether everything that was to be printed was.
+/// Whether everything was printed.
 ///
 /// # Errors
 /// The first failure.
@@ -28,11 +28,11 @@ pub fn finish() -> Result<()> {
     }
 }
 
-/// Prints help, the version, or what is wrong with the arguments.
+/// Prints help, the version, or errors in the arguments.
 pub fn answer(answer: &clap::Error) -> ExitCode {
     remember(answer.print());
     match finish() {
-        // Where stderr is what failed, the code is all there is left.
+        // Where stderr fails, only the exit code is left.
         Err(error) if !answer.use_stderr() => {
             note!("error: {error}");
             ExitCode::FAILURE

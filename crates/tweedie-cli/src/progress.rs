@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// `done` units are done; `note` is shown beside.
+    /// Reports that `done` units are done; `note` is shown beside them.
     pub fn at(&mut self, done: u64, note: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
@@ -69,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// The job is over; the bar goes away.
+    /// Ends the job and removes the bar.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
@@ -77,7 +77,7 @@ impl Progress {
     }
 }
 
-/// A duration as a person says it.
+/// A duration in readable form.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
@@ -92,7 +92,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// The progress of a job of several parts: each has a bar of its own, and a part may come again.
+/// The progress of a job of several parts: each has a bar of its own, and a part may be repeated.
 #[derive(Default)]
 pub struct Bars {
     now: Option<(String, u64, Progress)>,
@@ -106,7 +106,7 @@ impl Bars {
         };
         if !self.now.as_ref().is_some_and(goes_on) {
             self.finish();
-            // What was done before this job, such as updates of a run that goes on.
+            // Units done before this job, such as the updates of a resumed run.
             let first = progress.done.saturating_sub(1);
             let bar = Progress::new(progress.what, progress.total, first);
             self.now = Some((progress.what.to_owned(), first, bar));
@@ -117,7 +117,7 @@ impl Bars {
         }
     }
 
-    /// The job is over; the bar goes away.
+    /// Ends the job and removes the bar.
     pub fn finish(&mut self) {
         if let Some((.., bar)) = self.now.take() {
             bar.finish();

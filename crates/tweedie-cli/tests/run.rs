@@ -188,7 +188,7 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
                 "--out",
                 text(&out),
             ]);
-            assert!(printed.contains("samples a second"), "{printed}");
+            assert!(printed.contains("samples per second"), "{printed}");
             out
         };
         let all = draw("all", "0-63", "64");

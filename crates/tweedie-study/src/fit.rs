@@ -7,7 +7,7 @@ use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Pre
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 
-/// A network in training, with what it takes to look at it on the way.
+/// A network in training that can be evaluated along the way.
 pub(super) struct Fit<'a> {
     pub trainer: Trainer<'a>,
     output: Preconditioning,
@@ -32,7 +32,7 @@ impl<'a> Fit<'a> {
         Ok(Self { trainer, output })
     }
 
-    /// Updates to the end; `on` sees the number of updates made and the loss of the last.
+    /// Trains to update `steps`; `on` is called with the number of updates and the last loss.
     pub fn finish(&mut self, steps: u64, on: &mut dyn FnMut(u64, f64) -> Result<()>) -> Result<()> {
         while self.trainer.step() < steps {
             let report = self.trainer.update()?;
@@ -41,7 +41,7 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
         Ok(self.with(self.trainer.network()?))
     }
@@ -51,7 +51,7 @@ impl<'a> Fit<'a> {
         Ok(self.with(&self.trainer.average()?))
     }
 
-    /// How many numbers the network has.
+    /// The number of parameters of the network.
     pub fn parameters(&self) -> usize {
         self.trainer.parameters()
     }

@@ -21,7 +21,7 @@ pub fn run(args: &Demo) -> Result<()> {
     let began = Instant::now();
     let config = Config::parse(CONFIG, &args.set)
         .map_err(|reason| Error::setting("--set", args.set.join(" "), reason))?;
-    // A setting that cannot be is refused before an earlier demo goes.
+    // Invalid settings are refused before an earlier demo is removed.
     config
         .clone()
         .resolve(&tweedie::data::open(&config.data)?)?;
@@ -33,7 +33,7 @@ pub fn run(args: &Demo) -> Result<()> {
     super::train::train(&mut session, Some(LONGEST))?;
     if signals::wish().is_break() {
         let out = args.out.display();
-        say!("stopped. Go on with: tweedie train {out}/config.toml --resume --out {out}");
+        say!("stopped. Resume with: tweedie train {out}/config.toml --resume --out {out}");
         return Err(Error::Stopped);
     }
     say!("2. sampling with ALS and CAS, few steps and many, with and without the EDS");
@@ -53,9 +53,9 @@ pub fn run(args: &Demo) -> Result<()> {
     Ok(())
 }
 
-/// Removes the run of an earlier demo, and nothing else: not what was drawn from it since.
+/// Removes the run of an earlier demo and nothing else, in particular not samples drawn from it.
 fn clear(out: &Path) -> Result<()> {
-    // No demo may be under way there.
+    // No other demo may be running there.
     let _lock = Lock::take(out)?;
     for name in ["checkpoints", "report"] {
         let folder = out.join(name);
@@ -83,7 +83,7 @@ fn clear(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was to be removed may not have been there.
+/// A file to be removed need not exist.
 fn gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     match removed {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("replace", path)(e)),

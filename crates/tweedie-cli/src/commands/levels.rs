@@ -6,7 +6,7 @@ use tweedie::run::Config;
 use crate::args::Levels;
 
 pub fn run(args: &Levels) -> Result<()> {
-    // The same words as in a configuration, so that the same rules hold.
+    // The same keys as in a configuration, so that the same rules apply.
     let quoted = args.data.replace('\\', "\\\\").replace('"', "\\\"");
     let changes: Vec<String> = args
         .set

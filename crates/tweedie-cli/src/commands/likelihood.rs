@@ -14,7 +14,7 @@ use crate::progress::Progress;
 pub fn run(args: &Likelihood) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    // In single precision, whatever the run samples in.
+    // In f32, whatever precision the run samples in.
     let weights = SampleConfig {
         ema: config.sample.ema && !args.raw,
         ..SampleConfig::default()
@@ -28,18 +28,19 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .collect();
     let mut own = config;
     if args.data.is_some() {
-        // How many of the run's own items there are says nothing of others.
+        // The limit on the run's own items does not apply to other data.
         (own.data.count, own.data.limit, own.data.seed) = (None, None, 0);
     }
     let config = Config::parse(&own.to_toml(), &changes)
         .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
     let mut data = tweedie::data::open(&config.data)?;
     if !data.is_image() {
-        // The network knows vectors as the run's own data were mapped, not by these statistics.
+        // The network was trained on vectors mapped by the statistics of the run's own data, not of
+        // these.
         data = data.remapped(model.data().map.clone())?;
     }
     let path = args.out.clone().unwrap_or_else(|| {
-        // Numbers of other data do not replace those of the run's own.
+        // Results for other data do not replace those for the run's own.
         let other = args
             .data
             .as_deref()
@@ -114,15 +115,13 @@ pub fn run(args: &Likelihood) -> Result<()> {
             bits.value,
             bits.standard_error
         );
-        say!(
-            "  each value spread evenly over its level, so this bounds the model's own from above"
-        );
+        say!("  with uniform dequantisation, an upper bound in expectation");
     }
     say!("{}", path.display());
     Ok(())
 }
 
-/// Refuses to write over what the numbers come from: the data, and the run itself.
+/// Refuses to overwrite the inputs: the data, and the run itself.
 fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
     let own = ["config.toml", "data.json", "stats.jsonl"];
     let inputs = own.iter().map(|name| run.join(name));
@@ -137,7 +136,7 @@ fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
     match is_input || in_checkpoint || is_item {
         true => Err(Error::content(
             out,
-            "is read for these numbers; choose another file with --out",
+            "is an input; choose another file with --out",
         )),
         false => Ok(()),
     }

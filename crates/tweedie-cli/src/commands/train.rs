@@ -12,7 +12,7 @@ use crate::args::Train;
 use crate::progress::{Progress, duration};
 use crate::signals;
 
-/// Steps that a dry run measures.
+/// Number of steps that a dry run measures.
 const MEASURED: usize = 5;
 
 pub fn run(args: &Train) -> Result<()> {
@@ -40,7 +40,7 @@ pub fn run(args: &Train) -> Result<()> {
     let folder = folder.display();
     if trained.stopped {
         say!(
-            "stopped; {} is written. Go on with: tweedie train {} --resume --out {folder}",
+            "stopped; {} is written. Resume with: tweedie train {} --resume --out {folder}",
             trained.checkpoint.display(),
             args.config.display(),
         );
@@ -71,7 +71,7 @@ pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trai
             *bar.borrow_mut() = Some(Progress::new("training", steps, step));
         }
         Event::NoSamples { step, error } => {
-            note!("no grid of samples at step {step}: {error}; training goes on");
+            note!("no sample grid at step {step}: {error}; training continues");
         }
         _ => {}
     })?;
@@ -92,11 +92,11 @@ fn dry_run(config: Config) -> Result<()> {
     say!("# data: {} items", plan.items);
     say!("# network: {} parameters", plan.parameters);
     if let Some(bytes) = plan.peak_memory {
-        say!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
+        say!("# peak memory: {:.0} MB", bytes as f64 / 1e6);
     }
     let steps = plan.config.train.steps;
     say!(
-        "# time: {} a step (median of {MEASURED}), {} for {steps} steps",
+        "# time: {} per step (median of {MEASURED}), {} for {steps} steps",
         duration(plan.step),
         duration(plan.step.mul_f64(steps as f64)),
     );

@@ -103,7 +103,7 @@ impl Dataset {
     /// The same items with a class each.
     ///
     /// # Errors
-    /// When there is not one label an item.
+    /// When there is not one label per item.
     pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
         if labels.len() != self.len() {
             return Err(Error::Shape {

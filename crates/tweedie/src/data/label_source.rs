@@ -135,7 +135,7 @@ pub(crate) fn of_array(path: &Path, array: Array, count: usize) -> Result<Labels
         return Ok(labels);
     }
     let reason = format!(
-        "there are {} labels for {count} items; give one label an item",
+        "there are {} labels for {count} items; give one label per item",
         labels.len()
     );
     Err(Error::content(path, reason))

@@ -103,7 +103,7 @@ impl Labels {
         let Array { dims, values } = array;
         if !matches!(dims[..], [_] | [_, 1]) || values.is_empty() {
             let reason = format!(
-                "an array of shape {dims:?} holds no labels; give one whole number an item, [N]"
+                "an array of shape {dims:?} holds no labels; give one whole number per item, [N]"
             );
             return Err(Error::content(path, reason));
         }
@@ -161,7 +161,7 @@ impl Labels {
     }
 }
 
-/// A label as the number of a class, or what is wrong with it.
+/// A label as a class index, or the reason why it is none.
 fn class_number(value: f64) -> Result<u32, String> {
     if value.fract() != 0.0 {
         return Err(format!("the label {value} is not a whole number"));

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_mixtures_are_those_of_their_laws() {
+    fn moments_of_the_mixtures_are_those_of_their_distributions() {
         check("tutorial", 0, 1, 2.4, 4.24);
         for axis in [0, 1] {
             let scale = 1.414_f64.powi(2);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_swiss_roll_are_those_of_its_law() {
+    fn moments_of_the_swiss_roll_are_those_of_its_distribution() {
         // t uniform on [1.5 pi, 4.5 pi]: E t cos t = 2, E t sin t = 2/(3 pi), and
         // E (t cos t)^2 = 4.875 pi^2 - 1/4, E (t sin t)^2 = 4.875 pi^2 + 1/4.
         let (scale, noise) = (7.5 * 7.5, 0.25 * 0.25);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_moons_are_those_of_their_law() {
+    fn moments_of_the_moons_are_those_of_their_distribution() {
         // x: halves with means 0 and 1, each of variance 1/2. y: E = (2/pi + 1/2 - 2/pi)/2 = 1/4,
         // E y^2 = (1/2 + 3/4 - 2/pi)/2.
         check("two-moons", 0, 2, 0.5, 0.75 + 0.0025);

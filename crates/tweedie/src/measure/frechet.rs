@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn property_17_equal_laws_are_at_distance_zero() {
+    fn property_17_equal_distributions_are_at_distance_zero() {
         for (dim, rank) in [(1, 1), (5, 5), (8, 3), (20, 1), (4, 0)] {
             let m = moments(&normals(dim, 1), &covariance(dim, rank, 2));
             assert!(frechet_distance(&m, &m).unwrap() < 1e-12 * m.trace().max(1.0));

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn property_16_every_form_and_scaling_gives_the_same_denoised_sample() {
+    fn property_16_every_parameterisation_and_scaling_gives_the_same_denoised_sample() {
         let (data, sigma_data) = ([0.3, 0.7], 0.5);
         for sigma in [0.002, 0.1, 1.0, 7.0, 80.0] {
             for x in [-3.0, -0.4, 0.9, 20.0] {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn without_noise_every_form_but_x0_gives_the_sample_back() {
+    fn without_noise_every_parameterisation_but_x0_returns_the_sample() {
         for output in OUTPUTS {
             let c = output.coefficients(0.0, 0.5);
             let expected = if output == Preconditioning::X0 {

@@ -129,7 +129,7 @@ impl Levels {
     /// The levels with `n_sigma` - 1 geometric ones inserted between neighbours, which makes
     /// (L - 1) n_sigma + 1.
     ///
-    /// This is how consistent annealed sampling spends n_sigma steps a level. The original levels
+    /// This is how consistent annealed sampling spends n_sigma steps per level. The original levels
     /// are among the new ones to the last bit, at every `n_sigma`-th place.
     ///
     /// # Errors

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn normals_have_the_moments_of_the_law() {
+    fn normals_have_the_moments_of_their_distribution() {
         let n = 4_000_000;
         let mut z = vec![0.0f64; n];
         source().fill_batch(&[0, 1, 2, 3], 5, &mut z);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn normals_and_uniforms_follow_their_laws() {
+    fn normals_and_uniforms_follow_their_distributions() {
         let n = 1_000_000;
         // Kolmogorov: P(sqrt(n) D > 1.95) = 0.001.
         let bound = 1.95 / f64::sqrt(n as f64);

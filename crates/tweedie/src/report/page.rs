@@ -184,7 +184,7 @@ impl Page {
     }
 }
 
-/// How a picture stands on a page: its width and height, and whether its pixels stay sharp.
+/// How a picture is shown on a page: its width and height, and whether its pixels stay sharp.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Figure {
     size: (usize, usize),

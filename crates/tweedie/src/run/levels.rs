@@ -1,4 +1,4 @@
-//! What a data set asks for: the numbers of Song & Ermon 2020's Techniques 1, 2 and 4.
+//! Noise levels and step sizes for a data set, by Techniques 1, 2 and 4 of Song & Ermon 2020.
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -7,10 +7,10 @@ use crate::noise::{
 };
 use crate::random::{NoiseSource, Stream};
 
-/// Pairs whose distance may be computed: seconds of work.
+/// Budget of pairs whose distance is computed: seconds of work.
 const PAIRS: u64 = 20_000_000;
 
-/// The advice of [`levels`].
+/// The result of [`levels`].
 #[derive(Clone, Debug)]
 pub struct LevelsReport {
     /// Technique 1.

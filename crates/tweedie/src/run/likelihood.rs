@@ -1,4 +1,4 @@
-//! The job `likelihood`: how likely a run's model finds data.
+//! The job `likelihood`: the likelihood of data under a run's model.
 
 use super::Model;
 use crate::data::Dataset;
@@ -14,13 +14,13 @@ use crate::random::{NoiseSource, Stream};
 pub struct LikelihoodJob {
     /// How many items, from the first on.
     pub count: usize,
-    /// How the divergence is found.
+    /// How the divergence is computed.
     pub divergence: Divergence,
     /// The relative and absolute tolerance of the solver.
     pub tolerance: f64,
-    /// Determines probes and dequantisation.
+    /// The seed of probes and dequantisation.
     pub seed: u64,
-    /// Items on their way at a time; bounds the memory, changes nothing else.
+    /// Items computed at a time; bounds the memory and does not affect the results.
     pub batch: usize,
 }
 
@@ -37,7 +37,7 @@ impl Default for LikelihoodJob {
     }
 }
 
-/// What is known of one item.
+/// The likelihood of one item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ItemLikelihood {
     /// ln p in nats, a density in the data's own units.
@@ -51,10 +51,9 @@ pub struct ItemLikelihood {
 /// The likelihood of each of the first items of `data` under `model`.
 ///
 /// `data` must be in the model's units: vectors under the map of the run's own data
-/// ([`Dataset::remapped`]), images on the same range. Images of whole-numbered levels are
-/// dequantised: each value is spread evenly over its level.
-/// The latents' law is N(mean, (sigma_max^2 + std^2) I) with the mean and the standard deviation of
-/// the run's data. `on` is told how many items are done.
+/// ([`Dataset::remapped`]), images on the same range. Images of integer values are dequantised
+/// uniformly. The distribution of the latents is N(mean, (sigma_max^2 + std^2) I) with the mean and
+/// the standard deviation of the run's data. `on` is called with the number of items done.
 ///
 /// # Errors
 /// When the data's shape is not the model's, a setting is out of range, or the network's output is

@@ -1,5 +1,5 @@
-//! Runs: the configuration a user writes, the folder a run lives in, and the two jobs that tie
-//! the library together, training and sampling.
+//! Runs: the configuration a user writes, the folder of a run, and the jobs that connect the parts
+//! of the library, such as training and sampling.
 
 mod config;
 mod directory;

@@ -10,7 +10,7 @@ use crate::noise::{Levels, RHO, Schedule};
 use crate::sample::{Description, Sampler, SamplerKind};
 use crate::score::guidance::Threshold;
 
-/// What is done to H before a sampler sees it.
+/// Clipping of H before a sampler uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clip {
@@ -27,19 +27,19 @@ pub enum Clip {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SampleConfig {
-    /// The scheme.
+    /// The sampler.
     pub sampler: SamplerKind,
     /// Noise levels between sigma_max and sigma_min.
     pub steps: usize,
-    /// How they are spread.
+    /// The schedule of the levels.
     pub schedule: Schedule,
     /// The exponent of `karras`.
     pub rho: f64,
-    /// What is done to the expected denoised sample before the sampler sees it.
+    /// Clipping of the expected denoised sample before the sampler uses it.
     pub clip: Clip,
     /// The quantile of `clip = "dynamic"`.
     pub quantile: f64,
-    /// Whether the result is the expected denoised sample rather than the last state.
+    /// Whether the result is the expected denoised sample rather than the final state.
     pub denoise: bool,
     /// Whether the moving average of the weights is used rather than the raw ones.
     pub ema: bool,
@@ -68,8 +68,8 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
-    /// The same with one of the sampler's settings changed. Of settings that say the same in
-    /// several ways, as the three step sizes, the one given now counts.
+    /// The same with one of the sampler's settings changed. It replaces settings that express the
+    /// same quantity, as the three step sizes do.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         let description = self.sampler.description();
         description.set(&mut self.settings, key, value.into());
@@ -111,7 +111,7 @@ impl SampleConfig {
     /// Checks that the sampler has the settings given.
     ///
     /// # Errors
-    /// Names the key that it does not have, and those there are.
+    /// Names the key that it does not have, and the valid ones.
     pub fn check(&self) -> Result<()> {
         if self.settings.get("variance").and_then(Value::as_str) == Some("learned") {
             let reason = "networks trained here learn no variances; take fixed-small or \
@@ -177,7 +177,7 @@ impl SampleConfig {
         sampler.map_err(in_table)
     }
 
-    /// The noise levels. Those of a table of timesteps keep to the noise the table has.
+    /// The noise levels. Those of a table of timesteps stay within its range of noise.
     ///
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
@@ -199,7 +199,7 @@ impl SampleConfig {
     }
 }
 
-/// A sampler's refusal of what is a key of this table, by the key's full name. A sampler's own
+/// A sampler's refusal of a key of this table, with the key's full name. A sampler's own
 /// settings keep theirs, by which `--eta` and its like go as well.
 fn in_table(error: Error) -> Error {
     match error {
@@ -214,7 +214,7 @@ fn in_table(error: Error) -> Error {
     }
 }
 
-/// The keys of the table that every sampler has.
+/// The keys of the table that apply to every sampler.
 const KEYS: [&str; 9] = [
     "sampler",
     "steps",
@@ -227,7 +227,7 @@ const KEYS: [&str; 9] = [
     "precision",
 ];
 
-/// More steps than any sampler is given; it keeps a slip from exhausting the memory.
+/// Upper bound on the steps, so that a typing error does not exhaust the memory.
 const MOST_STEPS: usize = 10_000_000;
 
 #[cfg(test)]

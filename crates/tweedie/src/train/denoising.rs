@@ -86,7 +86,7 @@ impl Objective for Denoising<'_> {
     }
 }
 
-/// What a network makes of noised examples, x~ = x + sigma z: tensors `[N, D]` of its device,
+/// A network's prediction on noised examples, x~ = x + sigma z: tensors `[N, D]` on its device,
 /// those that depend on it inside the graph.
 pub struct Prediction {
     raw: Tensor<2>,

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_form_compares_the_output_with_minus_z() {
+    fn the_scaled_score_compares_the_output_with_minus_z() {
         let parameterisation = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
         let objective = ScoreMatching::new(&LossConfig::default(), parameterisation).unwrap();
         let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_gives_a_denoiser_the_loss_of_the_papers() {
+    fn every_parameterisation_gives_a_denoiser_the_loss_of_the_papers() {
         let (x, z, sigma, d) = ([0.3_f32, -0.8], [1.2_f32, 0.4], 0.7, 0.5);
         let h = [0.1, -0.5];
         let [x64, z64] = [x, z].map(|v| v.map(f64::from));

@@ -30,7 +30,7 @@ pub fn stationarity(eta: f64, g: f64, n_sigma: usize) -> f64 {
     (1.0 - eta).powi(2).powf(n_sigma as f64) * (g * g - fixed_point) + fixed_point
 }
 
-/// The step size for `n_sigma` Langevin steps a level that brings s_T^2/sigma_i^2 closest to 1.
+/// The step size for `n_sigma` Langevin steps per level that brings s_T^2/sigma_i^2 closest to 1.
 ///
 /// The ratio is above 1 for every step size and grows with g, so on levels that are not geometric
 /// the widest gap decides: the choice is best in the worst case.

@@ -1,4 +1,4 @@
-//! How samples come about: the state and what the network makes of it, step by step.
+//! The trajectories of samples: the state and the denoised sample, step by step.
 
 use std::ops::ControlFlow;
 
@@ -10,9 +10,9 @@ use crate::run::SampleConfig;
 use crate::run::signals::{self, Panel};
 use crate::sample::{Observer, SamplerKind, StepView, Trajectory};
 
-const TEXT: &str = "Consistent annealed sampling at work.";
+const TEXT: &str = "Consistent annealed sampling from noise to data.";
 
-/// Samples followed.
+/// Number of samples followed.
 const FOLLOWED: usize = 4;
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
@@ -32,17 +32,17 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     };
     let report = report.heading("Trajectories", TEXT);
     let caption =
-        "From noise to sample; for images and signals, each state above its denoised sample.";
+        "From noise to sample; for images and signals, each state is above its denoised sample.";
     report.picture("trajectories", &picture, caption, shape.is_image())
 }
 
 /// Keeps the state and the denoised sample at chosen steps.
-struct Film {
+struct Recorder {
     steps: Vec<usize>,
     frames: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
-impl Observer for Film {
+impl Observer for Recorder {
     fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
         if self.steps.contains(&view.step) {
             self.frames.push((view.x.to_vec(), view.denoised.to_vec()));
@@ -52,21 +52,23 @@ impl Observer for Film {
 }
 
 /// [`FOLLOWED`] samples at `columns` steps from the first to the last.
-fn follow(report: &Report<'_>, sample: &SampleConfig, columns: usize) -> Result<Film> {
+fn follow(report: &Report<'_>, sample: &SampleConfig, columns: usize) -> Result<Recorder> {
     let columns = columns.min(sample.steps);
     let last = sample.steps.saturating_sub(1);
-    let mut film = Film {
+    let mut recorder = Recorder {
         steps: (0..columns)
             .map(|i| i * last / columns.saturating_sub(1).max(1))
             .collect(),
         frames: Vec::new(),
     };
-    report.model.run(sample, 0..FOLLOWED as u64, &mut film)?;
-    Ok(film)
+    report
+        .model
+        .run(sample, 0..FOLLOWED as u64, &mut recorder)?;
+    Ok(recorder)
 }
 
 fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Result<Picture> {
-    let film = follow(report, sample, report.options.columns)?;
+    let recorder = follow(report, sample, report.options.columns)?;
     let (map, dim) = (&report.model.data().map, shape.iter().product::<usize>());
     let mut bytes = Vec::new();
     let mut labels = Vec::new();
@@ -77,20 +79,20 @@ fn images(report: &Report<'_>, sample: &SampleConfig, shape: [usize; 3]) -> Resu
             } else {
                 format!("seed {k}")
             });
-            for (x, h) in &film.frames {
+            for (x, h) in &recorder.frames {
                 let values = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
                 bytes.extend(values.iter().map(|&v| map.to_u8(v as f32)));
             }
         }
     }
     Grid::new(shape)
-        .columns(film.frames.len())
+        .columns(recorder.frames.len())
         .row_labels(labels)
         .render(&bytes)
 }
 
 fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Picture> {
-    let film = follow(report, sample, signals::COLUMNS)?;
+    let recorder = follow(report, sample, signals::COLUMNS)?;
     let data = report.model.data();
     let dim = data.shape.values();
     let mut panels = Vec::new();
@@ -100,7 +102,7 @@ fn lines(report: &Report<'_>, sample: &SampleConfig, length: usize) -> Result<Pi
             (format!("seed {k}"), false),
             (format!("seed {k} EDS"), true),
         ] {
-            for (x, h) in &film.frames {
+            for (x, h) in &recorder.frames {
                 let signal = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
                 let raw: Vec<f32> = signal.iter().map(|&v| data.map.to_raw(v) as f32).collect();
                 panels.push(Panel::new(title.clone(), &raw));
@@ -122,7 +124,7 @@ fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Pictu
     };
     let steps = trajectory.noise().len();
     if dim == 1 {
-        let mut chart = Chart::new("Samples on their way")
+        let mut chart = Chart::new("Trajectories of the samples")
             .x(Axis::linear("step"))
             .y(Axis::linear("value"));
         for k in 0..FOLLOWED {
@@ -142,8 +144,7 @@ fn paths(report: &Report<'_>, sample: &SampleConfig, dim: usize) -> Result<Pictu
         last[0].abs().max(last[1].abs())
     };
     let reach = (0..followed).map(end).fold(1e-9, f64::max);
-    let whole =
-        Scatter::new("The whole way").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
+    let whole = Scatter::new("Full range").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
     let near = Scatter::new("Close to the data")
         .cloud(Cloud::new("", Vec::new()).paths(paths))
         .range(-1.3 * reach, 1.3 * reach);

@@ -21,7 +21,7 @@ pub struct GroupConfig {
     pub adam: AdamConfig,
     /// The learning rate over the network's own updates.
     pub rate: LearningRate,
-    /// The largest norm of the gradient; none leaves it as it is.
+    /// The largest norm of the gradient; `None` turns clipping off.
     pub clip: Option<f64>,
     /// The decay of the moving average of the weights; none keeps no average.
     pub ema: Option<f64>,
