@@ -1,4 +1,4 @@
-//! Training finds the score: against the exact one of a known distribution.
+//! Training learns the score, compared with the exact one of a known distribution.
 
 use tweedie::data::{DataSpec, Dataset, Shape, mixture, open};
 use tweedie::engine::Engine;
