@@ -71,7 +71,7 @@ pub struct Levels {
     pub set: Vec<String>,
 }
 
-/// Train a score network by a configuration file.
+/// Train a score network from a configuration file.
 ///
 /// Writes a run folder: the resolved configuration, statistics, checkpoints, grids of samples.
 /// A run that was stopped, even by force, is resumed with --resume and gives the same result as an
