@@ -253,7 +253,7 @@ fn levels_and_dry_run_print_what_they_promise() {
     for part in [
         "parameters",
         "memory",
-        "a step",
+        "per step",
         "sigma_max = 4.9",
         "block_out_channels",
     ] {
