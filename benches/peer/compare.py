@@ -528,7 +528,7 @@ class Comparison:
 
 
 def peer_request(work: Work, setting: Setting) -> dict:
-    """What PyTorch's side is told beyond the work."""
+    """The settings of PyTorch's side besides the work."""
     return {
         "channels_last": setting.channels_last,
         "compile": setting.compile,

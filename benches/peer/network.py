@@ -83,7 +83,7 @@ class Upsample(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Residual blocks at one resolution, then the step to the next coarser one."""
+    """Residual blocks at one resolution, then downsampling to the next."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class MidBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Residual blocks that take the skips back in, then the step to the next finer resolution."""
+    """Residual blocks that take in the skip connections, then upsampling to the next resolution."""
 
     def __init__(
         self,

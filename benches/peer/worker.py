@@ -29,7 +29,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = worker.answer(json.loads(line))
-        except Exception as error:  # Told to whoever asked, who decides what it means.
+        except Exception as error:  # Returned to the client, which decides what it means.
             message = str(error).strip().splitlines() or [type(error).__name__]
             answer = {"error": message[0]}
         print(json.dumps(answer), file=answers, flush=True)

@@ -29,7 +29,7 @@ use tweedie::nn::Precision;
 use crate::case::Case;
 use crate::timing::Budget;
 
-/// What goes wrong is told to whoever asked, and needs no kinds.
+/// Errors are returned to the client as text, so they need no types.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[derive(Deserialize)]
@@ -126,7 +126,7 @@ fn answer(request: Request, case: &mut Option<Case>) -> Result<Value> {
             Ok(json!({ "ms": times }))
         }
         Request::Memory => {
-            let bytes = tweedie::memory::peak().ok_or("this system does not tell")?;
+            let bytes = tweedie::memory::peak().ok_or("this system does not report it")?;
             Ok(json!({ "bytes": bytes }))
         }
     }

@@ -16,8 +16,8 @@ use tweedie_study::STUDIES;
 #[command(version, max_term_width = 100)]
 #[command(
     after_help = "Start here:\n  tweedie demo                        train on the built-in \
-    digits and show the result\n  tweedie levels my-images/           what noise levels your \
-    data asks for\n  tweedie train config.toml           train; see examples/ for \
+    digits and show the result\n  tweedie levels my-images/           choose noise levels for \
+    your data\n  tweedie train config.toml           train; see examples/ for \
     configurations\n  tweedie sample runs/config          draw samples from the run\n\nWith \
     --json a command prints its result as one JSON document on stdout, in which numbers that are \
     not finite are null, and all else on stderr.\n\nExit codes: 0 success, 1 an error (one line on stderr says what to do), 2 wrong arguments, 130 and \
@@ -56,10 +56,10 @@ impl Command {
 
 /// Train on the built-in digits, sample with ALS and CAS, and write a report with pictures.
 ///
-/// Needs no data, no network and no arguments; takes under three minutes on two cores.
+/// Needs no data, no internet access and no arguments; takes under three minutes on two cores.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
-    /// Folder of the run; what an earlier demo left there is replaced.
+    /// Folder of the run; the output of an earlier demo there is replaced.
     #[arg(long, default_value = "runs/demo")]
     pub out: PathBuf,
     /// Change a value of the demo's configuration; may be repeated.
@@ -71,7 +71,7 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// Print the noise levels and step sizes that a data set asks for.
+/// Print the noise levels and step sizes that suit a data set.
 ///
 /// Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two items),
 /// Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
@@ -84,7 +84,7 @@ pub struct Levels {
     /// sigma_L, the smallest noise level.
     #[arg(long, default_value_t = 0.01)]
     pub sigma_min: f64,
-    /// Technique 2's constant C: how much neighbouring levels overlap.
+    /// Technique 2's constant C: the overlap of neighbouring levels.
     #[arg(long, default_value_t = 0.5, value_name = "C")]
     pub overlap: f64,
     /// Any other key of the [data] table, for example size=32; may be repeated.
@@ -97,11 +97,12 @@ pub struct Levels {
     pub json: bool,
 }
 
-/// Train a score network as a configuration file says.
+/// Train a score network from a configuration file.
 ///
 /// Writes a run folder: the resolved configuration, statistics, checkpoints, grids of samples.
-/// A run that was stopped, even by force, continues with --resume as if it had not been. Ctrl-C and
-/// SIGTERM finish the step and write a checkpoint first; a second one leaves at once.
+/// A run that was stopped, even by force, is resumed with --resume and gives the same result as an
+/// uninterrupted one. Ctrl-C and SIGTERM finish the step and write a checkpoint first; a second one
+/// ends the program at once.
 #[derive(Debug, clap::Args)]
 pub struct Train {
     /// The configuration; see examples/ and the README's table of keys.
@@ -112,11 +113,11 @@ pub struct Train {
     /// Folder of the run [default: runs/NAME, for NAME.toml].
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Continue the run from its latest checkpoint.
+    /// Resume the run from its latest checkpoint.
     #[arg(long)]
     pub resume: bool,
-    /// Continue from the checkpoint of this step, and set later ones aside; a damaged one is never
-    /// passed over unasked.
+    /// Resume from the checkpoint of this step, and keep later ones under other names; a damaged
+    /// checkpoint is never skipped silently.
     #[arg(long, value_name = "STEP", requires = "resume")]
     pub checkpoint: Option<u64>,
     /// Print the resolved configuration, parameters, memory and time per step; write nothing.
@@ -128,7 +129,7 @@ pub struct Train {
     pub json: bool,
 }
 
-/// A sampler by its name in configurations; the library knows which there are.
+/// A sampler by its name in configurations, as listed by the library.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampler(pub SamplerKind);
 
@@ -144,7 +145,7 @@ impl ValueEnum for Sampler {
     }
 }
 
-/// The settings of every sampler, from what each says about itself.
+/// The settings of every sampler, from the samplers' descriptions.
 fn sampler_settings() -> String {
     let mut text = String::from("Settings of the samplers, for --set and the [sample] table:\n");
     for kind in SamplerKind::ALL {
@@ -163,7 +164,7 @@ fn sampler_settings() -> String {
     text
 }
 
-/// What a setting takes.
+/// The values that a setting accepts.
 fn accepted(setting: &Setting) -> String {
     let values = match setting.kind {
         SettingKind::Real(reals) => format!("in {}", reals.accepted),
@@ -191,17 +192,17 @@ pub enum Precision {
 
 /// Draw samples from a run.
 ///
-/// Writes a PNG file a sample, a grid, and samples.npz (arr_0, uint8, NHWC), or, for vectors,
-/// samples.npz with float32 rows and a picture. Sample k depends on its seed k alone: not on
-/// --batch, and not on which other seeds are drawn. Samples are written as they are ready, and the
-/// same command goes on where one that was stopped, even by force, left off.
+/// Writes one PNG file per sample, a grid, and samples.npz (arr_0, uint8, NHWC), or, for vectors,
+/// samples.npz with float32 rows and a picture. Sample k depends on its seed k alone, not on
+/// --batch or on which other seeds are drawn. Samples are written as they are ready; after a stop,
+/// even by force, the same command continues where it left off.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("step size").args(["eps_c", "eta", "eps_b"]))]
 #[command(after_long_help = sampler_settings())]
 pub struct Sample {
     /// The run's folder.
     pub run: PathBuf,
-    /// The scheme [default: the configuration's].
+    /// The sampler [default: the configuration's].
     #[arg(long)]
     pub sampler: Option<Sampler>,
     /// Noise levels from sigma_max down to sigma_min [default: the configuration's].
@@ -211,30 +212,30 @@ pub struct Sample {
     #[arg(long)]
     pub n_sigma: Option<usize>,
     /// Change a key of the [sample] table: schedule=karras, or a setting of the sampler's own, for
-    /// example s_churn=40; may be repeated. A wrong key is answered with those there are.
+    /// example s_churn=40; may be repeated. A wrong key is refused with a list of the valid ones.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Step size as eta = 1 - gamma^eps_c, from 1 (deterministic, DDIM) over 2 (ancestral) to inf.
+    /// Step size as eta = 1 - gamma^eps_c: 1 is deterministic (DDIM), 2 ancestral, up to inf.
     #[arg(long)]
     pub eps_c: Option<f64>,
-    /// Step size eta itself, or whatever else the sampler calls eta.
+    /// Step size eta itself, or the sampler's own setting of that name.
     #[arg(long, allow_negative_numbers = true)]
     pub eta: Option<f64>,
     /// Step size as the papers' eps: eta = eps_b / sigma_L^2.
     #[arg(long)]
     pub eps_b: Option<f64>,
     /// The class of the samples, for a network conditioned on classes: 3, or several in turn by
-    /// the sample's number: 0,1,2 or all [default: the configuration's].
+    /// the sample's seed: 0,1,2 or all [default: the configuration's].
     #[arg(long, value_name = "CLASS")]
     pub class: Option<Classes>,
     /// Weight of classifier-free guidance towards the class: 1 for none, more for samples that are
     /// more typical of it and less diverse. Takes two network calls where there was one.
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub guidance: Option<f64>,
-    /// The samples' numbers, first and last.
+    /// The seeds of the samples, first and last.
     #[arg(long, default_value = "0-63", value_name = "A-B", value_parser = seeds)]
     pub seeds: Range<u64>,
-    /// Return the last state, not the expected denoised sample.
+    /// Return the final state, not the expected denoised sample.
     #[arg(long)]
     pub no_denoise: bool,
     /// Use the moving average of the weights (the default, unless the configuration says raw).
@@ -264,35 +265,34 @@ pub struct Sample {
     pub json: bool,
 }
 
-/// Compute how likely a run's model finds data, by the probability flow.
+/// Compute the likelihood of data under a run's model, by the probability flow.
 ///
-/// Log densities in nats, in the data's own units, and for images of whole-numbered levels (bytes)
-/// bits per dimension, with every value spread evenly over its level. The divergence is estimated
-/// by Hutchinson's random vectors, or exact for few dimensions. The density is that of data with
-/// the noise sigma_min.
+/// Gives log densities in nats, in the data's own units, and for images of integer pixel values
+/// bits per dimension, with uniform dequantisation. The divergence is Hutchinson's estimate, or
+/// exact for few dimensions. The density is that of data with noise sigma_min.
 #[derive(Debug, clap::Args)]
 pub struct Likelihood {
     /// The run's folder.
     pub run: PathBuf,
-    /// Data to judge, such as a set held out, in place of the run's own.
+    /// Evaluation data, such as a held-out set, in place of the run's own data.
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
     /// Change a key of the run's [data] table, for example limit=100; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Items, from the first on.
+    /// Number of items, from the first on.
     #[arg(long, default_value_t = 64)]
     pub count: usize,
-    /// Random vectors of Hutchinson's estimate; from 2 on each item has a standard error.
+    /// Random vectors of Hutchinson's estimate; with 2 or more, each item has a standard error.
     #[arg(long, default_value_t = 1)]
     pub probes: usize,
-    /// Compute the divergence exactly: as many passes as there are dimensions.
+    /// Compute the exact divergence, with one backward pass per dimension.
     #[arg(long, conflicts_with = "probes")]
     pub exact: bool,
     /// Relative and absolute tolerance of the solver.
     #[arg(long, default_value_t = 1e-4)]
     pub tolerance: f64,
-    /// Determines the random vectors and the dequantisation.
+    /// The seed of the random vectors and the dequantisation.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Items computed at a time.
@@ -331,24 +331,24 @@ pub struct Report {
     pub json: bool,
 }
 
-/// Repeat a figure of the papers and set ours beside it.
+/// Reproduce a figure of the papers and compare it with the original.
 ///
 /// Trains and samples whatever the figure needs, from fixed seeds, and writes a folder: one page
-/// (index.html) that states what the paper shows and what comes out here, every picture as PNG and
+/// (index.html) that states the paper's result and the one found here, every picture as PNG and
 /// SVG, every table as CSV. The same seed gives the same numbers.
 #[derive(Debug, clap::Args)]
 pub struct Study {
     /// Which figure.
     #[arg(value_parser = studies())]
     pub name: String,
-    /// Folder for the results; what an earlier study left there is replaced [default:
+    /// Folder for the results; the output of an earlier study there is replaced [default:
     /// studies/NAME].
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// The seed of data, weights and sampling.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Far fewer samples and updates: a look within seconds, with rough numbers.
+    /// Far fewer samples and updates: a preview within seconds, with rough numbers.
     #[arg(long)]
     pub quick: bool,
     /// Print the result as one JSON document: study, seed, quick, seconds, page, files.
@@ -356,7 +356,7 @@ pub struct Study {
     pub json: bool,
 }
 
-/// The studies there are, with what each repeats.
+/// The studies, with the figure that each reproduces.
 fn studies() -> PossibleValuesParser {
     let value = |study: &tweedie_study::Study| PossibleValue::new(study.name).help(study.about);
     PossibleValuesParser::new(STUDIES.iter().map(value))

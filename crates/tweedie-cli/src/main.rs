@@ -1,13 +1,13 @@
 //! The program: parses, calls the library, prints.
 
-/// Prints a line on stdout. What cannot be written fails the program at its end; a reader that has
-/// gone away is no reason to fail.
+/// Prints a line on stdout. A failed write makes the program fail at its end; a closed pipe does
+/// not.
 macro_rules! say {
     () => { say!("") };
     ($($text:tt)*) => { $crate::output::say(format_args!($($text)*)) };
 }
 
-/// Prints a line on stderr, where there is nobody left to tell that it failed.
+/// Prints a line on stderr, ignoring failures, which cannot be reported anywhere.
 macro_rules! note {
     ($($text:tt)*) => {{
         use std::io::Write;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         }
         Err(answer) => return output::answer(&answer),
     };
-    // The first that went wrong is the one to tell.
+    // The first error is the one to report.
     match result.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Error::Stopped) => signals::exit_code(),

@@ -1,4 +1,4 @@
-//! Standard output: what cannot be written is an error, but for a reader that has gone away.
+//! Standard output: a failed write is an error, except for a closed pipe.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use tweedie::{Error, Result};
 
-/// The first failure to print. It ends no work that is under way.
+/// The first failure to print. It does not interrupt work in progress.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Whether standard output holds the result as JSON, and nothing else.
@@ -43,7 +43,7 @@ pub fn result<T: Serialize>(result: &T, words: impl FnOnce(&T)) {
     remember(text.and_then(|text| writeln!(io::stdout(), "{text}")));
 }
 
-/// Whether everything that was to be printed was.
+/// Whether everything was printed.
 ///
 /// # Errors
 /// The first failure.
@@ -56,11 +56,11 @@ pub fn finish() -> Result<()> {
     }
 }
 
-/// Prints help, the version, or what is wrong with the arguments.
+/// Prints help, the version, or errors in the arguments.
 pub fn answer(answer: &clap::Error) -> ExitCode {
     remember(answer.print());
     match finish() {
-        // Where stderr is what failed, the code is all there is left.
+        // Where stderr fails, only the exit code is left.
         Err(error) if !answer.use_stderr() => {
             note!("error: {error}");
             ExitCode::FAILURE

@@ -167,7 +167,7 @@ impl Part {
     }
 }
 
-/// A duration as a person says it.
+/// A duration in readable form.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {

@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the job to stop where it can go on later, the second ends the
-//! program at once.
+//! Ctrl-C and SIGTERM: the first asks the job to stop at a point from which it can be resumed, the
+//! second ends the program at once.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tweedie::{Error, Result};
 
-/// The signal that came; 0 for none.
+/// The signal received; 0 for none.
 static CAME: LazyLock<Arc<AtomicUsize>> = LazyLock::new(|| Arc::new(AtomicUsize::new(0)));
 
-/// Whether signals are wishes already.
+/// Whether the handlers are installed.
 static CAUGHT: AtomicBool = AtomicBool::new(false);
 
-/// From now on signals are wishes.
+/// Installs the handlers.
 ///
 /// # Errors
 /// When the system refuses.
@@ -26,7 +26,7 @@ pub fn catch() -> Result<()> {
     }
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the second signal finds what the first one left.
+        // In this order: the second signal sees the flag that the first one set.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))
             .and_then(|_| flag::register(signal, Arc::clone(&asked)))
             .and_then(|_| flag::register_usize(signal, Arc::clone(&CAME), signal as usize))
@@ -35,7 +35,7 @@ pub fn catch() -> Result<()> {
     Ok(())
 }
 
-/// What a job's watcher answers.
+/// The answer of a job's watcher.
 pub fn wish() -> ControlFlow<()> {
     match CAME.load(Ordering::Relaxed) {
         0 => ControlFlow::Continue(()),
@@ -43,7 +43,7 @@ pub fn wish() -> ControlFlow<()> {
     }
 }
 
-/// 128 and the signal's number, as shells have it: 130 or 143.
+/// 128 plus the signal's number, by the convention of shells: 130 or 143.
 pub fn exit_code() -> ExitCode {
     let signal = CAME.load(Ordering::Relaxed);
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))

@@ -7,13 +7,18 @@ use std::fs;
 use std::path::Path;
 
 use common::{fail, succeed, text, tiny};
-use tweedie::data::{self, DataSpec};
+use tweedie::data::{self, DataSpec, LabelSource};
 
 /// The points of a file or a built-in set in its own units, `[n, 2]`, and their labels, if it has
 /// any.
 fn points(source: &str, labels: bool) -> (Vec<[f64; 2]>, Vec<u32>) {
-    let spec = format!("source = \"{source}\"\nlabels = {labels}");
-    let spec: DataSpec = toml::from_str(&spec).unwrap();
+    let spec = DataSpec {
+        labels: match labels {
+            true => LabelSource::Auto,
+            false => LabelSource::None,
+        },
+        ..DataSpec::new(source)
+    };
     let data = data::open(&spec).unwrap();
     let rows: Vec<usize> = (0..data.len()).collect();
     let values = data.gather(&rows);

@@ -1,6 +1,6 @@
-//! The help is part of the product: it is checked in, and a change shows.
+//! The help is checked in, so that a change is visible in review.
 //!
-//! `TWEEDIE_UPDATE_HELP=1 cargo test --test help` writes the files anew.
+//! `TWEEDIE_UPDATE_HELP=1 cargo test --test help` updates the files.
 
 mod common;
 

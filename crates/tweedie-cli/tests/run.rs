@@ -188,7 +188,7 @@ fn sample_17_is_the_same_whatever_it_is_drawn_with() {
                 "--out",
                 text(&out),
             ]);
-            assert!(printed.contains("samples a second"), "{printed}");
+            assert!(printed.contains("samples per second"), "{printed}");
             out
         };
         let all = draw("all", "0-63", "64");
@@ -253,7 +253,7 @@ fn levels_and_dry_run_print_what_they_promise() {
     for part in [
         "parameters",
         "memory",
-        "a step",
+        "per step",
         "sigma_max = 4.9",
         "block_out_channels",
     ] {

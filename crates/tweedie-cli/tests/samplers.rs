@@ -208,9 +208,9 @@ fn likelihoods_are_written_with_their_errors() {
     ]);
     assert!(Path::new(&run).join("likelihood-digits.csv").is_file());
     assert_eq!(fs::read_to_string(&file).unwrap(), table);
-    let judge = |data: &'static str| vec!["likelihood", &run, "--data", data];
-    fail(&judge("swiss-roll"), &["swiss-roll", "another shape"]);
-    fail(&judge("/nowhere"), &["/nowhere"]);
+    let evaluate = |data: &'static str| vec!["likelihood", &run, "--data", data];
+    fail(&evaluate("swiss-roll"), &["swiss-roll", "another shape"]);
+    fail(&evaluate("/nowhere"), &["/nowhere"]);
     fail(&["likelihood", &run, "--probes", "0"], &["probes = 0"]);
     fail(&["likelihood", &run, "--count", "0"], &["count = 0"]);
     fail(&["likelihood", &run, "--batch", "0"], &["batch = 0"]);

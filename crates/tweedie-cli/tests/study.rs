@@ -13,7 +13,7 @@ fn rows(path: &std::path::Path) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_noise_along_als_and_cas() {
+fn the_noise_during_als_and_cas() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("deep/noise");
     let said = succeed(&["study", "noise", "--quick", "--out", text(&out)]);
@@ -31,7 +31,8 @@ fn the_noise_along_als_and_cas() {
         assert!(out.join(name).is_file(), "{name}");
     }
     let table = rows(&out.join("final.csv"));
-    let header = "sampler,reference,recursion,simulated,simulated standard error,over sigma_L";
+    let header =
+        "sampler,reference,recursion,simulated,simulated standard error,relative to sigma_L";
     assert_eq!(table[0].join(","), header);
     let known = [0.69408, 0.030254, 0.0123883, 0.0103746, 0.0100573];
     for (row, known) in table[1..].iter().zip(known) {
@@ -44,9 +45,9 @@ fn the_noise_along_als_and_cas() {
     assert_eq!(rows(&out.join("along.csv")).len(), 1 + 6 * 232);
 }
 
-/// The tutorial in full: what it is to reach is a loss, so nothing is cut short.
+/// The tutorial in full, since the loss it must reach takes the whole training.
 #[test]
-fn the_tutorials_network_comes_within_2_percent_of_the_least_loss() {
+fn the_tutorials_network_comes_within_2_percent_of_the_minimum_loss() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("tutorial");
     succeed(&["study", "tutorial", "--out", text(&out)]);
@@ -57,15 +58,15 @@ fn the_tutorials_network_comes_within_2_percent_of_the_least_loss() {
         cell.trim_end_matches(" %").parse().unwrap()
     };
     let recipes: Vec<&str> = file.lines().skip(1).collect();
-    let (least, trained) = recipes.split_last().unwrap();
-    let least = number(least, 1);
-    assert!((least - 0.29022).abs() < 0.5e-5, "{least}");
+    let (minimum, trained) = recipes.split_last().unwrap();
+    let minimum = number(minimum, 1);
+    assert!((minimum - 0.29022).abs() < 0.5e-5, "{minimum}");
     assert!(trained.len() >= 4);
     for recipe in trained {
         let (fresh, error, integral) = (number(recipe, 3), number(recipe, 2), number(recipe, 1));
-        // Both ways to the loss on the law agree, and neither is below what is possible.
+        // Both estimates of the expected loss agree, and neither is below the minimum.
         assert!((fresh - integral).abs() < 4.5 * error, "{recipe}");
-        assert!(integral > least && integral < 1.02 * least, "{recipe}");
+        assert!(integral > minimum && integral < 1.02 * minimum, "{recipe}");
     }
     for name in [
         "training.png",

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tweedie_kernels::mlp::{self, Layer};
 use tweedie_kernels::{
-    Activation, Level, attention, conv, group_norm, instance_norm, pool, upsample,
+    Activation, InstructionSet, attention, conv, group_norm, instance_norm, pool, upsample,
 };
 
 fn best(mut f: impl FnMut()) -> f64 {
@@ -31,10 +31,12 @@ fn values(len: usize) -> Vec<f32> {
 
 fn main() {
     let choice = std::env::args().nth(1).and_then(|n| n.parse().ok());
-    let level = choice.map_or(Level::best(), |n: usize| Level::available()[n]);
-    println!("{level:?}, {} threads", rayon::current_num_threads());
+    let isa = choice.map_or(InstructionSet::best(), |n: usize| {
+        InstructionSet::available()[n]
+    });
+    println!("{isa:?}, {} threads", rayon::current_num_threads());
     let only = std::env::args().nth(2);
-    let all: [(_, fn(Level)); 4] = [
+    let all: [(_, fn(InstructionSet)); 4] = [
         ("conv", convolutions),
         ("norm", normalisations),
         ("attention", attentions),
@@ -42,12 +44,12 @@ fn main() {
     ];
     for (name, run) in all {
         if only.as_deref().is_none_or(|only| only == name) {
-            run(level);
+            run(isa);
         }
     }
 }
 
-fn convolutions(level: Level) {
+fn convolutions(isa: InstructionSet) {
     let cases = [
         (64, 28, 32, 32, 3, 1),
         (64, 14, 64, 64, 3, 1),
@@ -82,10 +84,10 @@ fn convolutions(level: Level) {
         let dy = values(images * oh * ow * outputs);
         let flop = 2.0 * (images * oh * ow * outputs * inputs * kernel * kernel) as f64;
         let times = [
-            best(|| drop(black_box(conv::forward(level, &shape, &x, &w, &b)))),
-            best(|| drop(black_box(conv::grad_input(level, &shape, &w, &dy)))),
-            best(|| drop(black_box(conv::grad_weight(level, &shape, &x, &dy)))),
-            best(|| drop(black_box(conv::grad_bias(level, &shape, &dy)))),
+            best(|| drop(black_box(conv::forward(isa, &shape, &x, &w, &b)))),
+            best(|| drop(black_box(conv::grad_input(isa, &shape, &w, &dy)))),
+            best(|| drop(black_box(conv::grad_weight(isa, &shape, &x, &dy)))),
+            best(|| drop(black_box(conv::grad_bias(isa, &shape, &dy)))),
         ];
         let name = format!("N {images} {side}x{side} {inputs}->{outputs} k{kernel} s{stride}");
         print!("{name:30}");
@@ -106,7 +108,7 @@ fn convolutions(level: Level) {
     }
 }
 
-fn normalisations(level: Level) {
+fn normalisations(isa: InstructionSet) {
     for (images, side, channels) in [
         (64, 28, 32),
         (64, 14, 64),
@@ -126,12 +128,8 @@ fn normalisations(level: Level) {
         };
         let x = values(images * side * side * channels);
         let (w, b) = (values(channels), values(channels));
-        let forward = best(|| drop(black_box(group_norm::forward(level, &shape, &x, &w, &b))));
-        let backward = best(|| {
-            drop(black_box(group_norm::backward(
-                level, &shape, &x, &w, &b, &x,
-            )))
-        });
+        let forward = best(|| drop(black_box(group_norm::forward(isa, &shape, &x, &w, &b))));
+        let backward = best(|| drop(black_box(group_norm::backward(isa, &shape, &x, &w, &b, &x))));
         let up = best(|| {
             drop(black_box(upsample::forward(
                 [images, side, side, channels],
@@ -156,12 +154,8 @@ fn normalisations(level: Level) {
             alpha: &w,
             beta: &b,
         };
-        let forward = best(|| drop(black_box(instance_norm::forward(level, &shape, &x, &p))));
-        let backward = best(|| {
-            drop(black_box(instance_norm::backward(
-                level, &shape, &x, &p, &x,
-            )))
-        });
+        let forward = best(|| drop(black_box(instance_norm::forward(isa, &shape, &x, &p))));
+        let backward = best(|| drop(black_box(instance_norm::backward(isa, &shape, &x, &p, &x))));
         println!(
             "instance norm++ + elu: forward {:.3} ms, backward {:.3} ms",
             forward * 1e3,
@@ -175,7 +169,7 @@ fn normalisations(level: Level) {
     }
 }
 
-fn attentions(level: Level) {
+fn attentions(isa: InstructionSet) {
     for (images, tokens, channels, heads) in [
         (64, 16, 64, 1),
         (64, 49, 64, 1),
@@ -197,13 +191,13 @@ fn attentions(level: Level) {
         };
         let x = values(images * tokens * channels);
         let (q, k, v) = (&x, &x, &x);
-        let forward = attention::forward(level, &shape, q, k, v).unwrap();
+        let forward = attention::forward(isa, &shape, q, k, v).unwrap();
         // Two products of T x T x d forward, five more for the gradients as they are written.
         let flop = 2.0 * (images * tokens * tokens * channels) as f64;
-        let there = best(|| drop(black_box(attention::forward(level, &shape, q, k, v))));
+        let there = best(|| drop(black_box(attention::forward(isa, &shape, q, k, v))));
         let back = best(|| {
             drop(black_box(attention::backward(
-                level,
+                isa,
                 &shape,
                 q,
                 k,
@@ -222,7 +216,7 @@ fn attentions(level: Level) {
     }
 }
 
-fn perceptrons(level: Level) {
+fn perceptrons(isa: InstructionSet) {
     for (rows, widths, activation) in [
         (16_384, &[2, 64, 1][..], Activation::Relu),
         (16_384, &[2, 64, 1], Activation::Silu),
@@ -249,11 +243,11 @@ fn perceptrons(level: Level) {
         let dy = values(rows * widths[widths.len() - 1]);
         let products: usize = widths.windows(2).map(|w| w[0] * w[1]).sum();
         let flop = 2.0 * (rows * products) as f64;
-        let forward = best(|| drop(black_box(mlp::forward(level, &shape, &x, &layers))));
-        let [_, hidden] = mlp::forward_keeping(level, &shape, &x, &layers).unwrap();
+        let forward = best(|| drop(black_box(mlp::forward(isa, &shape, &x, &layers))));
+        let [_, hidden] = mlp::forward_keeping(isa, &shape, &x, &layers).unwrap();
         let [without, with] = [false, true].map(|with_input| {
             best(|| {
-                let grads = mlp::backward(level, &shape, &x, &layers, &hidden, &dy, with_input);
+                let grads = mlp::backward(isa, &shape, &x, &layers, &hidden, &dy, with_input);
                 drop(black_box(grads));
             })
         });

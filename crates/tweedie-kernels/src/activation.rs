@@ -1,6 +1,6 @@
 //! Activation functions: of single values, of several at once, and in the same pass as a scaling.
 
-use crate::level::mul_add;
+use crate::instruction_set::mul_add;
 use crate::sigmoid::{exp, sigmoid};
 
 /// A function of each value.
@@ -54,7 +54,7 @@ impl Activation {
     }
 }
 
-// What is not a number stays so under every function.
+// NaN stays NaN under every function.
 
 #[inline(always)]
 fn relu(t: f32) -> f32 {
@@ -100,7 +100,7 @@ fn elu_back<const FMA: bool>(t: f32, d: f32) -> f32 {
     d * if t > 0.0 { 1.0 } else { below }
 }
 
-/// `e^t` of the part that is not positive.
+/// `e^t` where `t` is negative, 1 elsewhere.
 #[inline(always)]
 fn power<const FMA: bool>(t: f32) -> f32 {
     exp::<FMA>(t.clamp(-87.0, 0.0))

@@ -1,7 +1,8 @@
-//! Memory that is kept for the next call: fresh pages cost more than the sums in them.
+//! A pool of buffers that are reused from call to call, because touching fresh pages costs more
+//! than the arithmetic on them.
 //!
-//! A network's step asks for the same sizes again and again, so what one step returns is what
-//! the next one takes, and in the steady state nothing is allocated.
+//! The steps of a network ask for the same sizes again and again, so the next step takes what the
+//! last one returned, and in the steady state nothing is allocated.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

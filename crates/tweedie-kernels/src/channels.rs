@@ -1,5 +1,5 @@
 //! Moving values about: joining and splitting channels, channels last and first, `f32` and
-//! bf16. Nothing is computed but roundings.
+//! bf16. Nothing is computed but the rounding to bf16.
 
 use bytemuck::Pod;
 use half::bf16;
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::Buffer;
 use crate::error::{Error, Result, check, product};
 
-/// Pixels that are worth a task.
+/// Fewest pixels worth a task of their own.
 const PIXELS: usize = 1024;
 
 /// Joins the channels of `[P, A]` and `[P, B]` to `[P, A + B]`, P being all pixels of a batch.
@@ -114,7 +114,7 @@ fn transpose([n, a, b]: [usize; 3], x: &[f32]) -> Result<Buffer> {
     Ok(out)
 }
 
-/// Values that are worth a task.
+/// Fewest values worth a task of their own.
 const VALUES: usize = 1 << 15;
 
 /// Rounds to bf16, to even at a tie.

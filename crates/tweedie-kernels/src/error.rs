@@ -1,4 +1,4 @@
-//! What can be wrong with a call.
+//! Errors of calls: shapes and lengths that do not fit.
 
 /// A call that cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum Error {
         /// The length found.
         found: usize,
     },
-    /// A shape that means nothing: a zero kernel, groups that do not divide the channels.
+    /// An invalid shape: a zero kernel, groups that do not divide the channels.
     #[error("{0}")]
     Shape(&'static str),
     /// Weights that are not those of the operation.

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use crate::channels::{round, widen};
 use crate::error::{Error, Result, check};
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::statistics::{Statistics, channel_sums, combine, several};
-use crate::{Activation, Buffer, Level, activation};
+use crate::{Activation, Buffer, InstructionSet, activation};
 
 /// The sizes and settings of a GroupNorm over `[N, P, C]`, `P` being the pixels of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +58,7 @@ impl Shape {
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn forward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     weight: &[f32],
@@ -72,7 +72,7 @@ pub fn forward(
     let images = out
         .par_chunks_mut(shape.image())
         .zip(x.par_chunks(shape.image()));
-    images.for_each(|(out, x)| forward_image(level, shape, x, weight, bias, out));
+    images.for_each(|(out, x)| forward_image(isa, shape, x, weight, bias, out));
     Ok(out)
 }
 
@@ -82,7 +82,7 @@ pub fn forward(
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn forward_half(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[bf16],
     weight: &[f32],
@@ -99,7 +99,7 @@ pub fn forward_half(
     images.for_each(|(out, x)| {
         let mut wide = Buffer::take(x.len());
         let mut normed = Buffer::take(x.len());
-        half_image(level, shape, x, weight, bias, &mut wide, &mut normed, out);
+        half_image(isa, shape, x, weight, bias, &mut wide, &mut normed, out);
     });
     Ok(out)
 }
@@ -121,12 +121,12 @@ pub struct Gradients {
 /// `dbias = sum d`, `dweight = sum d h`,
 /// `dx = r (weight d - mean(weight d) - h mean(weight d h))`.
 ///
-/// Mean and variance are computed again: cheaper than to keep them through a network.
+/// Mean and variance are recomputed, which is cheaper than keeping them for the backward pass.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     weight: &[f32],
@@ -157,7 +157,7 @@ pub fn backward(
         .par_chunks(shape.image())
         .zip(dy.par_chunks(shape.image()));
     images.zip(given).for_each(|((dx, sums), (x, dy))| {
-        backward_image(level, shape, x, weight, bias, dy, dx, sums);
+        backward_image(isa, shape, x, weight, bias, dy, dx, sums);
     });
     let mut total = vec![0.0; 2 * c];
     for sums in sums.chunks_exact(2 * c) {
@@ -174,17 +174,17 @@ pub fn backward(
     })
 }
 
-by_level! {
+by_instruction_set! {
     fn forward_image(shape: &Shape, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32])
         = forward_body::<false>, forward_body::<true>, forward_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     fn half_image(shape: &Shape, x: &[bf16], weight: &[f32], bias: &[f32], wide: &mut [f32], normed: &mut [f32], out: &mut [bf16])
         = half_body::<false>, half_body::<true>, half_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     #[allow(clippy::too_many_arguments)]
     fn backward_image(shape: &Shape, x: &[f32], weight: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32], sums: &mut [f64])
         = backward_body::<false>, backward_body::<true>, backward_body::<true>

@@ -1,8 +1,8 @@
 //! InstanceNorm++ of NCSN and NCSNv2 (Song & Ermon 2019, 2020), alone or followed by an
 //! activation.
 //!
-//! Instance normalisation forgets the mean of each channel; InstanceNorm++ gives it back as far
-//! as it differs from that of the other channels. For each image, with `m_c` and `v_c` the mean
+//! Instance normalisation removes the mean of each channel; InstanceNorm++ restores it relative
+//! to the means of the other channels. For each image, with `m_c` and `v_c` the mean
 //! and biased variance of channel c over the pixels, `mu` the mean of `m_c` over the channels,
 //! and `s^2` their unbiased variance,
 //!
@@ -12,9 +12,9 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, check};
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::statistics::{Statistics, channel_sums, combine, several};
-use crate::{Activation, Buffer, Level, activation};
+use crate::{Activation, Buffer, InstructionSet, activation};
 
 /// The sizes and settings of an InstanceNorm++ over `[N, P, C]`, `P` being the pixels of an
 /// image.
@@ -32,12 +32,12 @@ pub struct Shape {
     pub then: Activation,
 }
 
-/// What InstanceNorm++ learns, each `[C]` for all images or `[N, C]` for each.
+/// The parameters of InstanceNorm++, each `[C]` for all images or `[N, C]` for each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameters<'a> {
     /// The scale.
     pub gamma: &'a [f32],
-    /// How much of a channel's mean is given back.
+    /// How much of a channel's mean is restored.
     pub alpha: &'a [f32],
     /// The shift.
     pub beta: &'a [f32],
@@ -83,7 +83,12 @@ impl Shape {
 ///
 /// # Errors
 /// When a length does not fit `shape`, or there is but one channel.
-pub fn forward(level: Level, shape: &Shape, x: &[f32], parameters: &Parameters) -> Result<Buffer> {
+pub fn forward(
+    isa: InstructionSet,
+    shape: &Shape,
+    x: &[f32],
+    parameters: &Parameters,
+) -> Result<Buffer> {
     shape.check(x, parameters)?;
     let mut out = Buffer::take(x.len());
     if out.is_empty() {
@@ -94,7 +99,7 @@ pub fn forward(level: Level, shape: &Shape, x: &[f32], parameters: &Parameters) 
         .zip(x.par_chunks(shape.image()));
     images.enumerate().for_each(|(n, (out, x))| {
         let parameters = parameters.of(n, shape.channels);
-        forward_image(level, shape, x, &parameters, out);
+        forward_image(isa, shape, x, &parameters, out);
     });
     Ok(out)
 }
@@ -123,7 +128,7 @@ pub struct Gradients {
 /// # Errors
 /// When a length does not fit `shape`, or there is but one channel.
 pub fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     parameters: &Parameters,
@@ -144,7 +149,7 @@ pub fn backward(
             .zip(dy.par_chunks(shape.image()));
         let images = images.zip(given).enumerate();
         images.for_each(|(n, ((dx, sums), (x, dy)))| {
-            backward_image(level, shape, x, &parameters.of(n, c), dy, dx, sums);
+            backward_image(isa, shape, x, &parameters.of(n, c), dy, dx, sums);
         });
     }
     let gather = |which: usize, len: usize| {
@@ -168,12 +173,12 @@ pub fn backward(
     })
 }
 
-by_level! {
+by_instruction_set! {
     fn forward_image(shape: &Shape, x: &[f32], parameters: &Parameters, out: &mut [f32])
         = forward_body::<false>, forward_body::<true>, forward_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     fn backward_image(shape: &Shape, x: &[f32], parameters: &Parameters, dy: &[f32], dx: &mut [f32], sums: &mut [f64])
         = backward_body::<false>, backward_body::<true>, backward_body::<true>
 }

@@ -5,9 +5,9 @@
 //! [`Error`] where they differ.
 //!
 //! Results are reproducible: the same inputs give the same bits with any number of threads, and
-//! an image or row gives the same bits alone as within any batch. Every output is one chain of sums in
-//! an order that the shape alone decides; threads only choose who computes it. Instruction sets
-//! ([`Level`]) may differ in the last bits.
+//! an image or row gives the same bits alone as within any batch. Every output is summed in an
+//! order that the shape alone decides, whichever thread computes it. Instruction sets
+//! ([`InstructionSet`]) may differ in the last bits.
 
 #![deny(missing_docs)]
 
@@ -19,7 +19,7 @@ pub mod conv;
 mod error;
 pub mod group_norm;
 pub mod instance_norm;
-mod level;
+mod instruction_set;
 pub mod mlp;
 pub mod pool;
 mod product;
@@ -33,4 +33,4 @@ pub mod upsample;
 pub use activation::Activation;
 pub use buffer::Buffer;
 pub use error::{Error, Result};
-pub use level::Level;
+pub use instruction_set::InstructionSet;

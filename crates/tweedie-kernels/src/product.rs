@@ -1,13 +1,13 @@
 //! Products of two matrices with the first transposed: sums over many rows, as gradients of
 //! weights are.
 
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::tile::outer;
 
 /// Values beyond the last row that a tile may read, for sums that nobody keeps.
 pub(crate) const SLACK: usize = 32;
 
-/// Rows between two additions to memory: their values fit in the first-level cache, and short
+/// Rows between two additions to memory: their values fit in the L1 cache, and short
 /// chains of sums lose less precision.
 pub(crate) const SPAN: usize = 64;
 
@@ -19,7 +19,7 @@ pub(crate) struct Side<'a> {
     pub len: usize,
 }
 
-by_level! {
+by_instruction_set! {
     /// Adds `sum over p of rows[p, r] lanes[p, b]` to `out[r, b]`.
     pub(crate) fn product(rows: Side, lanes: Side, out: &mut [f32])
         = tiles::<4, 8, false>, tiles::<6, 16, true>, tiles::<12, 32, true>
@@ -46,7 +46,7 @@ fn tiles<const R: usize, const B: usize, const FMA: bool>(
     }
 }
 
-/// One tile; sums beyond the end of a side are of no meaning and dropped.
+/// One tile; sums beyond the end of a side are meaningless and dropped.
 #[inline(always)]
 fn add<const R: usize, const B: usize, const FMA: bool>(
     rows: Side,

@@ -1,6 +1,6 @@
-//! The logistic function, in arithmetic that the compiler turns into vector instructions.
+//! The logistic function, in arithmetic that the compiler vectorises.
 
-use crate::level::mul_add;
+use crate::instruction_set::mul_add;
 
 /// Adding it to a number below 2^22 rounds that number to an integer, which then stands in the
 /// low bits.
@@ -12,7 +12,7 @@ const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// `e^t` for -87 <= t <= 87, to about 1e-7 of its value.
 ///
 /// With `n` the integer nearest to `t / ln 2` and `r = t - n ln 2`, `e^t = 2^n e^r`; `e^r` by
-/// its Taylor polynomial of degree 7 on `|r| <= ln 2 / 2`, whose rest is below 6e-9.
+/// its Taylor polynomial of degree 7 on `|r| <= ln 2 / 2`, whose remainder is below 6e-9.
 #[inline(always)]
 pub(crate) fn exp<const FMA: bool>(t: f32) -> f32 {
     let shifted = mul_add::<FMA>(t, std::f32::consts::LOG2_E, ROUND);

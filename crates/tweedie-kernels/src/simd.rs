@@ -1,5 +1,5 @@
-//! Vectors of `f32` in the registers of each instruction set, where leaving it to the compiler
-//! to find them is not enough.
+//! Vectors of `f32` in the registers of each instruction set, for kernels that the compiler does
+//! not vectorise well enough by itself.
 //!
 //! A kernel is an `#[inline(always)]` function generic over [`Simd`]; [`by_simd`] compiles it
 //! once for each set and hands it the token of that set.
@@ -174,14 +174,14 @@ mod x86 {
     }
 }
 
-/// Defines a function `name(level, arguments...)` whose body, an `#[inline(always)]` function of
+/// Defines a function `name(isa, arguments...)` whose body, an `#[inline(always)]` function of
 /// `(impl Simd, arguments...)`, is compiled once for each instruction set.
 macro_rules! by_simd {
     ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) =
         $portable:expr, $avx2:expr, $avx512:expr) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        fn $name(level: $crate::Level, $($arg: $type),*) {
+        fn $name(isa: $crate::InstructionSet, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2,fma")]
@@ -198,15 +198,15 @@ macro_rules! by_simd {
                 let token = unsafe { $crate::simd::Avx512::new() };
                 $avx512(token, $($arg),*)
             }
-            match level.0 {
-                $crate::level::Set::Portable => $portable($crate::simd::Portable, $($arg),*),
+            match isa.0 {
+                $crate::instruction_set::Set::Portable => $portable($crate::simd::Portable, $($arg),*),
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Level` of this set is made only where the machine has AVX2 and FMA.
-                $crate::level::Set::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: this value is made only where the machine has AVX2 and FMA.
+                $crate::instruction_set::Set::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Level` of this set is made only where the machine has AVX2, FMA,
+                // SAFETY: this value is made only where the machine has AVX2, FMA,
                 // AVX-512F and AVX-512VL.
-                $crate::level::Set::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::instruction_set::Set::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };
@@ -216,7 +216,7 @@ pub(crate) use by_simd;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Level;
+    use crate::InstructionSet;
 
     by_simd! {
         /// Writes one result of every operation.
@@ -245,16 +245,16 @@ mod tests {
     fn every_operation_at_every_level() {
         let a: Vec<f32> = (0..16).map(|i| i as f32 - 7.5).collect();
         let b: Vec<f32> = (0..16).map(|i| 3.0 - 0.25 * i as f32).collect();
-        for &level in Level::available() {
+        for &isa in InstructionSet::available() {
             let mut found = Vec::new();
-            every(level, &a, &b, &mut found);
+            every(isa, &a, &b, &mut found);
             let lanes = found.len() / 4;
             for i in 0..lanes {
                 let (a, b) = (a[i], b[i]);
                 // Exact in f32, so that a fused product cannot differ.
                 let expected = [a + b, a - b, a * b, a * b + 0.5];
                 for (k, expected) in expected.into_iter().enumerate() {
-                    assert_eq!(found[k * lanes + i], expected, "{level:?} {k} {i}");
+                    assert_eq!(found[k * lanes + i], expected, "{isa:?} {k} {i}");
                 }
             }
         }
@@ -264,6 +264,6 @@ mod tests {
     #[should_panic]
     fn short_slices_are_refused() {
         let mut out = Vec::new();
-        every(Level::best(), &[0.0; 7], &[0.0; 16], &mut out);
+        every(InstructionSet::best(), &[0.0; 7], &[0.0; 16], &mut out);
     }
 }

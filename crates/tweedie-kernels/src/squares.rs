@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::error::{Result, check};
-use crate::level::{by_level, mul_add};
-use crate::{Buffer, Level};
+use crate::instruction_set::{by_instruction_set, mul_add};
+use crate::{Buffer, InstructionSet};
 
 /// Values worth a task.
 const TASK: usize = 1 << 13;
@@ -18,7 +18,7 @@ const LANES: usize = 16;
 /// # Errors
 /// When a length does not fit `shape` `[N, D]`.
 pub fn forward(
-    level: Level,
+    isa: InstructionSet,
     shape: [usize; 2],
     f: &[f32],
     gain: &[f32],
@@ -32,14 +32,14 @@ pub fn forward(
     }
     let rows = TASK.div_ceil(d);
     if n <= rows {
-        losses(level, f, gain, offset, &mut out);
+        losses(isa, f, gain, offset, &mut out);
         return Ok(out);
     }
     out.par_chunks_mut(rows)
         .zip(f.par_chunks(rows * d))
         .zip(gain.par_chunks(rows))
         .zip(offset.par_chunks(rows * d))
-        .for_each(|(((out, f), gain), offset)| losses(level, f, gain, offset, out));
+        .for_each(|(((out, f), gain), offset)| losses(isa, f, gain, offset, out));
     Ok(out)
 }
 
@@ -48,7 +48,7 @@ pub fn forward(
 /// # Errors
 /// When a length does not fit `shape` `[N, D]`.
 pub fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: [usize; 2],
     f: &[f32],
     gain: &[f32],
@@ -64,7 +64,7 @@ pub fn backward(
     }
     let rows = TASK.div_ceil(d);
     if n <= rows {
-        gradients(level, f, gain, offset, dl, &mut out);
+        gradients(isa, f, gain, offset, dl, &mut out);
         return Ok(out);
     }
     out.par_chunks_mut(rows * d)
@@ -73,7 +73,7 @@ pub fn backward(
         .zip(offset.par_chunks(rows * d))
         .zip(dl.par_chunks(rows))
         .for_each(|((((out, f), gain), offset), dl)| {
-            gradients(level, f, gain, offset, dl, out);
+            gradients(isa, f, gain, offset, dl, out);
         });
     Ok(out)
 }
@@ -84,12 +84,12 @@ fn check_all([n, d]: [usize; 2], f: &[f32], gain: &[f32], offset: &[f32]) -> Res
     check("offset", offset.len(), &[n, d])
 }
 
-by_level! {
+by_instruction_set! {
     fn losses(f: &[f32], gain: &[f32], offset: &[f32], out: &mut [f32])
         = losses_body::<false>, losses_body::<true>, losses_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     fn gradients(f: &[f32], gain: &[f32], offset: &[f32], dl: &[f32], out: &mut [f32])
         = gradients_body::<false>, gradients_body::<true>, gradients_body::<true>
 }

@@ -1,6 +1,6 @@
 //! Sums over the pixels of one image, `[P, C]`, channel by channel.
 
-use crate::level::mul_add;
+use crate::instruction_set::mul_add;
 
 /// Pixels whose sums are kept in `f32` before they are added up in `f64`.
 const SPAN: usize = 64;
@@ -19,7 +19,7 @@ pub(crate) struct Statistics {
 impl Statistics {
     /// Of groups of `each` of the `c` channels; the variance is the biased one.
     ///
-    /// Two passes: the variance is the mean of `(x - m)^2`, which loses nothing where the mean
+    /// Two passes: the variance is the mean of `(x - m)^2`, which loses no precision where the mean
     /// is large.
     #[inline(always)]
     pub fn of(x: &[f32], c: usize, each: usize, epsilon: f64) -> Self {

@@ -3,9 +3,9 @@
 //! into vector instructions.
 //!
 //! The sums are kept in an array of their own and copied out at the end, in unrolled loops: an
-//! array that anyone indexes by a variable stays in memory, at twice the time.
+//! array that is indexed by a variable stays in memory, at twice the time.
 
-use crate::level::mul_add;
+use crate::instruction_set::mul_add;
 use crate::simd::Simd;
 
 /// A run of the input, relative to a pixel's corner, that meets consecutive rows of weights.
@@ -18,7 +18,7 @@ pub(crate) struct Tap {
 /// `sum over taps t and k < t.len of x[corner[r] + t.offset + k] w[t, k, b]` for R corners.
 ///
 /// The order of the sum depends on the taps alone, not on R: a pixel's result has the same bits
-/// in whatever company it is computed.
+/// whichever pixels it is computed beside.
 #[inline(always)]
 pub(crate) fn gather<const R: usize, const B: usize, const FMA: bool>(
     x: &[f32],

@@ -1,10 +1,10 @@
-//! Attention against the softmax as it is written, in double precision.
+//! Attention against its definition by the softmax, in double precision.
 
 mod common;
 
 use common::{assert_close, assert_same, values, with_threads};
 use tweedie_kernels::attention::{Forward, Gradients, Shape, backward, forward};
-use tweedie_kernels::{Buffer, Error, Level};
+use tweedie_kernels::{Buffer, Error, InstructionSet};
 
 fn shape(images: usize, tokens: usize, channels: usize, heads: usize) -> Shape {
     Shape {
@@ -137,9 +137,9 @@ fn double(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-fn both(level: Level, s: &Shape, [q, k, v, g]: &[Vec<f32>; 4]) -> (Forward, Gradients) {
-    let f = forward(level, s, q, k, v).unwrap();
-    let gradients = backward(level, s, q, k, v, f.view(), g).unwrap();
+fn both(isa: InstructionSet, s: &Shape, [q, k, v, g]: &[Vec<f32>; 4]) -> (Forward, Gradients) {
+    let f = forward(isa, s, q, k, v).unwrap();
+    let gradients = backward(isa, s, q, k, v, f.view(), g).unwrap();
     (f, gradients)
 }
 
@@ -150,9 +150,9 @@ fn agrees_with_the_definition_at_every_level() {
         let [q, k, v, g] = given.each_ref().map(|x| double(x));
         let output = reference_output(&s, [&q, &k, &v]);
         let gradients = reference_gradients(&s, [&q, &k, &v], &g);
-        for &level in Level::available() {
-            let (f, found) = both(level, &s, &given);
-            let of = |what| format!("{level:?} {s:?} {what}");
+        for &isa in InstructionSet::available() {
+            let (f, found) = both(isa, &s, &given);
+            let of = |what| format!("{isa:?} {s:?} {what}");
             assert_close(&of("output"), &f.output, &output, 1e-5);
             // Relative to the largest of all three: those of q and k vanish for a single token.
             let found = [&found.q[..], &found.k, &found.v].concat();
@@ -190,8 +190,8 @@ fn scores_beyond_the_exponential_are_no_trouble() {
         let [q, k] = [&q, &k].map(|x| x.iter().map(|x| factor * x).collect::<Vec<f32>>());
         let [q64, k64, v64] = [&q, &k, &v].map(|x| double(x));
         let output = reference_output(&s, [&q64, &k64, &v64]);
-        for &level in Level::available() {
-            let (f, d) = both(level, &s, &[q.clone(), k.clone(), v.clone(), g.clone()]);
+        for &isa in InstructionSet::available() {
+            let (f, d) = both(isa, &s, &[q.clone(), k.clone(), v.clone(), g.clone()]);
             // The scores themselves, up to 1e9, are rounded.
             if factor < 100.0 {
                 assert_close("output", &f.output, &output, 1e-3);
@@ -209,10 +209,10 @@ fn bits_depend_on_neither_threads_nor_batch() {
         let s = shape(7, tokens, channels, heads);
         let given = inputs(&s);
         let each = tokens * channels;
-        for &level in Level::available() {
-            let (f, d) = with_threads(1, || both(level, &s, &given));
+        for &isa in InstructionSet::available() {
+            let (f, d) = with_threads(1, || both(isa, &s, &given));
             for threads in [2, 5] {
-                let (again, e) = with_threads(threads, || both(level, &s, &given));
+                let (again, e) = with_threads(threads, || both(isa, &s, &given));
                 assert_same("output", &f.output, &again.output);
                 assert_same("logarithms", &f.log_sums, &again.log_sums);
                 assert_same("q", &d.q, &e.q);
@@ -222,7 +222,7 @@ fn bits_depend_on_neither_threads_nor_batch() {
             for (first, images) in [(0, 1), (2, 3), (6, 1)] {
                 let range = first * each..(first + images) * each;
                 let few = given.each_ref().map(|x| x[range.clone()].to_vec());
-                let (part, e) = both(level, &Shape { images, ..s }, &few);
+                let (part, e) = both(isa, &Shape { images, ..s }, &few);
                 assert_same("output", &part.output, &f.output[range.clone()]);
                 assert_same("q", &e.q, &d.q[range.clone()]);
                 assert_same("k", &e.k, &d.k[range.clone()]);
@@ -239,8 +239,8 @@ fn values_that_are_not_numbers_stay_in_their_image() {
     for which in 0..4 {
         let mut given = inputs(&s);
         given[which][each..2 * each].fill(f32::NAN);
-        for &level in Level::available() {
-            let (f, d) = both(level, &s, &given);
+        for &isa in InstructionSet::available() {
+            let (f, d) = both(isa, &s, &given);
             let outside = |x: &[f32]| {
                 let others = x[..each].iter().chain(&x[2 * each..]);
                 assert!(others.copied().all(f32::is_finite));
@@ -259,7 +259,7 @@ fn values_that_are_not_numbers_stay_in_their_image() {
 #[test]
 fn empty_shapes_give_empty_results() {
     for s in [shape(0, 4, 6, 2), shape(2, 0, 6, 2), shape(2, 4, 0, 1)] {
-        let (f, d) = both(Level::best(), &s, &inputs(&s));
+        let (f, d) = both(InstructionSet::best(), &s, &inputs(&s));
         assert!([f.output, d.q, d.k, d.v].iter().all(|x| x.is_empty()));
         assert_eq!(f.log_sums.len(), s.images * s.tokens * s.heads);
     }
@@ -267,26 +267,26 @@ fn empty_shapes_give_empty_results() {
 
 #[test]
 fn wrong_lengths_and_shapes_are_refused() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     let s = shape(2, 9, 6, 2);
     let [q, k, v, g] = inputs(&s);
-    let f = forward(level, &s, &q, &k, &v).unwrap();
+    let f = forward(isa, &s, &q, &k, &v).unwrap();
     let length = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
-    length(forward(level, &s, &q[1..], &k, &v).map(|f| f.output));
-    length(forward(level, &s, &q, &k[1..], &v).map(|f| f.output));
-    length(forward(level, &s, &q, &k, &v[1..]).map(|f| f.output));
-    length(backward(level, &s, &q, &k, &v, f.view(), &g[1..]).map(|d| d.q));
-    length(backward(level, &s, &q, &k[1..], &v, f.view(), &g).map(|d| d.q));
+    length(forward(isa, &s, &q[1..], &k, &v).map(|f| f.output));
+    length(forward(isa, &s, &q, &k[1..], &v).map(|f| f.output));
+    length(forward(isa, &s, &q, &k, &v[1..]).map(|f| f.output));
+    length(backward(isa, &s, &q, &k, &v, f.view(), &g[1..]).map(|d| d.q));
+    length(backward(isa, &s, &q, &k[1..], &v, f.view(), &g).map(|d| d.q));
     let short = Forward {
         log_sums: Buffer::from(&f.log_sums[1..]),
         ..f.clone()
     };
-    length(backward(level, &s, &q, &k, &v, short.view(), &g).map(|d| d.q));
+    length(backward(isa, &s, &q, &k, &v, short.view(), &g).map(|d| d.q));
     let short = Forward {
         output: Buffer::from(&f.output[1..]),
         ..f
     };
-    length(backward(level, &s, &q, &k, &v, short.view(), &g).map(|d| d.q));
+    length(backward(isa, &s, &q, &k, &v, short.view(), &g).map(|d| d.q));
     for wrong in [
         Shape { heads: 0, ..s },
         Shape { heads: 4, ..s },
@@ -299,7 +299,7 @@ fn wrong_lengths_and_shapes_are_refused() {
             ..s
         },
     ] {
-        let result = forward(level, &wrong, &q, &k, &v);
+        let result = forward(isa, &wrong, &q, &k, &v);
         assert!(matches!(result, Err(Error::Shape(_))), "{wrong:?}");
     }
 }

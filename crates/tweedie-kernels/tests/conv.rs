@@ -1,9 +1,9 @@
-//! Convolution against the sum as it is written, in double precision.
+//! Convolution against its definition as a sum, in double precision.
 
 mod common;
 
 use common::{assert_close, assert_same, values, with_threads};
-use tweedie_kernels::{Buffer, Error, Level, conv};
+use tweedie_kernels::{Buffer, Error, InstructionSet, conv};
 
 fn shape(
     images: usize,
@@ -123,12 +123,12 @@ fn inputs(s: &conv::Shape) -> [Vec<f32>; 4] {
     ]
 }
 
-fn all(level: Level, s: &conv::Shape, [x, w, b, dy]: &[Vec<f32>; 4]) -> [Buffer; 4] {
+fn all(isa: InstructionSet, s: &conv::Shape, [x, w, b, dy]: &[Vec<f32>; 4]) -> [Buffer; 4] {
     [
-        conv::forward(level, s, x, w, b).unwrap(),
-        conv::grad_input(level, s, w, dy).unwrap(),
-        conv::grad_weight(level, s, x, dy).unwrap(),
-        conv::grad_bias(level, s, dy).unwrap(),
+        conv::forward(isa, s, x, w, b).unwrap(),
+        conv::grad_input(isa, s, w, dy).unwrap(),
+        conv::grad_weight(isa, s, x, dy).unwrap(),
+        conv::grad_bias(isa, s, dy).unwrap(),
     ]
 }
 
@@ -145,17 +145,17 @@ fn agrees_with_the_definition_at_every_level() {
         let given = inputs(&s);
         let [x, w, b, dy] = &given;
         let expected = reference(&s, x, w, b, dy);
-        for &level in Level::available() {
-            let found = all(level, &s, &given);
+        for &isa in InstructionSet::available() {
+            let found = all(isa, &s, &given);
             for k in 0..4 {
                 assert_close(
-                    &format!("{level:?} {s:?} {}", NAMES[k]),
+                    &format!("{isa:?} {s:?} {}", NAMES[k]),
                     &found[k],
                     &expected[k],
                     1e-5,
                 );
             }
-            let shared = conv::forward(level, &s, x, w, &b[..s.outputs]).unwrap();
+            let shared = conv::forward(isa, &s, x, w, &b[..s.outputs]).unwrap();
             let expected = reference(&s, x, w, &b[..s.outputs], dy);
             assert_close("shared bias", &shared, &expected[0], 1e-5);
         }
@@ -169,10 +169,10 @@ fn bits_do_not_depend_on_threads() {
         .chain([shape(33, [14, 14], [32, 48], 3, 1, SAME)])
     {
         let given = inputs(&s);
-        for &level in Level::available() {
-            let once = with_threads(1, || all(level, &s, &given));
+        for &isa in InstructionSet::available() {
+            let once = with_threads(1, || all(isa, &s, &given));
             for threads in [2, 3, 7] {
-                let again = with_threads(threads, || all(level, &s, &given));
+                let again = with_threads(threads, || all(isa, &s, &given));
                 for k in 0..4 {
                     assert_same(NAMES[k], &once[k], &again[k]);
                 }
@@ -188,9 +188,9 @@ fn bits_of_an_image_do_not_depend_on_its_batch() {
             for channels in [[1, 32], [32, 1], [24, 40], [64, 64], [3, 3]] {
                 let s = shape(64, size, channels, 3, stride, SAME);
                 let [x, w, b, dy] = &inputs(&s);
-                for &level in Level::available() {
-                    let y = conv::forward(level, &s, x, w, b).unwrap();
-                    let dx = conv::grad_input(level, &s, w, dy).unwrap();
+                for &isa in InstructionSet::available() {
+                    let y = conv::forward(isa, &s, x, w, b).unwrap();
+                    let dx = conv::grad_input(isa, &s, w, dy).unwrap();
                     let each = [x.len(), y.len(), b.len()].map(|len| len / 64);
                     for (first, images) in [(0, 1), (17, 3), (63, 1), (10, 30)] {
                         let few = conv::Shape { images, ..s };
@@ -198,9 +198,9 @@ fn bits_of_an_image_do_not_depend_on_its_batch() {
                             values[first * each..(first + images) * each].to_vec()
                         };
                         let (x, b, dy) = (of(x, each[0]), of(b, each[2]), of(dy, each[1]));
-                        let part = conv::forward(level, &few, &x, w, &b).unwrap();
+                        let part = conv::forward(isa, &few, &x, w, &b).unwrap();
                         assert_same("output", &part, &of(&y, each[1]));
-                        let part = conv::grad_input(level, &few, w, &dy).unwrap();
+                        let part = conv::grad_input(isa, &few, w, &dy).unwrap();
                         assert_same("input gradient", &part, &of(&dx, each[0]));
                     }
                 }
@@ -211,7 +211,7 @@ fn bits_of_an_image_do_not_depend_on_its_batch() {
 
 #[test]
 fn empty_shapes_give_empty_results() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     for s in [
         shape(0, [4, 4], [3, 5], 3, 1, SAME),
         shape(2, [4, 4], [0, 5], 3, 1, SAME),
@@ -221,7 +221,7 @@ fn empty_shapes_give_empty_results() {
         let given = inputs(&s);
         let [x, w, b, dy] = &given;
         let expected = reference(&s, x, w, b, dy);
-        let found = all(level, &s, &given);
+        let found = all(isa, &s, &given);
         for k in 0..4 {
             assert_close(NAMES[k], &found[k], &expected[k], 1e-5);
         }
@@ -233,25 +233,25 @@ fn values_that_are_not_numbers_stay_in_their_image() {
     let s = shape(3, [5, 5], [4, 20], 3, 1, SAME);
     let [mut x, w, b, _] = inputs(&s);
     x[100..200].fill(f32::NAN);
-    let y = conv::forward(Level::best(), &s, &x, &w, &b).unwrap();
+    let y = conv::forward(InstructionSet::best(), &s, &x, &w, &b).unwrap();
     assert!(y[..500].iter().chain(&y[1000..]).all(|v| v.is_finite()));
     assert!(y[500..1000].iter().all(|v| v.is_nan()));
 }
 
 #[test]
 fn wrong_lengths_and_shapes_are_refused() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     let s = shape(2, [4, 4], [3, 5], 3, 1, SAME);
     let [x, w, b, dy] = inputs(&s);
     let length = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
-    length(conv::forward(level, &s, &x[1..], &w, &b));
-    length(conv::forward(level, &s, &x, &w[1..], &b));
-    length(conv::forward(level, &s, &x, &w, &b[1..]));
-    length(conv::grad_input(level, &s, &w[1..], &dy));
-    length(conv::grad_input(level, &s, &w, &dy[1..]));
-    length(conv::grad_weight(level, &s, &x[1..], &dy));
-    length(conv::grad_weight(level, &s, &x, &dy[1..]));
-    length(conv::grad_bias(level, &s, &dy[1..]));
+    length(conv::forward(isa, &s, &x[1..], &w, &b));
+    length(conv::forward(isa, &s, &x, &w[1..], &b));
+    length(conv::forward(isa, &s, &x, &w, &b[1..]));
+    length(conv::grad_input(isa, &s, &w[1..], &dy));
+    length(conv::grad_input(isa, &s, &w, &dy[1..]));
+    length(conv::grad_weight(isa, &s, &x[1..], &dy));
+    length(conv::grad_weight(isa, &s, &x, &dy[1..]));
+    length(conv::grad_bias(isa, &s, &dy[1..]));
     for wrong in [
         conv::Shape { kernel: 0, ..s },
         conv::Shape { stride: 0, ..s },
@@ -273,7 +273,7 @@ fn wrong_lengths_and_shapes_are_refused() {
             ..s
         },
     ] {
-        let result = conv::forward(level, &wrong, &x, &w, &b);
+        let result = conv::forward(isa, &wrong, &x, &w, &b);
         assert!(
             matches!(result, Err(Error::Shape(_))),
             "{wrong:?}: {result:?}"

@@ -5,7 +5,7 @@ mod common;
 use common::{activate, assert_close, assert_same, values, with_threads};
 use half::bf16;
 use tweedie_kernels::group_norm::{Gradients, Shape, backward, forward, forward_half};
-use tweedie_kernels::{Activation, Error, Level};
+use tweedie_kernels::{Activation, Error, InstructionSet};
 
 fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
@@ -68,9 +68,9 @@ fn forward_agrees_with_the_definition_at_every_level() {
     for s in shapes() {
         let [x, w, b, _] = inputs(&s);
         let expected = reference(&s, &double(&x), &double(&w), &double(&b));
-        for &level in Level::available() {
-            let y = forward(level, &s, &x, &w, &b).unwrap();
-            assert_close(&format!("{level:?} {s:?}"), &y, &expected, 1e-5);
+        for &isa in InstructionSet::available() {
+            let y = forward(isa, &s, &x, &w, &b).unwrap();
+            assert_close(&format!("{isa:?} {s:?}"), &y, &expected, 1e-5);
         }
     }
 }
@@ -103,8 +103,8 @@ fn gradients_agree_with_finite_differences_at_every_level() {
                     .collect()
             })
             .collect();
-        for &level in Level::available() {
-            let found = backward(level, &s, &x, &w, &b, &dy).unwrap();
+        for &isa in InstructionSet::available() {
+            let found = backward(isa, &s, &x, &w, &b, &dy).unwrap();
             let Gradients {
                 input,
                 weight,
@@ -118,7 +118,7 @@ fn gradients_agree_with_finite_differences_at_every_level() {
             };
             for (k, found) in [&input[..], &weight, &bias].into_iter().enumerate() {
                 assert_close(
-                    &format!("{level:?} {s:?} {k}"),
+                    &format!("{isa:?} {s:?} {k}"),
                     found,
                     &expected[k],
                     tolerance,
@@ -141,8 +141,8 @@ fn a_large_mean_costs_little_precision() {
     let [x, w, b, _] = inputs(&s);
     let x: Vec<f32> = x.iter().map(|x| x + 1000.0).collect();
     let expected = reference(&s, &double(&x), &double(&w), &double(&b));
-    for &level in Level::available() {
-        let y = forward(level, &s, &x, &w, &b).unwrap();
+    for &isa in InstructionSet::available() {
+        let y = forward(isa, &s, &x, &w, &b).unwrap();
         assert_close("shifted", &y, &expected, 2e-4);
     }
 }
@@ -160,10 +160,10 @@ fn bits_depend_on_neither_threads_nor_batch() {
         };
         let [x, w, b, dy] = inputs(&s);
         let each = pixels * channels;
-        for &level in Level::available() {
+        for &isa in InstructionSet::available() {
             let both = || {
-                let y = forward(level, &s, &x, &w, &b).unwrap();
-                (y, backward(level, &s, &x, &w, &b, &dy).unwrap())
+                let y = forward(isa, &s, &x, &w, &b).unwrap();
+                (y, backward(isa, &s, &x, &w, &b, &dy).unwrap())
             };
             let (y, g) = with_threads(1, both);
             for threads in [2, 5] {
@@ -176,10 +176,10 @@ fn bits_depend_on_neither_threads_nor_batch() {
             for (first, images) in [(0, 1), (5, 3)] {
                 let few = Shape { images, ..s };
                 let range = first * each..(first + images) * each;
-                let part = forward(level, &few, &x[range.clone()], &w, &b).unwrap();
+                let part = forward(isa, &few, &x[range.clone()], &w, &b).unwrap();
                 assert_same("output", &part, &y[range.clone()]);
                 let part =
-                    backward(level, &few, &x[range.clone()], &w, &b, &dy[range.clone()]).unwrap();
+                    backward(isa, &few, &x[range.clone()], &w, &b, &dy[range.clone()]).unwrap();
                 assert_same("input gradient", &part.input, &g.input[range]);
             }
         }
@@ -188,7 +188,7 @@ fn bits_depend_on_neither_threads_nor_batch() {
 
 #[test]
 fn wrong_lengths_and_groups_are_refused() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     let s = Shape {
         images: 2,
         pixels: 9,
@@ -200,15 +200,15 @@ fn wrong_lengths_and_groups_are_refused() {
     let [x, w, b, dy] = inputs(&s);
     let length =
         |r: Result<tweedie_kernels::Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
-    length(forward(level, &s, &x[1..], &w, &b));
-    length(forward(level, &s, &x, &w[1..], &b));
-    length(forward(level, &s, &x, &w, &b[1..]));
-    length(backward(level, &s, &x, &w, &b, &dy[1..]).map(|g| g.input));
-    length(backward(level, &s, &x[1..], &w, &b, &dy).map(|g| g.input));
+    length(forward(isa, &s, &x[1..], &w, &b));
+    length(forward(isa, &s, &x, &w[1..], &b));
+    length(forward(isa, &s, &x, &w, &b[1..]));
+    length(backward(isa, &s, &x, &w, &b, &dy[1..]).map(|g| g.input));
+    length(backward(isa, &s, &x[1..], &w, &b, &dy).map(|g| g.input));
     for groups in [0, 4] {
         let wrong = Shape { groups, ..s };
         assert!(matches!(
-            forward(level, &wrong, &x, &w, &b),
+            forward(isa, &wrong, &x, &w, &b),
             Err(Error::Shape(_))
         ));
     }
@@ -230,12 +230,12 @@ fn images_in_bf16_are_normalised_in_single_precision() {
         .collect();
     let wide: Vec<f32> = x.iter().map(|x| x.to_f32()).collect();
     let (w, b) = (values(2, 24), values(3, 24));
-    for &level in Level::available() {
-        let expected = forward(level, &s, &wide, &w, &b).unwrap();
-        let found = forward_half(level, &s, &x, &w, &b).unwrap();
+    for &isa in InstructionSet::available() {
+        let expected = forward(isa, &s, &wide, &w, &b).unwrap();
+        let found = forward_half(isa, &s, &x, &w, &b).unwrap();
         for (found, &expected) in found.iter().zip(expected.iter()) {
             assert_eq!(*found, bf16::from_f32(expected));
         }
-        assert!(forward_half(level, &s, &x[1..], &w, &b).is_err());
+        assert!(forward_half(isa, &s, &x[1..], &w, &b).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Convolution in bf16 against the sum as it is written, in double precision on rounded values.
+//! Convolution in bf16 against its definition as a sum, in double precision on rounded values.
 
 mod common;
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{activate, assert_close, assert_same, slope, values, with_threads};
 use tweedie_kernels::instance_norm::{Gradients, Parameters, Shape, backward, forward};
-use tweedie_kernels::{Activation, Buffer, Error, Level};
+use tweedie_kernels::{Activation, Buffer, Error, InstructionSet};
 
 const ALL: [Activation; 5] = [
     Activation::None,
@@ -191,15 +191,15 @@ fn agrees_with_the_definition_at_every_level() {
         let [x, gamma, alpha, beta, dy] = exact.each_ref().map(Vec::as_slice);
         let y = output(&s, [x, gamma, alpha, beta]);
         let expected = gradients(&s, [x, gamma, alpha, beta], dy);
-        for &level in Level::available() {
+        for &isa in InstructionSet::available() {
             let parameters = parameters(&given);
-            let found = forward(level, &s, &given[0], &parameters).unwrap();
-            assert_close(&format!("{level:?} {s:?}"), &found, &y, 1e-5);
-            let found = backward(level, &s, &given[0], &parameters, &given[4]).unwrap();
+            let found = forward(isa, &s, &given[0], &parameters).unwrap();
+            assert_close(&format!("{isa:?} {s:?}"), &found, &y, 1e-5);
+            let found = backward(isa, &s, &given[0], &parameters, &given[4]).unwrap();
             // Two pixels' gradients nearly cancel.
             let tolerance = if s.pixels < 4 { 1e-3 } else { 1e-5 };
             for (k, found) in list(found).iter().enumerate() {
-                let what = format!("{level:?} {s:?} gradient {k}");
+                let what = format!("{isa:?} {s:?} gradient {k}");
                 assert_close(&what, found, &expected[k], tolerance);
             }
         }
@@ -252,11 +252,11 @@ fn bits_depend_on_neither_threads_nor_batch() {
         for own in [false, true] {
             let given = inputs(&s, own);
             let each = pixels * channels;
-            for &level in Level::available() {
+            for &isa in InstructionSet::available() {
                 let both = || {
                     let parameters = parameters(&given);
-                    let y = forward(level, &s, &given[0], &parameters).unwrap();
-                    let g = backward(level, &s, &given[0], &parameters, &given[4]).unwrap();
+                    let y = forward(isa, &s, &given[0], &parameters).unwrap();
+                    let g = backward(isa, &s, &given[0], &parameters, &given[4]).unwrap();
                     (y, list(g))
                 };
                 let (y, g) = with_threads(1, both);
@@ -281,9 +281,9 @@ fn bits_depend_on_neither_threads_nor_batch() {
                         beta: &beta,
                     };
                     let (x, dy) = (&given[0][range.clone()], &given[4][range.clone()]);
-                    let part = forward(level, &few, x, &parameters).unwrap();
+                    let part = forward(isa, &few, x, &parameters).unwrap();
                     assert_same("output", &part, &y[range.clone()]);
-                    let part = backward(level, &few, x, &parameters, dy).unwrap();
+                    let part = backward(isa, &few, x, &parameters, dy).unwrap();
                     assert_same("input gradient", &part.input, &g[0][range]);
                     if own {
                         let all = [part.gamma, part.alpha, part.beta];
@@ -308,8 +308,8 @@ fn values_that_are_not_numbers_stay_in_their_image() {
     };
     let mut given = inputs(&s, false);
     given[0][180..360].fill(f32::NAN);
-    for &level in Level::available() {
-        let y = forward(level, &s, &given[0], &parameters(&given)).unwrap();
+    for &isa in InstructionSet::available() {
+        let y = forward(isa, &s, &given[0], &parameters(&given)).unwrap();
         assert!(y[..180].iter().chain(&y[360..]).all(|v| v.is_finite()));
         assert!(y[180..360].iter().all(|v| v.is_nan()));
     }
@@ -327,10 +327,10 @@ fn empty_shapes_give_empty_results() {
         };
         for own in [false, true] {
             let given = inputs(&s, own);
-            let level = Level::best();
-            let y = forward(level, &s, &given[0], &parameters(&given)).unwrap();
+            let isa = InstructionSet::best();
+            let y = forward(isa, &s, &given[0], &parameters(&given)).unwrap();
             assert!(y.is_empty());
-            let g = backward(level, &s, &given[0], &parameters(&given), &given[4]).unwrap();
+            let g = backward(isa, &s, &given[0], &parameters(&given), &given[4]).unwrap();
             assert!(g.input.is_empty());
             assert_eq!(g.gamma, vec![0.0; given[1].len()]);
         }
@@ -339,7 +339,7 @@ fn empty_shapes_give_empty_results() {
 
 #[test]
 fn wrong_lengths_and_one_channel_are_refused() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     let s = Shape {
         images: 2,
         pixels: 9,
@@ -351,8 +351,8 @@ fn wrong_lengths_and_one_channel_are_refused() {
     let [x, gamma, .., dy] = &given;
     let good = parameters(&given);
     let length = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
-    length(forward(level, &s, &x[1..], &good));
-    length(backward(level, &s, x, &good, &dy[1..]).map(|g| g.input));
+    length(forward(isa, &s, &x[1..], &good));
+    length(backward(isa, &s, x, &good, &dy[1..]).map(|g| g.input));
     let short = &gamma[1..];
     for wrong in [
         Parameters {
@@ -368,10 +368,10 @@ fn wrong_lengths_and_one_channel_are_refused() {
             ..good
         },
     ] {
-        length(forward(level, &s, x, &wrong));
-        length(backward(level, &s, x, &wrong, dy).map(|g| g.input));
+        length(forward(isa, &s, x, &wrong));
+        length(backward(isa, &s, x, &wrong, dy).map(|g| g.input));
     }
     let single = Shape { channels: 1, ..s };
-    let result = forward(level, &single, &x[..18], &good);
+    let result = forward(isa, &single, &x[..18], &good);
     assert!(matches!(result, Err(Error::Shape(_))));
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{activate, assert_close, assert_same, slope, values, with_threads};
 use tweedie_kernels::mlp::{self, Layer, Shape};
-use tweedie_kernels::{Activation, Buffer, Error, Level};
+use tweedie_kernels::{Activation, Buffer, Error, InstructionSet};
 
 const ACTIVATIONS: [Activation; 5] = [
     Activation::None,
@@ -133,10 +133,10 @@ fn reference(shape: &Shape, given: &Given) -> Vec<Vec<f64>> {
     all
 }
 
-fn all(level: Level, shape: &Shape, given: &Given) -> Vec<Buffer> {
+fn all(isa: InstructionSet, shape: &Shape, given: &Given) -> Vec<Buffer> {
     let layers = given.layers();
-    let y = mlp::forward(level, shape, &given.x, &layers).unwrap();
-    let grads = mlp::backward(level, shape, &given.x, &layers, &[], &given.dy, true).unwrap();
+    let y = mlp::forward(isa, shape, &given.x, &layers).unwrap();
+    let grads = mlp::backward(isa, shape, &given.x, &layers, &[], &given.dy, true).unwrap();
     let mut all = vec![y, grads.input];
     for (weight, bias) in grads.weights.into_iter().zip(grads.biases) {
         all.extend([weight, bias]);
@@ -158,11 +158,11 @@ fn agrees_with_the_definition_at_every_level() {
     for s in shapes() {
         let given = Given::new(&s);
         let expected = reference(&s, &given);
-        for &level in Level::available() {
-            let found = all(level, &s, &given);
+        for &isa in InstructionSet::available() {
+            let found = all(isa, &s, &given);
             assert_eq!(found.len(), expected.len());
             for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let what = format!("{level:?} {s:?} {}", name(k));
+                let what = format!("{isa:?} {s:?} {}", name(k));
                 assert_close(&what, found, expected, 1e-5);
             }
         }
@@ -173,10 +173,10 @@ fn agrees_with_the_definition_at_every_level() {
 fn bits_do_not_depend_on_threads() {
     for s in shapes() {
         let given = Given::new(&s);
-        for &level in Level::available() {
-            let once = with_threads(1, || all(level, &s, &given));
+        for &isa in InstructionSet::available() {
+            let once = with_threads(1, || all(isa, &s, &given));
             for threads in [2, 3, 7] {
-                let again = with_threads(threads, || all(level, &s, &given));
+                let again = with_threads(threads, || all(isa, &s, &given));
                 for (k, (a, b)) in once.iter().zip(&again).enumerate() {
                     assert_same(&name(k), a, b);
                 }
@@ -193,15 +193,15 @@ fn bits_of_a_row_do_not_depend_on_its_batch() {
             let given = Given::new(&s);
             let layers = given.layers();
             let [inputs, outputs] = [widths[0], widths[widths.len() - 1]];
-            for &level in Level::available() {
-                let whole = all(level, &s, &given);
+            for &isa in InstructionSet::available() {
+                let whole = all(isa, &s, &given);
                 for (first, rows) in [(0, 1), (17, 3), (499, 1), (100, 130)] {
                     let few = shape(rows, widths, activation);
                     let x = &given.x[first * inputs..][..rows * inputs];
                     let dy = &given.dy[first * outputs..][..rows * outputs];
-                    let y = mlp::forward(level, &few, x, &layers).unwrap();
+                    let y = mlp::forward(isa, &few, x, &layers).unwrap();
                     assert_same("output", &y, &whole[0][first * outputs..][..rows * outputs]);
-                    let grads = mlp::backward(level, &few, x, &layers, &[], dy, true).unwrap();
+                    let grads = mlp::backward(isa, &few, x, &layers, &[], dy, true).unwrap();
                     let dx = &whole[1][first * inputs..][..rows * inputs];
                     assert_same("input gradient", &grads.input, dx);
                 }
@@ -215,16 +215,16 @@ fn hidden_values_that_were_kept_change_nothing() {
     for s in shapes() {
         let given = Given::new(&s);
         let layers = given.layers();
-        for &level in Level::available() {
-            let [y, hidden] = mlp::forward_keeping(level, &s, &given.x, &layers).unwrap();
-            assert_eq!(y, mlp::forward(level, &s, &given.x, &layers).unwrap());
+        for &isa in InstructionSet::available() {
+            let [y, hidden] = mlp::forward_keeping(isa, &s, &given.x, &layers).unwrap();
+            assert_eq!(y, mlp::forward(isa, &s, &given.x, &layers).unwrap());
             let of = |hidden: &[f32]| {
-                mlp::backward(level, &s, &given.x, &layers, hidden, &given.dy, true).unwrap()
+                mlp::backward(isa, &s, &given.x, &layers, hidden, &given.dy, true).unwrap()
             };
             assert_eq!(of(&hidden), of(&[]));
             if !hidden.is_empty() {
                 let short = &hidden[1..];
-                let refused = mlp::backward(level, &s, &given.x, &layers, short, &given.dy, true);
+                let refused = mlp::backward(isa, &s, &given.x, &layers, short, &given.dy, true);
                 assert!(matches!(refused, Err(Error::Length { .. })));
             }
         }
@@ -239,7 +239,7 @@ fn the_other_gradients_do_not_need_that_of_the_input() {
         let of = |with_input| {
             let layers = given.layers();
             mlp::backward(
-                Level::best(),
+                InstructionSet::best(),
                 &s,
                 &given.x,
                 &layers,
@@ -271,7 +271,7 @@ fn empty_shapes_give_empty_results() {
             let s = shape(rows, widths, Activation::Relu);
             let given = Given::new(&s);
             let expected = reference(&s, &given);
-            for (k, found) in all(Level::best(), &s, &given).iter().enumerate() {
+            for (k, found) in all(InstructionSet::best(), &s, &given).iter().enumerate() {
                 assert_close(&format!("{s:?} {}", name(k)), found, &expected[k], 1e-5);
             }
         }
@@ -285,7 +285,7 @@ fn values_that_are_not_numbers_stay_in_their_row() {
             let s = shape(100, widths, activation);
             let mut given = Given::new(&s);
             given.x[81] = f32::NAN;
-            let y = mlp::forward(Level::best(), &s, &given.x, &given.layers()).unwrap();
+            let y = mlp::forward(InstructionSet::best(), &s, &given.x, &given.layers()).unwrap();
             let wrong: Vec<usize> = (0..100).filter(|&n| y[n].is_nan()).collect();
             assert_eq!(wrong, [40], "{s:?}");
         }
@@ -294,28 +294,28 @@ fn values_that_are_not_numbers_stay_in_their_row() {
 
 #[test]
 fn wrong_lengths_and_shapes_are_refused() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     let s = shape(4, &[3, 5, 2], Activation::Relu);
     let given = Given::new(&s);
     let layers = given.layers();
     let length = |error: Error| assert!(matches!(error, Error::Length { .. }), "{error}");
     let unlike = |error: Error| assert!(matches!(error, Error::Shape(_)), "{error}");
-    length(mlp::forward(level, &s, &given.x[1..], &layers).unwrap_err());
+    length(mlp::forward(isa, &s, &given.x[1..], &layers).unwrap_err());
     for k in 0..2 {
         let mut wrong = given.layers();
         wrong[k].weight = &wrong[k].weight[1..];
-        length(mlp::forward(level, &s, &given.x, &wrong).unwrap_err());
+        length(mlp::forward(isa, &s, &given.x, &wrong).unwrap_err());
         let mut wrong = given.layers();
         wrong[k].bias = &wrong[k].bias[1..];
-        length(mlp::backward(level, &s, &given.x, &wrong, &[], &given.dy, true).unwrap_err());
+        length(mlp::backward(isa, &s, &given.x, &wrong, &[], &given.dy, true).unwrap_err());
     }
-    length(mlp::backward(level, &s, &given.x, &layers, &[], &given.dy[1..], true).unwrap_err());
-    unlike(mlp::forward(level, &s, &given.x, &layers[1..]).unwrap_err());
+    length(mlp::backward(isa, &s, &given.x, &layers, &[], &given.dy[1..], true).unwrap_err());
+    unlike(mlp::forward(isa, &s, &given.x, &layers[1..]).unwrap_err());
     for widths in [&[][..], &[3], &[usize::MAX, usize::MAX]] {
         let wrong = shape(4, widths, Activation::Relu);
         let layers = vec![layers[0]; widths.len().max(1) - 1];
-        unlike(mlp::forward(level, &wrong, &given.x, &layers).unwrap_err());
+        unlike(mlp::forward(isa, &wrong, &given.x, &layers).unwrap_err());
     }
     let wrong = shape(usize::MAX / 2, &[3, 5, 2], Activation::Relu);
-    unlike(mlp::forward(level, &wrong, &given.x, &layers).unwrap_err());
+    unlike(mlp::forward(isa, &wrong, &given.x, &layers).unwrap_err());
 }

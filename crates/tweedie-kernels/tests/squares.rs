@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, assert_same, values, with_threads};
-use tweedie_kernels::{Buffer, Error, Level, squares};
+use tweedie_kernels::{Buffer, Error, InstructionSet, squares};
 
 const SHAPES: [[usize; 2]; 7] = [
     [1, 1],
@@ -40,10 +40,10 @@ fn agrees_with_the_definition_at_every_level() {
         let gradients: Vec<f64> = (0..f.len())
             .map(|i| f64::from(dl[i / d]) * f64::from(gain[i / d]) * residual(i))
             .collect();
-        for &level in Level::available() {
-            let found = squares::forward(level, shape, &f, &gain, &offset).unwrap();
+        for &isa in InstructionSet::available() {
+            let found = squares::forward(isa, shape, &f, &gain, &offset).unwrap();
             assert_close("loss", &found, &losses, 1e-5);
-            let found = squares::backward(level, shape, &f, &gain, &offset, &dl).unwrap();
+            let found = squares::backward(isa, shape, &f, &gain, &offset, &dl).unwrap();
             assert_close("gradient", &found, &gradients, 1e-5);
         }
     }
@@ -54,11 +54,11 @@ fn bits_depend_on_neither_threads_nor_batch() {
     for shape in SHAPES {
         let [f, gain, offset, dl] = given(shape);
         let [n, d] = shape;
-        for &level in Level::available() {
+        for &isa in InstructionSet::available() {
             let all = || {
                 [
-                    squares::forward(level, shape, &f, &gain, &offset).unwrap(),
-                    squares::backward(level, shape, &f, &gain, &offset, &dl).unwrap(),
+                    squares::forward(isa, shape, &f, &gain, &offset).unwrap(),
+                    squares::backward(isa, shape, &f, &gain, &offset, &dl).unwrap(),
                 ]
             };
             let once = with_threads(1, all);
@@ -66,7 +66,7 @@ fn bits_depend_on_neither_threads_nor_batch() {
             assert_same("loss", &once[0], &again[0]);
             assert_same("gradient", &once[1], &again[1]);
             let (f, offset) = (&f[(n - 1) * d..], &offset[(n - 1) * d..]);
-            let last = squares::forward(level, [1, d], f, &gain[n - 1..], offset).unwrap();
+            let last = squares::forward(isa, [1, d], f, &gain[n - 1..], offset).unwrap();
             assert_same("last", &last, &once[0][n - 1..]);
         }
     }
@@ -74,26 +74,19 @@ fn bits_depend_on_neither_threads_nor_batch() {
 
 #[test]
 fn empty_and_wrong_shapes() {
-    let level = Level::best();
+    let isa = InstructionSet::best();
     assert_eq!(
-        squares::forward(level, [0, 3], &[], &[], &[]).unwrap()[..],
+        squares::forward(isa, [0, 3], &[], &[], &[]).unwrap()[..],
         []
     );
     assert_eq!(
-        squares::forward(level, [2, 0], &[], &[1.0; 2], &[]).unwrap()[..],
+        squares::forward(isa, [2, 0], &[], &[1.0; 2], &[]).unwrap()[..],
         [0.0; 2]
     );
     let [f, gain, offset, dl] = given([4, 3]);
     let refused = |r: Result<Buffer, Error>| assert!(matches!(r, Err(Error::Length { .. })));
-    refused(squares::forward(level, [4, 3], &f[1..], &gain, &offset));
-    refused(squares::forward(level, [4, 3], &f, &gain[1..], &offset));
-    refused(squares::forward(level, [4, 3], &f, &gain, &offset[1..]));
-    refused(squares::backward(
-        level,
-        [4, 3],
-        &f,
-        &gain,
-        &offset,
-        &dl[1..],
-    ));
+    refused(squares::forward(isa, [4, 3], &f[1..], &gain, &offset));
+    refused(squares::forward(isa, [4, 3], &f, &gain[1..], &offset));
+    refused(squares::forward(isa, [4, 3], &f, &gain, &offset[1..]));
+    refused(squares::backward(isa, [4, 3], &f, &gain, &offset, &dl[1..]));
 }

@@ -1,26 +1,28 @@
-//! A density on a grid, moved by a sampler's steps without drawing anything.
+//! A density on a grid, propagated through a sampler's steps without sampling.
 //!
 //! A step x' = a x + b H(x, sigma) + c z takes the density p to
 //!
 //! p'(y) = integral p(x) N(y; a x + b H(x, sigma), c^2) dx,
 //!
-//! the Chapman-Kolmogorov equation of the chain. On an even grid the trapezoidal rule does the
-//! integral, and for functions as smooth as these its error falls faster than any power of the
-//! grid's step: what a sampler does to a law on the line is known to as many digits as one likes.
+//! the Chapman-Kolmogorov equation of the chain. The integral is computed by the trapezoidal rule
+//! on a uniform grid, whose error for functions as smooth as these falls faster than any power of
+//! the grid's step: the distribution of a sampler's output on the line is known to near machine
+//! precision.
 
 use rayon::prelude::*;
 
 use tweedie::score::Denoiser;
 use tweedie::{Error, Result};
 
-/// A kernel is cut off so many standard deviations from its middle, where it is 1e-18 of its peak.
+/// A kernel is truncated this many standard deviations from its mean, where it is 1e-18 of its
+/// peak.
 const REACH: f64 = 9.0;
 
-/// The grid's steps that a kernel's standard deviation must span: below, the trapezoidal rule
-/// errs by more than 1e-8.
+/// Fewest grid steps per standard deviation of a kernel: below, the error of the trapezoidal rule
+/// exceeds 1e-8.
 const FINEST: f64 = 1.0;
 
-/// A density on even points of the line; it is taken to vanish beyond them.
+/// A density on uniformly spaced points of the line, zero beyond them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GridDensity {
     low: f64,
@@ -80,7 +82,7 @@ impl GridDensity {
         self.step * (terms.sum::<f64>() - 0.5 * (ends[0] + ends[1]))
     }
 
-    /// The integral, 1 for a law that the grid holds.
+    /// The integral: 1 for a probability distribution that lies within the grid.
     pub fn mass(&self) -> f64 {
         self.expect(|_| 1.0)
     }
@@ -107,7 +109,7 @@ impl GridDensity {
         let value = |k: usize| self.values.get(k).copied().unwrap_or(0.0);
         // The cell that the bound falls into, the density being linear in it.
         let part = share * (value(i) + 0.5 * share * (value(i + 1) - value(i)));
-        // Euler and Maclaurin's first term.
+        // The first term of the Euler-Maclaurin formula.
         let before = if i > 0 { value(i - 1) } else { 0.0 };
         let slope = 0.5 * (value(i + 1) - before);
         self.step * (whole + part - slope / 12.0)
@@ -123,14 +125,14 @@ impl GridDensity {
     }
 
     /// Half the integral of |p - q|: the total variation distance from a density on the same grid,
-    /// and from 0 to 1 for laws.
+    /// between 0 and 1 for probability distributions.
     pub fn distance(&self, other: &Self) -> f64 {
         let pairs = self.values.iter().zip(&other.values);
         0.5 * self.step * pairs.map(|(p, q)| (p - q).abs()).sum::<f64>()
     }
 
-    /// Makes `count` steps x' = `a` x + `b` H(x, `sigma`) + `c` z. What leaves the grid is lost:
-    /// [`GridDensity::mass`] tells how much.
+    /// Makes `count` steps x' = `a` x + `b` H(x, `sigma`) + `c` z. Mass that leaves the grid is
+    /// lost: [`GridDensity::mass`] gives what is left.
     ///
     /// # Errors
     /// [`Error::Setting`] for a `c` below the grid's step, too narrow a kernel for the grid;
@@ -211,14 +213,14 @@ mod tests {
             let exact = normal_cdf((bound - 0.7) / 1.3);
             assert!((density.below(bound) - exact).abs() < 3e-5, "{bound}");
         }
-        // At points of the grid the correction leaves nothing to be seen.
+        // At points of the grid the correction removes nearly all of the error.
         assert!((density.below(0.0) - normal_cdf(-0.7 / 1.3)).abs() < 1e-8);
         let moved = GridDensity::new(-12.0, 14.0, 1041, normal(-20.0, 0.1)).unwrap();
         assert!((moved.distance(&density) - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn a_linear_chain_moves_a_gaussian_as_its_moments_say() {
+    fn a_linear_chain_moves_a_gaussian_as_its_moments_predict() {
         // Data N(m, v): H = x + sigma^2/(v + sigma^2) (m - x).
         let (m, v, sigma) = (1.5, 0.8, 0.6);
         let law = GaussianMixture::gaussian(vec![m], v).unwrap();

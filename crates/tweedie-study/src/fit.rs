@@ -7,10 +7,10 @@ use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Pre
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 
-/// A network in training, with what it takes to look at it on the way.
+/// A network in training that can be evaluated along the way.
 pub(super) struct Fit<'a> {
     pub trainer: Trainer<'a>,
-    form: Preconditioning,
+    output: Preconditioning,
 }
 
 impl<'a> Fit<'a> {
@@ -23,16 +23,16 @@ impl<'a> Fit<'a> {
         seed: u64,
     ) -> Result<Self> {
         let device = Engine::Flex.device()?.autodiff();
-        let form = network.preconditioning;
+        let output = network.preconditioning;
         let network = Network::new(network, data.shape(), seed, &device)?;
         let objective =
-            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(form, 1.0))?;
+            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(output, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());
         let trainer = Trainer::new(train, data, noise, objective, network, seed)?;
-        Ok(Self { trainer, form })
+        Ok(Self { trainer, output })
     }
 
-    /// Updates to the end; `on` sees the number of updates made and the loss of the last.
+    /// Trains to update `steps`; `on` is called with the number of updates and the last loss.
     pub fn finish(&mut self, steps: u64, on: &mut dyn FnMut(u64, f64) -> Result<()>) -> Result<()> {
         while self.trainer.step() < steps {
             let report = self.trainer.update()?;
@@ -41,7 +41,7 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     pub fn denoiser(&self) -> Result<NetworkDenoiser> {
         Ok(self.with(self.trainer.network()?))
     }
@@ -51,12 +51,12 @@ impl<'a> Fit<'a> {
         Ok(self.with(&self.trainer.average()?))
     }
 
-    /// How many numbers the network has.
+    /// The number of parameters of the network.
     pub fn parameters(&self) -> usize {
         self.trainer.parameters()
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {
-        NetworkDenoiser::new(network, Parameterisation::new(self.form, 1.0))
+        NetworkDenoiser::new(network, Parameterisation::new(self.output, 1.0))
     }
 }

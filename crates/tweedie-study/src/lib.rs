@@ -1,7 +1,7 @@
-//! Studies: the papers' figures, made again by this library and set beside the originals.
+//! Studies: the papers' figures, reproduced by this library and compared with the originals.
 //!
-//! A study computes everything it shows, from fixed seeds, and leaves a folder with pictures (PNG
-//! and SVG), tables (CSV) and one page that states what the paper shows and what comes out here.
+//! A study computes everything it shows from fixed seeds, and writes a folder with pictures (PNG
+//! and SVG), tables (CSV) and one page that states the paper's result and the one found here.
 //!
 //! To add one: a file with a `STUDY`, and its line in [`STUDIES`].
 
@@ -36,22 +36,22 @@ pub const STUDIES: &[Study] = &[noise::STUDY, toy::STUDY, tutorial::STUDY, bridg
 pub struct Study {
     /// Its name, as the user writes it.
     pub name: &'static str,
-    /// What it repeats, in one line.
+    /// What it reproduces, in one line.
     pub about: &'static str,
     /// The title of its page.
     title: &'static str,
     work: Work,
 }
 
-/// What a study does: fills the folder, and tells how far it is.
+/// The work of a study: fills the folder and reports progress.
 type Work = fn(&mut PageFolder, &StudyOptions, &mut Monitor<'_>) -> Result<()>;
 
-/// What a study may be told.
+/// The options of a study.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StudyOptions {
     /// The seed of data, weights and sampling.
     pub seed: u64,
-    /// Far fewer samples and updates: for a look within seconds. The numbers are then rough.
+    /// Far fewer samples and updates, for a preview within seconds. The numbers are then rough.
     pub quick: bool,
 }
 
@@ -87,7 +87,7 @@ impl Study {
             })
     }
 
-    /// Makes the study in the folder `out`. Files of an earlier study there are replaced.
+    /// Runs the study into the folder `out`. Files of an earlier study there are replaced.
     ///
     /// # Errors
     /// [`Error::Io`] where the system refuses, [`Error::Stopped`] where `monitor` says so.
@@ -102,7 +102,7 @@ impl Study {
         if options.quick {
             folder.paragraph(
                 "A quick run: few samples and updates. The numbers are rough, and the text, which \
-                 tells of a full run, need not fit them.",
+                 describes a full run, may not match them.",
             );
         }
         (self.work)(&mut folder, options, monitor)?;
@@ -118,10 +118,10 @@ impl Study {
     }
 }
 
-/// The law of the built-in mixture `name`.
-fn law(name: &str) -> Result<GaussianMixture> {
+/// The distribution of the built-in set `name`, a mixture of Gaussians.
+fn mixture(name: &str) -> Result<GaussianMixture> {
     let Some(mixture) = data::mixture(name) else {
-        return Err(Error::setting("law", name, "is not a built-in mixture"));
+        return Err(Error::setting("mixture", name, "is not built in"));
     };
     let variances = vec![mixture.std * mixture.std; mixture.weights.len()];
     GaussianMixture::new(&mixture.weights, mixture.means.concat(), &variances)

@@ -1,7 +1,7 @@
-//! The noise along idealised sampling: Figure 1 of Jolicoeur-Martineau et al. 2021.
+//! The noise during idealised sampling: Figure 1 of Jolicoeur-Martineau et al. 2021.
 //!
-//! A perfect score on data that are one point leaves nothing in a sample but its noise. Under
-//! annealed Langevin sampling the variance follows
+//! With the exact score of data that are a single point, a sample is that point plus noise. Under
+//! annealed Langevin sampling the variance of the noise follows
 //!
 //! v <- (1 - eta)^2 v + 2 eta sigma_i^2,
 //!
@@ -20,8 +20,8 @@ use tweedie::score::GaussianMixture;
 
 pub(super) const STUDY: Study = Study {
     name: "noise",
-    about: "noise along idealised ALS and CAS (adversarial score matching, Figure 1)",
-    title: "The noise along idealised sampling",
+    about: "noise during idealised ALS and CAS (adversarial score matching, Figure 1)",
+    title: "The noise during idealised sampling",
     work,
 };
 
@@ -34,7 +34,7 @@ const CAS_ETA: f64 = 0.2;
 const CAS_LEVELS: usize = 23_201;
 const CAS_SHOWN: usize = 100;
 
-/// n_sigma, and the final standard deviation under ALS, known apart from this library.
+/// n_sigma, and the final standard deviation under ALS, computed independently of this library.
 const REFERENCE: [(usize, f64); 5] = [
     (1, 0.69408),
     (2, 0.030254),
@@ -61,12 +61,12 @@ pub fn langevin_noise(levels: &Levels, eta: f64, n_sigma: usize) -> Vec<f64> {
     noise
 }
 
-/// What is seen after each level's last step.
+/// The noise after the last step at each level.
 struct Curve {
     label: String,
-    /// By the recursion.
+    /// From the recursion.
     predicted: Vec<f64>,
-    /// By the sampler itself, with the standard error.
+    /// From the sampler itself, with the standard error.
     simulated: Vec<Estimate>,
     /// sigma_i.
     scheduled: Vec<f64>,
@@ -135,29 +135,30 @@ fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<(
     folder.lead(
         "Figure 1 of \u{201c}Adversarial score matching and improved sampling for image \
          generation\u{201d} (Jolicoeur-Martineau et al. 2021): how much noise is in a sample after \
-         each noise level, if the score is perfect and the data are one point.",
+         each noise level, if the score is exact and the data are a single point.",
     );
     folder.paragraph(&format!(
-        "{LEVELS} geometric noise levels from {} to {}. Annealed Langevin sampling (ALS) has eta = \
-         {ALS_ETA} and n_sigma steps a level; consistent annealed sampling (CAS) eta = {CAS_ETA} \
-         and {CAS_LEVELS} levels. Lines are the recursion of the variance, \
+        "There are {LEVELS} geometric noise levels from {} to {}. Annealed Langevin sampling (ALS) \
+         uses eta = {ALS_ETA} and n_sigma steps per level; consistent annealed sampling (CAS) uses \
+         eta = {CAS_ETA} and {CAS_LEVELS} levels. Lines are the recursion of the variance, \
          v <- (1 - eta)^2 v + 2 eta sigma^2 for ALS and the schedule itself for CAS; dots are the \
-         library's samplers, run on one point.",
+         library's samplers, run on the single point.",
         SIGMA.0, SIGMA.1
     ));
     folder.section("Figure 1a: the noise");
     folder.chart(
         "noise",
         &noise_chart(curves, levels),
-        "With few steps a level the noise lags behind the schedule: at n_sigma = 1 it is never \
-         near it. CAS follows the schedule exactly.",
+        "With few steps per level the noise lags behind the schedule: at n_sigma = 1 it is never \
+         close to it. CAS follows the schedule exactly.",
     )?;
-    folder.section("Figure 1b: how far from the schedule");
+    folder.section("Figure 1b: the deviation from the schedule");
     folder.chart(
         "excess",
         &excess_chart(curves),
-        "The same, as noise over schedule minus 1. However many steps, ALS stays above: the limit \
-         is 1/sqrt(1 - eta/2) - 1 = 0.0050. CAS has nothing to show on a logarithmic axis.",
+        "The same as the ratio of noise to schedule, minus 1. However many steps it takes, ALS \
+         stays above the schedule: the limit is 1/sqrt(1 - eta/2) - 1 = 0.0050. CAS deviates by 0, \
+         which a logarithmic axis cannot show.",
     )?;
     folder.section("The noise at the end");
     let mut table = Table::new([
@@ -165,7 +166,7 @@ fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<(
         "reference",
         "recursion",
         "simulated",
-        "over sigma_L",
+        "relative to sigma_L",
     ]);
     let references = REFERENCE.iter().map(|(_, value)| *value);
     for (curve, reference) in curves.iter().zip(references.chain([SIGMA.1])) {
@@ -186,7 +187,7 @@ fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<(
     }
     let limit = SIGMA.1 / (1.0 - ALS_ETA / 2.0).sqrt();
     let over = limit / SIGMA.1;
-    let never = "ALS n_sigma without end";
+    let never = "ALS n_sigma to infinity";
     table.row([
         never.into(),
         0.0100504.into(),
@@ -196,9 +197,9 @@ fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<(
     ]);
     folder.table("final", &table)?;
     folder.paragraph(
-        "The paper draws these values and prints none. The reference column is the recursion \
-         worked out apart from this library. CAS stands at its last level, before the step to the \
-         data.",
+        "The paper plots these values but does not state them. The reference column is the \
+         recursion computed independently of this library. The value for CAS is that at its last \
+         level, before the step to the data.",
     );
     let mut along = Table::new(["sampler", "progress", "scheduled", "recursion", "simulated"]);
     for curve in curves {
@@ -220,20 +221,20 @@ fn write(folder: &mut PageFolder, curves: &[Curve], levels: &Levels) -> Result<(
     folder.data("along", &along)
 }
 
-/// The last of values that are never none.
+/// The last value of a list that is never empty.
 fn last<T: Copy + Default>(values: &[T]) -> T {
     values.last().copied().unwrap_or_default()
 }
 
-/// The share of the way at which a curve's value stands.
+/// The fraction of the sampling that is done at a curve's value.
 fn progress(curve: &Curve, i: usize) -> f64 {
     (i + 1) as f64 / curve.scheduled.len() as f64
 }
 
 fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
     let schedule = levels.as_slice().iter().enumerate();
-    let mut chart = Chart::new("Standard deviation of the noise along the way")
-        .x(Axis::linear("share of the way"))
+    let mut chart = Chart::new("Standard deviation of the noise during sampling")
+        .x(Axis::linear("fraction of the steps"))
         .y(Axis::log("standard deviation"))
         .series(
             Series::dashed(
@@ -246,7 +247,8 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
         let color = tweedie::report::PALETTE[k % tweedie::report::PALETTE.len()];
         let line = curve.predicted.iter().enumerate();
         let line = line.map(|(i, &v)| (progress(curve, i), v));
-        // Dots far enough apart to be told from one another, and from those of other curves.
+        // Dots far enough apart to be distinguished from one another, and from those of other
+        // curves.
         let dots = curve.simulated.iter().enumerate().skip(2 * k).step_by(21);
         let dots = dots.map(|(i, found)| (progress(curve, i), found.value));
         chart = chart
@@ -259,10 +261,10 @@ fn noise_chart(curves: &[Curve], levels: &Levels) -> Chart {
 fn excess_chart(curves: &[Curve]) -> Chart {
     let limit = 1.0 / (1.0 - ALS_ETA / 2.0).sqrt() - 1.0;
     let ends = [(0.0, limit), (1.0, limit)];
-    let mut chart = Chart::new("Noise over schedule, minus 1")
-        .x(Axis::linear("share of the way"))
+    let mut chart = Chart::new("Ratio of noise to schedule, minus 1")
+        .x(Axis::linear("fraction of the steps"))
         .y(Axis::log("excess"))
-        .series(Series::dashed("limit, n_sigma without end", ends).color([31, 41, 55]));
+        .series(Series::dashed("limit, n_sigma to infinity", ends).color([31, 41, 55]));
     for curve in curves {
         let pairs = curve.predicted.iter().zip(&curve.scheduled).enumerate();
         let excess = pairs.map(|(i, (v, s))| (progress(curve, i), v / s - 1.0));

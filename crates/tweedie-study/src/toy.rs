@@ -2,12 +2,12 @@
 //!
 //! A small unconditional network, s(x, sigma) = net(x)/sigma, is trained on a swiss roll and on 25
 //! Gaussians and sampled by annealed Langevin and by consistent annealed sampling, each as the
-//! final state and as the expected denoised sample (EDS). Both laws are mixtures of Gaussians (the
-//! roll in the limit of many), so the samplers are run on the exact scores as well.
+//! final state and as the expected denoised sample (EDS). Both distributions are mixtures of
+//! Gaussians (the roll in the limit of many), so the samplers are run on the exact scores as well.
 
 use std::f64::consts::PI;
 
-use super::{PageFolder, Study, StudyOptions, Table, law};
+use super::{PageFolder, Study, StudyOptions, Table, mixture};
 use crate::fit::Fit;
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
@@ -19,7 +19,7 @@ use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::{Cloud, PALETTE, Scatter};
 use tweedie::sample::{Als, Cas, Sampler, StepSize, StepView, run};
 use tweedie::score::{Denoiser, GaussianMixture};
-use tweedie::train::{Schedule, TrainConfig};
+use tweedie::train::{LearningRateSchedule, TrainConfig};
 
 pub(super) const STUDY: Study = Study {
     name: "toy",
@@ -28,14 +28,14 @@ pub(super) const STUDY: Study = Study {
     work,
 };
 
-/// Levels and step size, the reference code's but for the smallest level, which is 0.01 there and
-/// too small to see: here a final state carries noise of three to six times the data's width.
+/// Levels and step size of the reference code, except for the smallest level, which is 0.01 there
+/// and too small to see: here a final state carries noise of three to six times the data's width.
 const SIGMA: (f64, f64) = (1.0, 0.1);
 const LEVELS: usize = 10;
 const N_SIGMA: usize = 10;
 const ETA: f64 = 0.2;
 
-/// Components that stand for the curve of the roll: 0.2 to 0.9 standard deviations apart.
+/// Components that approximate the curve of the roll: 0.2 to 0.9 standard deviations apart.
 const ALONG_THE_ROLL: usize = 600;
 
 /// Points drawn of a cloud.
@@ -54,7 +54,7 @@ struct Size {
 struct Set {
     name: &'static str,
     title: &'static str,
-    law: GaussianMixture,
+    distribution: GaussianMixture,
 }
 
 /// Samples of one kind, and how far they are from the data.
@@ -83,12 +83,12 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
         Set {
             name: "swiss-roll",
             title: "Swiss roll",
-            law: roll()?,
+            distribution: roll()?,
         },
         Set {
             name: "gaussians-25",
             title: "25 Gaussians",
-            law: law("gaussians-25")?,
+            distribution: mixture("gaussians-25")?,
         },
     ];
     introduce(folder, &size);
@@ -105,7 +105,7 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
     let mut pictures = Vec::new();
     for set in &sets {
         let (found, real, floor) = compare(set, &size, options.seed, monitor)?;
-        let data = "data, another draw";
+        let data = "data, second draw";
         add(&mut table, [set.title, data, "", ""], &floor);
         for f in &found {
             add(
@@ -122,7 +122,7 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
         folder.paragraph(sentence);
         for (score, name) in [
             (PAPERS, set.name.to_owned()),
-            (TOLD, format!("{}-told", set.name)),
+            (CONDITIONAL, format!("{}-conditional", set.name)),
             (EXACT, format!("{}-exact", set.name)),
         ] {
             let mut scatter = Scatter::new(format!("{}, {score}", set.title))
@@ -140,9 +140,10 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
     folder.section("Distances");
     folder.paragraph(&format!(
         "The mean distance from each of {} points to the nearest of as many others: from samples \
-         to data (samples off the data), from data to samples (data that no sample comes near), \
-         and the mean of both. Errors are standard errors; \
-         \u{201c}another draw\u{201d} compares two draws of the data themselves, the floor.",
+         to data (large where samples lie off the data), from data to samples (large where data \
+         are not covered by samples), and the mean of both, with standard errors. \
+         \u{201c}Second draw\u{201d} compares two independent draws of the data, which is the \
+         lowest value to expect.",
         size.samples
     ));
     folder.table("distances", &table)?;
@@ -151,7 +152,7 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
 }
 
 const PAPERS: &str = "the paper's network";
-const TOLD: &str = "network told sigma";
+const CONDITIONAL: &str = "network conditioned on sigma";
 const EXACT: &str = "exact score";
 const FINAL: &str = "final";
 const EDS: &str = "EDS";
@@ -161,26 +162,29 @@ fn introduce(folder: &mut PageFolder, size: &Size) {
     folder.lead(
         "Figure 2 of \u{201c}Adversarial score matching and improved sampling for image \
          generation\u{201d} (Jolicoeur-Martineau et al. 2021): samples of two toy data sets, as the \
-         last state of the sampler and as the expected denoised sample (EDS).",
+         final state of the sampler and as the expected denoised sample (EDS).",
     );
     folder.paragraph(
-        "What the paper says: \u{201c}On both datasets, taking the EDS brings the samples much \
+        "The paper states: \u{201c}On both datasets, taking the EDS brings the samples much \
          closer to the real data manifold.\u{201d} It gives no numbers; those below are ours.",
     );
     folder.paragraph(&format!(
-        "The network is the reference code's: three hidden layers of 512, leaky ReLU 0.01, not told \
-         the noise level, s(x, sigma) = net(x)/sigma; {} updates of Adam at 1e-4 on batches of \
-         256. {LEVELS} geometric levels from {} to {}; {N_SIGMA} updates a level and eta = {ETA}, \
-         for CAS on the dilated levels. Samples start from sigma_1 N(0, I), where the reference \
-         code starts uniformly on a square. The paper does not print its levels; the reference \
-         code ends at 0.01, where the EDS moves the samples of this network by 1 to 3 % only: so \
-         little noise is nothing beside the network's own error. To tell the network's error from the sampler's there are two more scores: the same network told sigma \
-         and trained at a rate of 1e-3 that falls to 0, and the exact score of the law.",
+        "The network is that of the reference code: three hidden layers of 512 units, leaky ReLU \
+         0.01, not conditioned on the noise level, s(x, sigma) = net(x)/sigma; {} updates of Adam \
+         at a learning rate of 1e-4 on batches of 256. There are {LEVELS} geometric levels from {} \
+         to {}, with {N_SIGMA} steps per level and eta = {ETA}; CAS uses the dilated levels. \
+         Samples start from sigma_1 N(0, I), where the reference code starts uniformly on a \
+         square. The paper does not state its levels; the reference code ends at 0.01, where the \
+         EDS moves the samples of this network by only 1 to 3 %, because so little noise is \
+         negligible beside the network's own error. To separate the network's error from the \
+         sampler's, there are two more scores: the same network conditioned on sigma and trained \
+         with a learning rate that falls from 1e-3 to 0, and the exact score of the data \
+         distribution.",
         size.steps, SIGMA.0, SIGMA.1
     ));
 }
 
-/// The law of the roll, a curve blurred by noise, as Gaussians closely spaced along it.
+/// The distribution of the roll, a curve blurred by noise, as Gaussians closely spaced along it.
 fn roll() -> Result<GaussianMixture> {
     let means = (0..ALONG_THE_ROLL).flat_map(|k| {
         let share = (k as f64 + 0.5) / ALONG_THE_ROLL as f64;
@@ -212,8 +216,8 @@ fn compare(
     let levels = Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?;
     let mut networks = Vec::new();
     for (conditional, lr, schedule) in [
-        (false, 1e-4, Schedule::Constant),
-        (true, 1e-3, Schedule::Cosine),
+        (false, 1e-4, LearningRateSchedule::Constant),
+        (true, 1e-3, LearningRateSchedule::Cosine),
     ] {
         let network = NetworkConfig {
             conditional,
@@ -237,8 +241,8 @@ fn compare(
     let mut found = Vec::new();
     let scores: [(&str, &dyn Denoiser); 3] = [
         (PAPERS, &networks[0]),
-        (TOLD, &networks[1]),
-        (EXACT, &set.law),
+        (CONDITIONAL, &networks[1]),
+        (EXACT, &set.distribution),
     ];
     for (score, denoiser) in scores {
         let als = Als::new(levels.clone(), N_SIGMA, StepSize::Eta(ETA))?;
@@ -297,24 +301,24 @@ fn add(table: &mut Table, [set, score, sampler, result]: [&str; 4], distance: &N
     ]);
 }
 
-/// Whether what the paper says is so.
+/// How often the paper's claim holds.
 fn verdict<'a>(found: impl Iterator<Item = &'a Found>) -> String {
     // Final and EDS follow each other.
     let all: Vec<f64> = found.map(|f| f.distance.from_a.value).collect();
     let pairs = all.as_chunks::<2>().0;
     let closer = pairs.iter().filter(|[last, eds]| eds < last).count();
     format!(
-        "What the paper says is so in {closer} of {} cases: the EDS is closer to the data than the \
-         final state. How close it comes is up to the network. One that is not told sigma, after so \
-         short a training, leaves many samples between the data, and the EDS, the same network's \
-         word, does not bring them home. On the exact score the EDS may be closer than other data \
-         are: it is the mean of all that a noisy sample may have been, and so thinner than the \
-         data.",
+        "The paper's claim, that the EDS is closer to the data than the final state, holds in \
+         {closer} of {} cases. How close it comes depends on the network. The unconditional \
+         network, after so short a training, leaves many samples between the modes, and the EDS, \
+         which the same network computes, does not correct them. With the exact score the EDS can \
+         be closer to the data than a second draw of the data: it is the mean of the posterior of \
+         a noisy sample, and so less spread out than the data.",
         pairs.len()
     )
 }
 
-/// What came out, in words.
+/// The result in words.
 fn sentence(found: &[Found], floor: &NearestNeighbours) -> String {
     let of = |score: &str, sampler: &str, result: &str| {
         let wanted = |f: &&Found| (f.score, f.sampler, f.result) == (score, sampler, result);
@@ -326,7 +330,7 @@ fn sentence(found: &[Found], floor: &NearestNeighbours) -> String {
         let change = 100.0 * (eds / last - 1.0);
         format!("{last:.4} to {eds:.4} under {sampler} ({change:+.0} %)")
     };
-    let scores = [PAPERS, TOLD, EXACT];
+    let scores = [PAPERS, CONDITIONAL, EXACT];
     let parts = scores.map(|s| format!("{s}, {} and {}", part(s, "ALS"), part(s, "CAS")));
     format!(
         "Taking the EDS moves the mean distance from a sample to the nearest data point as \
@@ -342,10 +346,10 @@ mod tests {
     use tweedie::score::Distribution;
 
     #[test]
-    fn the_laws_are_those_of_the_data() {
+    fn the_mixtures_are_the_distributions_of_the_data() {
         for (name, law) in [
             ("swiss-roll", roll().unwrap()),
-            ("gaussians-25", law("gaussians-25").unwrap()),
+            ("gaussians-25", mixture("gaussians-25").unwrap()),
         ] {
             let spec = DataSpec {
                 count: Some(3000),

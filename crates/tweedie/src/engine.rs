@@ -1,4 +1,4 @@
-//! Where tensors live and who computes on them: the one module that knows burn's engines.
+//! Where tensors live and which engine computes: the one module that knows burn's engines.
 //!
 //! The engine is chosen at run time by name. `flex` (CPU, pure Rust) is always there; the others
 //! are cargo features of the same name that cost nothing when off.

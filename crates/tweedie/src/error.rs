@@ -1,11 +1,11 @@
-//! The library's one error type. Every message names the thing that is wrong and the way out.
+//! The library's one error type. Every message names what is wrong and how to fix it.
 
 use std::path::{Path, PathBuf};
 
 /// What the library's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong because of input, settings or the machine.
+/// Errors caused by input, settings or the machine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,7 +19,7 @@ pub enum Error {
         /// What it accepts.
         reason: String,
     },
-    /// A file whose content is not what it should be.
+    /// A file with invalid content.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The file.
@@ -80,7 +80,7 @@ pub enum Error {
         step: u64,
         /// What was not finite.
         found: Divergence,
-        /// The last good checkpoint, or the advice where there is none.
+        /// The last good checkpoint, or advice where there is none.
         checkpoint: String,
     },
     /// A job's watcher wanted it to stop.
@@ -98,7 +98,7 @@ fn whole_before(whole: Option<u64>) -> String {
     }
 }
 
-/// What was the first to leave the finite numbers in training.
+/// The first quantity that was not finite in training.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Divergence {
@@ -123,7 +123,7 @@ pub enum Divergence {
 }
 
 impl Divergence {
-    /// At which noise level, as a message ends.
+    /// The noise level, as the end of a message.
     fn place(&self) -> String {
         match self {
             Self::Loss { sigma: Some(sigma) } => format!(", sigma = {sigma}"),
@@ -146,7 +146,7 @@ impl Error {
         }
     }
 
-    /// The same error with the name of a setting as it is called from outside the table or
+    /// The same error with the setting's name qualified by the table or
     /// struct `outer` that holds it: `timesteps` becomes `network.timesteps`.
     #[must_use]
     pub fn within(self, outer: &str) -> Self {

@@ -1,7 +1,8 @@
-//! Writing files so that a reader never sees half of one, and that nothing in the way is lost.
+//! Atomic writes: a reader never sees half a file, and nothing that was there before is lost.
 //!
-//! A file is written beside its place, synced, and renamed into it. A link stays a link, and what
-//! it leads to is replaced; a device or a pipe is written to, not replaced; modes are kept.
+//! A file is written under a temporary name in the same folder, synced, and renamed into place. A
+//! link stays a link and its target is replaced; a device or a pipe is written to, not replaced;
+//! modes are kept.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -11,28 +12,28 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// What the name of a file ends with while it is written.
+/// The suffix of a file's name while it is being written.
 const PARTIAL: &str = ".partial";
-/// Random letters before that.
+/// Number of random letters before the suffix.
 const LETTERS: usize = 12;
-/// Letters of the file's own name before those.
+/// Number of letters of the file's own name before those.
 const OWN_LETTERS: usize = 60;
 
 /// Writes `bytes` to `path` through a file beside it, synced and renamed into place.
 ///
-/// Missing parent folders are made. If anything fails (no permission, a full disk), what was
-/// at `path` before is untouched and the partial file is removed. Where `path` is a link, what it
-/// leads to is replaced; a pipe or a character device is written to.
+/// Missing parent folders are created. If anything fails (no permission, a full disk), what was
+/// at `path` before is untouched and the partial file is removed. Where `path` is a link, its
+/// target is replaced; a pipe or a character device is written to.
 ///
 /// # Errors
 /// When the system refuses, or `path` is a folder, a disk, a socket, or a link to nothing.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     write_one_of_many(path, bytes)?;
-    // A stream has no place in a folder, but its folder is there.
+    // A stream is not replaced in a folder, but its folder exists.
     sync(parent(path)).map_err(Error::io("write", path))
 }
 
-/// [`write_atomic`] for one of many files in a folder, which the caller makes lasting together
+/// [`write_atomic`] for one of many files in a folder, which the caller makes durable together
 /// by [`sync_folder`].
 pub(crate) fn write_one_of_many(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
@@ -57,7 +58,8 @@ pub(crate) fn write_one_of_many(path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// [`write_atomic`] for what is too long to hold: `write` fills the file, again where need be.
+/// [`write_atomic`] for content that does not fit in memory: `write` fills the file, and may be
+/// called again.
 pub(crate) fn write_with(
     path: &Path,
     write: &mut dyn FnMut(&mut File) -> std::io::Result<()>,
@@ -73,9 +75,9 @@ pub(crate) fn write_with(
 
 /// Where bytes for a path go.
 enum Place {
-    /// To this file, which may be there already.
+    /// To this file, which may exist already.
     File(PathBuf, Option<Metadata>),
-    /// Into what is there, which takes them as they come.
+    /// Into an existing stream.
     Stream,
 }
 
@@ -95,7 +97,7 @@ fn place(path: &Path) -> Result<Place> {
         return refuse("is a folder; choose the name of a file");
     }
     if found.is_file() {
-        // Of the link's end, so that the link stays.
+        // The path of the link's target, so that the link stays.
         let target = fs::canonicalize(path).map_err(Error::io("write", path))?;
         return Ok(Place::File(target, Some(found)));
     }
@@ -117,8 +119,8 @@ fn takes_a_stream(_: &Metadata) -> bool {
     false
 }
 
-/// Whether `path` is this process's standard output by name, where it goes in order with all else
-/// that is printed.
+/// Whether `path` names this process's standard output, where the bytes must keep their order
+/// among everything else that is printed.
 fn is_stdout(path: &Path) -> bool {
     ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
         .iter()
@@ -140,14 +142,14 @@ fn replace(
         partial.as_file().sync_all()?;
         match partial.persist(path) {
             Ok(_) => return Ok(()),
-            // Between its making and its lock another process may take it for one left behind.
+            // Between its creation and its lock, another process may take it for an abandoned one.
             Err(e) if e.error.kind() == ErrorKind::NotFound && tries < 3 => tries += 1,
             Err(e) => return Err(e.error),
         }
     }
 }
 
-/// A new file beside `path`, under a name that nobody can foresee, locked while it is written.
+/// A new file beside `path`, under an unpredictable name, locked while it is written.
 fn create_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let own: String = name.chars().take(OWN_LETTERS).collect();
@@ -157,11 +159,11 @@ fn create_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     #[cfg(unix)]
     let builder = {
         use std::os::unix::fs::PermissionsExt;
-        // Less what the user's mask takes away, as for every new file.
+        // Reduced by the umask, as for every new file.
         builder.permissions(fs::Permissions::from_mode(0o666))
     };
     let file = builder.tempfile_in(parent(path))?;
-    // Where locks are unknown, a file in the making is not told from one left behind.
+    // Where locks are not supported, a file being written cannot be told from an abandoned one.
     let _ = file.as_file().try_lock();
     Ok(file)
 }
@@ -180,12 +182,12 @@ fn keep_mode(file: &File, old: &Metadata) -> std::io::Result<()> {
     file.set_permissions(old.permissions())
 }
 
-/// Removes what killed processes left half written in `folder` itself: nothing that a process is
-/// still writing, no link, no folder.
+/// Removes the partial files that killed processes left in `folder` itself: none that a process
+/// is still writing, no link, no folder.
 pub(crate) fn sweep(folder: &Path) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        // A file in its place holds nothing that was left.
+        // A file in place of the folder holds no partial files.
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(());
         }
@@ -198,7 +200,7 @@ pub(crate) fn sweep(folder: &Path) -> Result<()> {
             continue;
         }
         let path = entry.path();
-        // Whoever writes it holds its lock, and the system lets go of a dead process's locks.
+        // The writer holds its lock, and the system releases the locks of a dead process.
         if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
             // It may just have been finished and renamed.
             let _ = fs::remove_file(&path);
@@ -219,8 +221,8 @@ fn is_partial(name: &str) -> bool {
         })
 }
 
-/// Makes `folder` the place of what `command` writes, and marks it as that: a new folder, an empty
-/// one, or that of an earlier output of the same command, which is replaced.
+/// Claims `folder` for the output of `command` and marks it so: a new folder, an empty one, or one
+/// with earlier output of the same command, which is replaced.
 ///
 /// # Errors
 /// When it holds anything else, or the system refuses.
@@ -240,7 +242,7 @@ pub fn claim_folder(folder: &Path, command: &str) -> Result<()> {
     write_atomic(&marker, text.as_bytes())
 }
 
-/// Whether a folder without a mark is one that a study of version 0.1.0 wrote: by its page.
+/// Whether a folder without a mark was written by a study of version 0.1.0, recognised by its page.
 fn is_study(folder: &Path) -> bool {
     let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();
     page.contains("Content-Security-Policy") && page.contains("Beside this page: ")
@@ -255,12 +257,12 @@ pub(crate) fn is_entry(path: &Path) -> Result<bool> {
     }
 }
 
-/// The bytes of the file at `path`; none where nothing has this name.
+/// The bytes of the file at `path`; `None` where nothing has this name.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => match fs::symlink_metadata(path) {
-            // A link that leads nowhere was there once.
+            // A dangling link is an error, not a missing file.
             Ok(_) => Err(Error::io("read", path)(e)),
             Err(_) => Ok(None),
         },
@@ -268,7 +270,7 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Makes the names in `folder` as lasting as the files they belong to.
+/// Syncs `folder`, so that the names in it are as durable as the files.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     sync(folder).map_err(Error::io("sync", folder))
 }
@@ -276,7 +278,7 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(unix)]
 fn sync(folder: &Path) -> std::io::Result<()> {
     match File::open(folder)?.sync_all() {
-        // Some network file systems cannot, and need not.
+        // Some network file systems cannot sync folders, and need not.
         Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         result => result,
     }

@@ -1,11 +1,11 @@
-//! Jobs: what the program runs and other programs may. All of them tell how far they are in the
-//! same words, all are stopped in the same way, and what they come to is a type that serialises.
+//! Jobs: what the program runs, and other programs may run. All report progress in the same way, all
+//! are cancelled in the same way, and the result of each is a type that serialises.
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use tweedie::job::{Monitor, Progress};
 //!
-//! // A watcher is a closure: it sees how far a job is, and says whether it shall go on.
+//! // A watcher is a closure: it sees how far a job is, and says whether to continue.
 //! let mut watcher = |progress: &Progress| {
 //!     println!("{} {}/{} {}", progress.what, progress.done, progress.total, progress.note);
 //!     match progress.done < 2 {
@@ -31,11 +31,11 @@ pub struct Progress<'a> {
     pub what: &'a str,
     /// Units of this part that are done.
     pub done: u64,
-    /// Units there are; 0 where nobody knows.
+    /// Units in all; 0 where that is unknown.
     pub total: u64,
     /// What is counted: "steps", "items".
     pub unit: &'a str,
-    /// What else there is to say, such as the loss; written only if someone reads it.
+    /// Additional information, such as the loss; formatted only if it is displayed.
     pub note: &'a dyn fmt::Display,
 }
 
@@ -52,12 +52,12 @@ impl fmt::Debug for Progress<'_> {
     }
 }
 
-/// A watcher's type: it sees how far a job is, and says whether it shall go on.
+/// A watcher's type: it sees how far a job is, and says whether to continue.
 pub type Watcher<'a> = dyn FnMut(&Progress<'_>) -> ControlFlow<()> + 'a;
 
-/// A job's line to whoever watches it.
+/// A job's connection to its watcher.
 ///
-/// The wish to stop is remembered, so that a job may look for it where it can stop.
+/// A request to stop is remembered, so that a job can check for it where it is able to stop.
 #[derive(Default)]
 pub struct Monitor<'a> {
     watcher: Option<&'a mut Watcher<'a>>,
@@ -65,7 +65,7 @@ pub struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// A line to `watcher`.
+    /// Reports to `watcher`.
     pub fn new(watcher: &'a mut Watcher<'a>) -> Self {
         Self {
             watcher: Some(watcher),
@@ -73,12 +73,12 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// Nobody watches, and nobody stops the job.
+    /// Without a watcher: nothing is displayed, and nothing stops the job.
     pub fn silent() -> Self {
         Self::default()
     }
 
-    /// Tells how far the job is.
+    /// Reports how far the job is.
     pub fn tell(&mut self, progress: &Progress<'_>) {
         if let Some(watcher) = &mut self.watcher
             && watcher(progress).is_break()
@@ -92,7 +92,7 @@ impl<'a> Monitor<'a> {
         self.stopped
     }
 
-    /// Goes on, unless the watcher wants the job to stop.
+    /// `Ok`, unless the watcher wants the job to stop.
     ///
     /// # Errors
     /// [`Error::Stopped`].

@@ -1,8 +1,8 @@
 //! Score-based generative modelling, end to end.
 //!
 //! Data flows one way: noise levels -> denoiser -> sampler -> samples -> measures -> report.
-//! Samplers know nothing of networks, networks nothing of samplers; `run` ties them together for
-//! the program.
+//! Samplers know nothing about networks, and networks nothing about samplers; `run` connects them
+//! for the program.
 //!
 //! ```
 //! use tweedie::noise::Levels;
@@ -10,7 +10,7 @@
 //! use tweedie::sample::{Cas, StepSize, run};
 //! use tweedie::score::GaussianMixture;
 //!
-//! // Any Denoiser will do: an analytic one, or a network.
+//! // A sampler takes any Denoiser: an analytic one, or a network.
 //! let law = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0])?;
 //! let levels = Levels::geometric(20.0, 0.01, 100)?;
 //! let mut cas = Cas::new(&levels, StepSize::EpsC(2.0))?;

@@ -1,4 +1,4 @@
-//! The process's memory: the allocator setting that pays, and the peak.
+//! The process's memory: the allocator's settings, and the peak.
 
 /// Tells glibc to keep freed memory instead of returning it to the system after every tensor.
 ///
@@ -6,7 +6,7 @@
 /// activations spends a large share of its time in the kernel. Call this once, at program
 /// start. It does nothing where the C library is not glibc.
 ///
-/// `TWEEDIE_ALLOCATOR=default` in the environment switches it off, to measure what it gains.
+/// `TWEEDIE_ALLOCATOR=default` in the environment switches it off, to measure its effect.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -26,7 +26,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// The most memory this process has held, in bytes; none where the system does not tell.
+/// The peak memory of this process in bytes; `None` where the system does not report it.
 pub fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -36,7 +36,7 @@ pub fn peak() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    /// Pages that this thread has had to fetch so far.
+    /// Page faults of this thread so far.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn page_faults() -> u64 {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
@@ -45,8 +45,8 @@ mod tests {
         fields.split_whitespace().nth(7).unwrap().parse().unwrap()
     }
 
-    /// What is freed is used again: the second of two large arrays costs next to no page, where the
-    /// default setting fetches all 4096 of them anew.
+    /// Freed memory is reused: the second of two large arrays causes hardly any page faults, where
+    /// the default setting causes all 4096 of them again.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
     fn freed_memory_is_kept() {

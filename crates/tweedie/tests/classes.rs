@@ -11,7 +11,9 @@ use tweedie::nn::{
 use tweedie::noise::TrainingNoise;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::run::{Config, Plan, Session};
-use tweedie::train::{LossConfig, Schedule, ScoreMatching, TrainConfig, Trainer, Weighting};
+use tweedie::train::{
+    LearningRateSchedule, LossConfig, ScoreMatching, TrainConfig, Trainer, Weighting,
+};
 
 /// A U-Net of 20 000 parameters.
 const UNET: &str = "[unet]
@@ -186,7 +188,7 @@ fn a_unet_learns_the_mean_of_each_class() {
         steps: 500,
         batch: 64,
         lr: 3e-3,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         ema: 0.95,
         ..TrainConfig::default()
     };
@@ -287,7 +289,7 @@ fn a_residual_mlp_learns_h_of_each_class_and_of_all() {
         steps: 1000,
         batch: 256,
         lr: 5e-3,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         ema: 0.98,
         label_dropout: 0.25,
         ..TrainConfig::default()

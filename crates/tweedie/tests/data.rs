@@ -797,7 +797,7 @@ fn sub_folders_are_classes() {
     };
     assert_eq!(labels(&few).values(), [0, 1]);
     assert_eq!(labels(&few).classes().len(), 3);
-    // By a file: one label an image, in the order of their paths.
+    // By a file: one label per image, in the order of their paths.
     let file = place
         .write("labels.npy", &npy("|u1", "(4,)", &[3, 0, 1, 1]))
         .source;

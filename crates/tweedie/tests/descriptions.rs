@@ -1,7 +1,7 @@
-//! What samplers say about themselves: description and settings agree, budgets of network calls
-//! are kept, and the tables that people read are made of it.
+//! The samplers' descriptions of themselves: they agree with the settings, budgets of network calls
+//! are respected, and the published tables are generated from them.
 //!
-//! `TWEEDIE_UPDATE_TABLES=1 cargo test --test descriptions` writes the tables anew.
+//! `TWEEDIE_UPDATE_TABLES=1 cargo test --test descriptions` updates the tables.
 
 mod common;
 

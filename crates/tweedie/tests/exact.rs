@@ -1,5 +1,5 @@
-//! What score-based models must satisfy to rounding, with no training. Numbers in test names are
-//! those of the project's list of exact properties; others are tested beside the code.
+//! Properties that score-based models satisfy to rounding, without training. Numbers in test names
+//! are those of the list in ARCHITECTURE.md; the other properties are tested beside the code.
 
 mod common;
 
@@ -11,13 +11,15 @@ use tweedie::noise::Levels;
 use tweedie::sample::{Als, Cas, CasStep, NoiseLevels, Sampler, StepSize, run};
 use tweedie::score::{Denoiser, Distribution, Empirical, GaussianMixture};
 
+/// Vincent 2011: the loss of denoising score matching is that of explicit score matching up to a
+/// constant, which is its minimum.
 #[test]
-fn property_4_the_least_dsm_loss_of_seed_003() {
+fn property_4_the_minimum_dsm_loss_of_the_tutorial() {
     let mixture = two_gaussians();
     // 1/2 (1 - sigma^2 E s^2) by the trapezoidal rule, exponentially accurate here.
     let step = 0.01;
     let x: Vec<f64> = (-3000..=3000).map(|i| f64::from(i) * step).collect();
-    let least = |sigma: f64| {
+    let minimum = |sigma: f64| {
         let (mut score, mut log) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         mixture.score_at(&x, sigma, &mut score).unwrap();
         mixture.log_density_at(&x, sigma, &mut log).unwrap();
@@ -31,17 +33,17 @@ fn property_4_the_least_dsm_loss_of_seed_003() {
     let average = levels
         .as_slice()
         .iter()
-        .map(|&sigma| least(sigma))
+        .map(|&sigma| minimum(sigma))
         .sum::<f64>()
         / 16.0;
     assert!((average - 0.29022).abs() < 0.5e-5, "{average}");
-    assert!((least(2.0) - 0.1952).abs() < 0.5e-4, "{}", least(2.0));
-    assert!((least(0.5) - 0.4045).abs() < 0.5e-4, "{}", least(0.5));
+    assert!((minimum(2.0) - 0.1952).abs() < 0.5e-4, "{}", minimum(2.0));
+    assert!((minimum(0.5) - 0.4045).abs() < 0.5e-4, "{}", minimum(0.5));
 }
 
-/// The same number without the score: the loss of the optimum, E (sigma s + z)^2/2.
+/// The same minimum as the loss of the Bayes-optimal score, E (sigma s + z)^2/2.
 #[test]
-fn property_4_the_loss_of_the_optimum_is_the_least_loss() {
+fn property_4_the_loss_of_the_optimal_score_is_the_minimum() {
     let points = Empirical::new(vec![-1.0, 0.4, 2.0], 1).unwrap();
     for sigma in [0.3, 1.0, 3.0] {
         let (mut loss, mut square) = (0.0, 0.0);
@@ -69,6 +71,7 @@ const FIGURE_1: [(usize, f64, f64); 5] = [
     (100, 0.0100573, 0.5e-7),
 ];
 
+/// Jolicoeur-Martineau et al. 2021, Proposition 1 and Figure 1.
 #[test]
 fn property_5_the_noise_of_als_stays_above_the_schedule() {
     let (eta, levels) = (0.02f64, Levels::geometric(50.0, 0.01, 232).unwrap());
@@ -123,6 +126,7 @@ fn step_sizes(levels: &Levels) -> Vec<StepSize> {
     all
 }
 
+/// Jolicoeur-Martineau et al. 2021, Proposition 2.
 #[test]
 fn property_6_the_noise_of_cas_is_the_schedule() {
     for levels in schedules() {
@@ -224,7 +228,7 @@ fn property_7_cas_forgets_a_wrong_start() {
     }
 }
 
-/// The same for the mean, through the sampler: two points, one noise, one difference.
+/// The same for the mean, through the sampler: the difference of two starts under the same noise.
 #[test]
 fn property_7_cas_forgets_a_wrong_mean() {
     let (here, there) = (
@@ -252,6 +256,7 @@ fn property_7_cas_forgets_a_wrong_mean() {
     }
 }
 
+/// Jolicoeur-Martineau et al. 2021, Proposition 3.
 #[test]
 fn property_8_updates_by_the_score_and_by_the_denoised_sample_agree() {
     let score = |x: f64, h: f64, sigma: f64| (h - x) / (sigma * sigma);
@@ -369,9 +374,9 @@ fn property_11_noise_zero_forces_the_denoised_sample() {
     }
 }
 
-/// With exact scores and many levels CAS must draw from the target itself.
+/// With exact scores and many levels CAS draws from the target itself.
 #[test]
-fn cas_draws_from_seed_003s_mixture() {
+fn cas_draws_from_the_tutorials_mixture() {
     let levels = Levels::geometric(20.0, 0.01, 200).unwrap();
     let mut cas = Cas::new(&levels, StepSize::EpsC(2.0)).unwrap();
     let samples: Vec<u64> = (0..40_000).collect();
@@ -381,7 +386,7 @@ fn cas_draws_from_seed_003s_mixture() {
     let variance = result.x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
     let left = result.x.iter().filter(|x| **x < 0.0).count() as f64 / n;
     // Mean 2.4 and variance 1 + 36 * 0.09 = 4.24; P(x < 0) = 0.1 + 0.8 Phi(-3). Four standard
-    // errors, and 2 % for 200 steps and a start whose variance is 400 in place of 404.
+    // errors, and 2 % for 200 steps and an initial variance of 400 instead of 404.
     assert!(
         (mean - 2.4).abs() < 4.0 * (4.24 / n).sqrt() + 0.02,
         "{mean}"

@@ -1,4 +1,4 @@
-//! Likelihoods where they are known.
+//! Likelihoods against closed forms.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn hutchinson(probes: usize, probe: Probe) -> Divergence {
     Divergence::Hutchinson { probes, probe }
 }
 
-/// Points that the law noised by `sigma` might give.
+/// Points as the distribution noised by `sigma` might give them.
 fn points(law: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
     let samples: Vec<u64> = (0..n).collect();
     let mut x = vec![0.0; n as usize * law.dim()];
@@ -40,7 +40,7 @@ fn points(law: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
     (x, samples)
 }
 
-/// ln p of N(0, s^2 + sigma^2) itself, when the latents' law is exact too.
+/// ln p of N(0, s^2 + sigma^2) itself, where the distribution of the latents is exact too.
 #[test]
 fn property_14_likelihood_is_exact_on_gaussians() {
     let (m, s, dim) = (1.5, 0.7f64, 3);
@@ -83,8 +83,8 @@ fn property_14_likelihood_is_exact_on_gaussians() {
     }
 }
 
-/// The noised mixture's own density, with the largest noise so large that the latents' law hardly
-/// errs.
+/// The noised mixture's own density, with the largest noise so large that the distribution of the
+/// latents is nearly exact.
 #[test]
 fn likelihood_is_the_density_of_a_mixture() {
     for law in [two_gaussians(), mixture()] {

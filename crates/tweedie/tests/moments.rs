@@ -22,7 +22,7 @@ const VP: Process = Process::Vp {
 
 /// On data N(0, I) the score in VP coordinates is -x.
 #[test]
-fn property_15_ddpm_preserves_the_standard_normal_law() {
+fn property_15_ddpm_preserves_the_standard_normal_distribution() {
     let normal = GaussianMixture::gaussian(vec![0.0], 1.0).unwrap();
     for levels in schedules() {
         let path = Path::new(&levels, Coordinates::Vp);
@@ -244,7 +244,7 @@ fn euler_maruyama_is_of_weak_order_1() {
     };
     let (m, s) = (1.3, 0.6f64);
     for process in [ve, VP, sub] {
-        // Mean and variance at the last level, from the right law at the first.
+        // Mean and variance at the last level, from the exact distribution at the first.
         let error = |steps: usize| {
             let start = process.level(1.0);
             let mut mean = start.alpha * m;
@@ -277,7 +277,8 @@ fn euler_maruyama_is_of_weak_order_1() {
     }
 }
 
-/// With exact scores, many steps and the right start every sampler draws from the target.
+/// With exact scores, many steps and the exact initial distribution every sampler draws from the
+/// target.
 #[test]
 fn every_sampler_draws_from_seed_003s_mixture() {
     let levels = Levels::geometric(40.0, 0.01, 300).unwrap();
@@ -328,7 +329,7 @@ fn every_sampler_draws_from_seed_003s_mixture() {
     let numbers: Vec<u64> = (0..20_000).collect();
     let noise = NoiseSource::new(5, Stream::Sampling);
     for (name, mut sampler) in samplers {
-        // The right start: a deterministic sampler never forgets a wrong one.
+        // The exact initial distribution: a deterministic sampler never forgets a wrong one.
         let (law, first) = (two_gaussians(), sampler.noise(0).0);
         let mut start = vec![0.0; numbers.len()];
         let data = NoiseSource::new(6, Stream::Data);

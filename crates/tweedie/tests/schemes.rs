@@ -388,7 +388,7 @@ fn dpm_solver_is_the_papers_algorithm() {
                 }
                 let (lambda, lambda_next) = (-sigma.ln(), -next.ln());
                 let step = lambda_next - lambda;
-                // k-diffusion's form: first order, then a correction by the midpoint rule.
+                // As in k-diffusion: first order, then a correction by the midpoint rule.
                 let weight = -(-step - eta * step).exp_m1();
                 let old = history.as_ref().map(|(old, last)| (old, last / step));
                 let corrected: Vec<f64> = match old {

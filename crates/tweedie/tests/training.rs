@@ -1,4 +1,4 @@
-//! Training finds the score: against the exact one of a known distribution.
+//! Training learns the score, compared with the exact one of a known distribution.
 
 use tweedie::data::{DataSpec, Dataset, Shape, mixture, open};
 use tweedie::engine::Engine;
@@ -9,7 +9,9 @@ use tweedie::nn::{
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::score::{Denoiser, Distribution, GaussianMixture};
-use tweedie::train::{LossConfig, Schedule, ScoreMatching, TrainConfig, Trainer, Weighting};
+use tweedie::train::{
+    LearningRateSchedule, LossConfig, ScoreMatching, TrainConfig, Trainer, Weighting,
+};
 
 /// The one-dimensional tutorial: its data, levels and network of 257 parameters.
 struct Tutorial {
@@ -42,7 +44,7 @@ impl Tutorial {
             steps: 3000,
             batch: 1024,
             lr: 0.01,
-            schedule: Schedule::Cosine,
+            schedule: LearningRateSchedule::Cosine,
             ema: 0.99,
             ..TrainConfig::default()
         };

@@ -133,7 +133,7 @@ fn a_discriminator_of_fixed_samples_comes_to_the_optimal_one() {
     };
     let config = GroupConfig {
         rate: tweedie::train::LearningRate {
-            schedule: tweedie::train::Schedule::Cosine,
+            schedule: tweedie::train::LearningRateSchedule::Cosine,
             steps: 2500,
             ..tweedie::train::LearningRate::constant(0.01)
         },
@@ -146,8 +146,8 @@ fn a_discriminator_of_fixed_samples_comes_to_the_optimal_one() {
     let mut training = Alternation::new(vec![("discriminator".into(), group)], vec![phase]);
     let training = training.as_mut().unwrap();
 
-    // The mean of (D - D*)^2 over points of both, which is the loss in excess of the least:
-    // E_p (D - 1)^2 + E_q (D + 1)^2 = least + integral of (p + q)(D - D*)^2.
+    // The mean of (D - D*)^2 over points of both, which is the loss in excess of its minimum:
+    // E_p (D - 1)^2 + E_q (D + 1)^2 = minimum + integral of (p + q)(D - D*)^2.
     let fresh = [samples(&p, 5000, 5), samples(&q, 5000, 6)].concat();
     let mut optimal = vec![0.0; fresh.len() / DIM];
     let x: Vec<f64> = fresh.iter().map(|&x| f64::from(x)).collect();
@@ -191,7 +191,7 @@ impl Objective for OfDenoised {
         }
         let network = networks.without_gradients("score")?;
         let (x, sigmas) = (network.input(noisy)?, vec![SIGMA; n]);
-        // H = x + sigma F, the papers' form.
+        // H = x + sigma F, the scaled-score parameterisation of Song and Ermon 2020.
         let raw = network.forward(x.clone(), &Conditioning::on_sigmas(&sigmas))?;
         let h = x + raw * SIGMA;
         let discriminator = networks.get("discriminator")?;
@@ -574,7 +574,7 @@ fn labels_reach_a_network_with_classes_and_some_are_withheld() {
         ValueMap::identity(),
     )
     .unwrap();
-    // With F = H and sigma^4 on the score's error, the loss is ||H - x||^2: least at the mean of
+    // With F = H and sigma^4 on the score's error, the loss is ||H - x||^2: minimal at the mean of
     // the items of a class, and of all items for none.
     let form = Parameterisation::new(Preconditioning::X0, 1.0);
     let loss = LossConfig {
@@ -592,7 +592,7 @@ fn labels_reach_a_network_with_classes_and_some_are_withheld() {
         steps: 600,
         batch: 60,
         lr: 0.05,
-        schedule: tweedie::train::Schedule::Cosine,
+        schedule: tweedie::train::LearningRateSchedule::Cosine,
         label_dropout: 0.2,
         ..TrainConfig::default()
     };

@@ -32,7 +32,7 @@ pub fn run(args: &Demo) -> Result<()> {
     let began = Instant::now();
     let config = Config::parse(CONFIG, &args.set)
         .map_err(|reason| Error::setting("--set", args.set.join(" "), reason))?;
-    // A setting that cannot be is refused before an earlier demo goes.
+    // Invalid settings are refused before an earlier demo is removed.
     config.clone().resolve(&config.open_data()?)?;
     super::claim(&args.out, "demo")?;
     clear(&args.out)?;
@@ -41,7 +41,7 @@ pub fn run(args: &Demo) -> Result<()> {
     let mut session = Session::start(config, &args.out)?;
     let train = super::train::train(&mut session, Some(LONGEST))?;
     super::train::tell(&train);
-    // The time that training has may be over; that is no wish to stop.
+    // The time limit of training may have passed; that is not a request to stop.
     let report = match signals::wish().is_break() {
         true => None,
         false => report(&session)?,
@@ -86,9 +86,9 @@ fn tell(made: &Made, out: &Path) {
     say!("Next: tweedie sample {out} --steps 32 --seeds 0-15");
 }
 
-/// Removes the run of an earlier demo, and nothing else: not what was drawn from it since.
+/// Removes the run of an earlier demo and nothing else, in particular not samples drawn from it.
 fn clear(out: &Path) -> Result<()> {
-    // No demo may be under way there.
+    // No other demo may be running there.
     let _lock = Lock::take(out)?;
     for name in ["checkpoints", "report"] {
         let folder = out.join(name);
@@ -116,7 +116,7 @@ fn clear(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was to be removed may not have been there.
+/// A file to be removed need not exist.
 fn gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     match removed {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("replace", path)(e)),

@@ -9,7 +9,7 @@ use crate::output;
 use crate::progress::watched;
 
 pub fn run(args: &Levels) -> Result<()> {
-    // The same words as in a configuration, so that the same rules hold.
+    // The same keys as in a configuration, so that the same rules apply.
     let quoted = args.data.replace('\\', "\\\\").replace('"', "\\\"");
     let changes: Vec<String> = args
         .set

@@ -14,7 +14,7 @@ use crate::progress::{tell_if_stopped, watched};
 pub fn run(args: &Likelihood) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    // In single precision, whatever the run samples in.
+    // In f32, whatever precision the run samples in.
     let weights = SampleConfig {
         ema: config.sample.ema && !args.raw,
         ..SampleConfig::default()
@@ -28,8 +28,7 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .collect();
     let mut own = config;
     if args.data.is_some() {
-        // How many of the run's own items there are says nothing of others, nor where their labels
-        // are.
+        // The limit on the run's own items, and where their labels are, do not apply to other data.
         (own.data.count, own.data.limit, own.data.seed) = (None, None, 0);
         own.data.labels = LabelSource::None;
     }
@@ -37,11 +36,12 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
     let mut data = config.open_data()?;
     if !data.is_image() {
-        // The network knows vectors as the run's own data were mapped, not by these statistics.
+        // The network was trained on vectors mapped by the statistics of the run's own data, not of
+        // these.
         data = data.remapped(model.data().map.clone())?;
     }
     let path = args.out.clone().unwrap_or_else(|| {
-        // Numbers of other data do not replace those of the run's own.
+        // Results for other data do not replace those for the run's own.
         let other = args
             .data
             .as_deref()
@@ -100,16 +100,14 @@ fn tell(found: &Likelihoods) {
             bits.value,
             bits.standard_error
         );
-        say!(
-            "  each value spread evenly over its level, so this bounds the model's own from above"
-        );
+        say!("  with uniform dequantisation, an upper bound in expectation");
     }
     if let Some(file) = &found.file {
         say!("{}", file.display());
     }
 }
 
-/// Refuses to write over what the numbers come from: the data, and the run itself.
+/// Refuses to overwrite the inputs: the data, and the run itself.
 fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
     if output::is_json() && is_same_file(out, Path::new("/dev/stdout")) {
         return Err(Error::content(
@@ -130,7 +128,7 @@ fn refuse_input(out: &Path, run: &Path, data: &str) -> Result<()> {
     match is_input || in_checkpoint || is_item {
         true => Err(Error::content(
             out,
-            "is read for these numbers; choose another file with --out",
+            "is an input; choose another file with --out",
         )),
         false => Ok(()),
     }

@@ -43,7 +43,7 @@ fn tell(sampled: &Sampled) {
     } = sampled;
     if sampled.stopped {
         return say!(
-            "stopped: {} of {count} samples of step {step} are there; the same command goes on",
+            "stopped: {} of {count} samples of step {step} are done; the same command continues",
             sampled.done
         );
     }
@@ -51,13 +51,13 @@ fn tell(sampled: &Sampled) {
     let rate = *drawn as f64 / sampled.seconds.max(1e-9);
     let calls = sampled.calls;
     match drawn {
-        0 => say!("{count} samples of step {step} were there already"),
+        0 => say!("{count} samples of step {step} were done already"),
         drawn if drawn == count => say!(
-            "{count} samples of step {step} in {took}: {rate:.2} samples a second, {calls} network \
+            "{count} samples of step {step} in {took}: {rate:.2} samples per second, {calls} network \
              calls each"
         ),
         drawn => say!(
-            "{count} samples of step {step}, the last {drawn} in {took}: {rate:.2} samples a \
+            "{count} samples of step {step}, the last {drawn} in {took}: {rate:.2} samples per \
              second, {calls} network calls each"
         ),
     }
@@ -76,7 +76,7 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
     if let Some(sampler) = args.sampler
         && sampler.0 != sample.sampler
     {
-        // Settings made for one scheme mean little to another.
+        // Settings of one sampler do not carry over to another.
         sample = sample.by(sampler.0);
     }
     for (key, value) in step_sizes {
@@ -103,7 +103,7 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
     Ok(sample)
 }
 
-/// A folder's name that tells apart what is drawn, and how.
+/// A folder name that identifies the samples and their settings.
 fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
     let mut name = format!("{}-{}", sample.sampler.name(), sample.steps);
     if sample.schedule != Schedule::default() {

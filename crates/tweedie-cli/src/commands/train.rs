@@ -11,7 +11,7 @@ use crate::output;
 use crate::progress::{duration, watched};
 use crate::signals;
 
-/// Steps that a dry run measures.
+/// Number of steps that a dry run measures.
 const MEASURED: usize = 5;
 
 pub fn run(args: &Train) -> Result<()> {
@@ -43,7 +43,7 @@ pub fn run(args: &Train) -> Result<()> {
         let folder = folder.display();
         match trained.stopped {
             true => say!(
-                "stopped; {} is written. Go on with: tweedie train {} --resume --out {folder}",
+                "stopped; {} is written. Resume with: tweedie train {} --resume --out {folder}",
                 trained.checkpoint.display(),
                 args.config.display(),
             ),
@@ -65,7 +65,7 @@ pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trai
             parameters,
         } => say!("network: {parameters} parameters; training from step {step} to {steps}"),
         Event::NoSamples { step, error } => {
-            note!("no grid of samples at step {step}: {error}; training goes on");
+            note!("no sample grid at step {step}: {error}; training continues");
         }
         _ => {}
     };
@@ -86,7 +86,7 @@ fn tell_plan(plan: &Plan) {
     say!("# data: {} items", plan.items);
     say!("# network: {} parameters", plan.parameters);
     if let Some(bytes) = plan.peak_memory {
-        say!("# memory: {:.0} MB at its peak", bytes as f64 / 1e6);
+        say!("# peak memory: {:.0} MB", bytes as f64 / 1e6);
     }
     let steps = plan.config.train.steps;
     let time = |steps: f64| {
@@ -94,7 +94,7 @@ fn tell_plan(plan: &Plan) {
         duration(time.unwrap_or(Duration::MAX))
     };
     say!(
-        "# time: {} a step (median of {MEASURED}), {} for {steps} steps",
+        "# time: {} per step (median of {MEASURED}), {} for {steps} steps",
         time(1.0),
         time(steps as f64),
     );

@@ -55,7 +55,7 @@ fn damage_is_named_with_the_way_out() {
     );
     succeed(&resume);
     assert_eq!(fs::read_to_string(&card).unwrap(), written);
-    // What a continued run may change goes with the checkpoints there are.
+    // Settings that a resumed run may change stay compatible with the existing checkpoints.
     succeed(&[&resume[..], &["--set", "sample.steps=3"]].concat());
     let printed = succeed(&["sample", text(&out), "--seeds=0-1"]);
     assert!(printed.contains("3 network calls"), "{printed}");

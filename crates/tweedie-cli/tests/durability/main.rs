@@ -1,4 +1,4 @@
-//! Nothing is lost: kills, stops, signals, damaged files, two writers, runs of old.
+//! Nothing is lost: kills, stops, signals, damaged files, two writers, runs of earlier versions.
 
 #[path = "../common/mod.rs"]
 mod common;

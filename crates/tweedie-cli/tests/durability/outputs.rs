@@ -52,9 +52,12 @@ fn what_cannot_be_written_is_an_error() {
     symlink(&csv, &link).unwrap();
     let before = fs::read(&csv).unwrap();
     for out in [&csv, &link, &run.join("config.toml")] {
-        no(out, &["is read"]);
+        no(out, &["is an input"]);
     }
-    no(&run.join("checkpoints/000000003/note.csv"), &["is read"]);
+    no(
+        &run.join("checkpoints/000000003/note.csv"),
+        &["is an input"],
+    );
     assert_eq!(fs::read(&csv).unwrap(), before);
 
     // A pipe takes the numbers, in order with what is printed.

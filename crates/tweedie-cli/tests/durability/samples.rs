@@ -1,8 +1,8 @@
-//! Samples that are drawn in several goes, and only with their like.
+//! Samples that are drawn in several sessions, and never mixed with others.
 
 use super::*;
 
-/// What is drawn is the same whenever the drawing is killed and begun again.
+/// The samples are the same wherever the drawing is killed and restarted.
 #[test]
 fn a_killed_sample_goes_on_to_the_same_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ fn a_killed_sample_goes_on_to_the_same_files() {
         }
         // Again there is nothing to do.
         let printed = call(&whole);
-        assert!(printed.contains("were there already"), "{printed}");
+        assert!(printed.contains("were done already"), "{printed}");
     }
 }
 
@@ -83,7 +83,7 @@ fn a_stopped_sample_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143));
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.contains("the same command goes on"), "{printed}");
+    assert!(printed.contains("the same command continues"), "{printed}");
     assert!(!out.join("samples.npz").exists());
     assert!(!out.join("tweedie.lock").exists());
 }
@@ -139,7 +139,7 @@ fn samples_are_not_mixed_with_others() {
     fs::write(out.join("sample.json"), "{").unwrap();
     no(&out, &["--seeds=0-3"], &["sample.json", "damaged"]);
 
-    // Pictures of somebody else, numbered like ours.
+    // Pictures of other origin, numbered like ours.
     let other = dir.path().join("photos");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("000000.png"), "mine").unwrap();

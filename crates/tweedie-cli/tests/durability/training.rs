@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Killed anywhere, a run goes on to the same checkpoints, statistics and grids, and leaves
+/// Killed anywhere, a run is resumed to the same checkpoints, statistics and grids, and leaves
 /// nothing beside them.
 #[test]
 fn a_run_killed_anywhere_ends_like_one_that_was_not() {
@@ -179,7 +179,7 @@ fn a_grid_that_cannot_be_written_ends_no_training() {
     assert!(output.status.success(), "{told}");
     assert!(out.join("checkpoints/000000008").exists());
     if out.join("samples").is_file() {
-        assert!(told.contains("training goes on"), "{told}");
+        assert!(told.contains("training continues"), "{told}");
         fs::remove_file(out.join("samples")).unwrap();
     }
     // Drawn when the run is looked at again.

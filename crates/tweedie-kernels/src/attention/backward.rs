@@ -1,4 +1,4 @@
-//! The gradients.
+//! The backward pass of an attention.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use super::block::spans;
 use super::part::{Given, Part};
 use super::{Shape, View};
 use crate::error::{Result, check};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// Parts that the queries of an image are cut into, at most: each holds sums for all keys.
 const PARTS: usize = 8;
@@ -30,14 +30,14 @@ pub struct Gradients {
 /// `ds_ij = p_ij (g_i . v_j - D_i)`, `dq_i = d^(-1/2) sum over j of ds_ij k_j`,
 /// `dk_j = d^(-1/2) sum over i of ds_ij q_i`, `dv_j = sum over i of p_ij g_i`.
 ///
-/// `p` is computed again from the logarithms that [`forward`](super::forward) left. The queries
+/// `p` is recomputed from the log-sum-exps that [`forward`](super::forward) returned. The queries
 /// of an image are cut into parts that depend on T alone; each gives its `dq`, and sums of `dk`
 /// and `dv` that are added in the order of the parts.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     q: &[f32],
     k: &[f32],
@@ -95,7 +95,7 @@ pub fn backward(
         .par_chunks_mut(image)
         .zip(dk.par_chunks_mut(image).zip(dv.par_chunks_mut(image)));
     gradients.enumerate().for_each(|(n, (dq, (dk, dv)))| {
-        let part = Part::new(level, &given, n);
+        let part = Part::new(isa, &given, n);
         let sums = part.sums();
         let mut partial = Buffer::take(tokens.div_ceil(share) * sums);
         dq.par_chunks_mut(share * channels)

@@ -1,14 +1,15 @@
-//! What both directions are made of: products of the vectors of one head with a block of lanes.
+//! Building blocks of the forward and the backward pass: products of one head's vectors with a
+//! block of lanes.
 
 use std::ops::Range;
 
 use super::Shape;
-use crate::Level;
+use crate::InstructionSet;
 use crate::sigmoid::exp;
 use crate::simd::Simd;
 use crate::tile::{matrix, transposed};
 
-/// Keys in one block: its scores fill a third of the first-level cache.
+/// Keys in one block: its scores fill a third of the L1 cache.
 pub(super) const KEYS: usize = 512;
 
 /// The vectors of one head of one image: token t's is `values[t * stride..][..width]`.
@@ -233,8 +234,8 @@ pub(super) fn turn_back(shape: &Shape, head: usize, x: &[f32], factor: &[f32], o
     }
 }
 
-/// `e^t` for `t` that should not be positive; what is below -87 counts as -87, whose power is
-/// nothing beside the 1 of a greatest score.
+/// `e^t` for `t <= 0`; values below -87 are clamped to -87, whose exponential is negligible beside
+/// the 1 of the maximum score.
 #[inline(always)]
 pub(super) fn power<const FMA: bool>(t: f32) -> f32 {
     exp::<FMA>(t.clamp(-87.0, 87.0))
@@ -249,8 +250,8 @@ pub(super) fn spans(tokens: usize, step: usize) -> impl Iterator<Item = Range<us
 
 /// Lanes for `n` things side by side: as many as the registers hold, or half as many where those
 /// hold what is left over.
-pub(super) fn side(level: Level, n: usize) -> usize {
-    let widest = level.widest();
+pub(super) fn side(isa: InstructionSet, n: usize) -> usize {
+    let widest = isa.widest();
     let half = (widest / 2).max(8);
     if (1..=half).contains(&(n % widest)) {
         half

@@ -1,4 +1,4 @@
-//! The attention itself.
+//! The forward pass of an attention.
 
 use rayon::prelude::*;
 
@@ -6,14 +6,14 @@ use super::Shape;
 use super::block::{KEYS, Vectors, power, side, spans, turn_back};
 use crate::error::Result;
 use crate::simd::{Simd, by_simd};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
-/// What an attention gives.
+/// The results of an attention's forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
     /// `o`, `[N, T, C]`.
     pub output: Buffer,
-    /// `L`, `[N, T, heads]`: the sums' logarithms, by which the gradient finds `p` again.
+    /// `L`, `[N, T, heads]`: the log-sum-exps, from which the backward pass recomputes `p`.
     pub log_sums: Buffer,
 }
 
@@ -36,28 +36,34 @@ pub struct View<'a> {
     pub log_sums: &'a [f32],
 }
 
-/// The output and the logarithms of the softmax's sums.
+/// The output and the log-sum-exps of the softmax.
 ///
-/// Blocks of keys follow one another with the greatest score so far, `m`, subtracted; where a
-/// block raises it to `m'`, sum and output so far are multiplied by `e^(m - m')`.
+/// Blocks of keys are processed in turn with the running maximum of the scores, `m`, subtracted;
+/// where a block raises it to `m'`, the sum and the output so far are multiplied by `e^(m - m')`.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn forward(level: Level, shape: &Shape, q: &[f32], k: &[f32], v: &[f32]) -> Result<Forward> {
+pub fn forward(
+    isa: InstructionSet,
+    shape: &Shape,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+) -> Result<Forward> {
     shape.check(&[("query", q), ("key", k), ("value", v)])?;
     let mut output = Buffer::take(q.len());
     let mut log_sums = Buffer::take(shape.images * shape.tokens * shape.heads);
     if output.is_empty() {
         return Ok(Forward { output, log_sums });
     }
-    let results = blocks(level, shape, shape.channels, &mut output)
+    let results = blocks(isa, shape, shape.channels, &mut output)
         .into_par_iter()
-        .zip(blocks(level, shape, shape.heads, &mut log_sums));
+        .zip(blocks(isa, shape, shape.heads, &mut log_sums));
     results
-        .zip(places(level, shape))
-        .with_min_len(together(level, shape))
+        .zip(places(isa, shape))
+        .with_min_len(together(isa, shape))
         .for_each_init(
-            || Buffers::new(level, shape),
+            || Buffers::new(isa, shape),
             |buffers, ((output, log_sums), place)| {
                 let work = Work {
                     shape,
@@ -66,10 +72,10 @@ pub fn forward(level: Level, shape: &Shape, q: &[f32], k: &[f32], v: &[f32]) -> 
                     v,
                     place,
                 };
-                if side(level, log_sums.len() / shape.heads) < level.widest() {
-                    half(level, &work, buffers, output, log_sums);
+                if side(isa, log_sums.len() / shape.heads) < isa.widest() {
+                    half(isa, &work, buffers, output, log_sums);
                 } else {
-                    whole(level, &work, buffers, output, log_sums);
+                    whole(isa, &work, buffers, output, log_sums);
                 }
             },
         );
@@ -85,8 +91,8 @@ struct Place {
 }
 
 /// The blocks of lanes of all images, in order: one for each chunk of `lanes` tokens.
-fn places(level: Level, shape: &Shape) -> Vec<Place> {
-    let each = (0..shape.tokens).step_by(level.widest());
+fn places(isa: InstructionSet, shape: &Shape) -> Vec<Place> {
+    let each = (0..shape.tokens).step_by(isa.widest());
     (0..shape.images)
         .flat_map(|image| each.clone().map(move |first| Place { image, first }))
         .collect()
@@ -94,20 +100,20 @@ fn places(level: Level, shape: &Shape) -> Vec<Place> {
 
 /// Cuts `[N, T, row]` at the same places.
 fn blocks<'a>(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     row: usize,
     values: &'a mut [f32],
 ) -> Vec<&'a mut [f32]> {
     values
         .chunks_mut(shape.tokens * row)
-        .flat_map(|image| image.chunks_mut(level.widest() * row))
+        .flat_map(|image| image.chunks_mut(isa.widest() * row))
         .collect()
 }
 
 /// Blocks in one task: enough work that handing it out costs nothing.
-fn together(level: Level, shape: &Shape) -> usize {
-    (1 << 18) / (shape.tokens * shape.channels * level.widest()) + 1
+fn together(isa: InstructionSet, shape: &Shape) -> usize {
+    (1 << 18) / (shape.tokens * shape.channels * isa.widest()) + 1
 }
 
 /// One block of queries.
@@ -124,14 +130,14 @@ struct Buffers {
     q: Buffer,
     /// Outputs, `[d, lanes]`.
     o: Buffer,
-    /// Scores, then their powers, `[keys, lanes]`.
+    /// Scores, then their exponentials, `[keys, lanes]`.
     p: Buffer,
 }
 
 impl Buffers {
-    fn new(level: Level, shape: &Shape) -> Self {
+    fn new(isa: InstructionSet, shape: &Shape) -> Self {
         let (d, keys) = (shape.width(), shape.tokens.min(KEYS));
-        let of = |rows: usize| Buffer::take(rows * level.widest());
+        let of = |rows: usize| Buffer::take(rows * isa.widest());
         Self {
             q: of(d),
             o: of(d),
@@ -192,7 +198,7 @@ fn queries<S: Simd, const R: usize, const N: usize, const B: usize, const FMA: b
     }
 }
 
-/// The greatest score of each lane, at least `least`.
+/// The maximum score of each lane, at least `least`.
 ///
 /// Several rows side by side: one maximum after the other would wait.
 #[inline(always)]
@@ -219,7 +225,7 @@ fn larger<const B: usize>(top: &mut [f32; B], row: &[f32; B]) {
     }
 }
 
-/// Makes `e^(s - top)` of every score, and returns the sum of each lane.
+/// Replaces every score by `e^(s - top)` and returns the sum of each lane.
 #[inline(always)]
 fn powers<const B: usize, const FMA: bool>(scores: &mut [[f32; B]], top: &[f32; B]) -> [f32; B] {
     let mut sums = [0.0; B];

@@ -7,11 +7,11 @@
 //! `L_i = ln sum over j of e^s_ij`, `p_ij = e^(s_ij - L_i)`, `o_i = sum over j of p_ij v_j`.
 //!
 //! The T x T scores are never in memory at once: a task holds those of one block of queries with
-//! 512 keys. Queries are the lanes of vectors, so that greatest score and sum of each are taken
-//! without crossing lanes, and keys and values are read where they lie. Up to 512 tokens, an image
-//! of 22 x 22, one block holds all keys, and what follows is the textbook's softmax. Beyond, the
-//! block form pays: the scores stay in the second-level cache, at one rescaling of the outputs a
-//! block.
+//! 512 keys. Queries are the lanes of vectors, so that the maximum and the sum of each query's
+//! scores are taken without crossing lanes, and keys and values are read in place. Up to 512
+//! tokens, an image of 22 x 22, one block holds all keys, and this is the textbook softmax.
+//! Beyond, working by blocks keeps the scores in the L2 cache, at the cost of rescaling the
+//! outputs once a block.
 
 mod backward;
 mod block;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Shape;
 use super::block::{Rows, Vectors, multiply, power, side, spans, turn_back};
 use crate::simd::{Simd, by_simd};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// Keys in one block of the backward pass.
 const KEYS: usize = 128;
@@ -32,7 +32,7 @@ pub(super) struct Given<'a> {
 
 /// How the gradients of one image are computed.
 pub(super) struct Part<'a> {
-    level: Level,
+    isa: InstructionSet,
     given: &'a Given<'a>,
     image: usize,
     /// Queries side by side.
@@ -42,13 +42,13 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    pub fn new(level: Level, given: &'a Given<'a>, image: usize) -> Self {
+    pub fn new(isa: InstructionSet, given: &'a Given<'a>, image: usize) -> Self {
         Self {
-            level,
+            isa,
             given,
             image,
-            lanes: side(level, given.shape.tokens),
-            block: side(level, given.shape.width()),
+            lanes: side(isa, given.shape.tokens),
+            block: side(isa, given.shape.width()),
         }
     }
 
@@ -126,7 +126,7 @@ impl<'a> Part<'a> {
         buffers: &mut Buffers,
     ) {
         let Self {
-            level,
+            isa,
             given,
             image,
             lanes,
@@ -134,7 +134,7 @@ impl<'a> Part<'a> {
         } = *self;
         let shape = given.shape;
         let d = shape.width();
-        let scores = if lanes == level.widest() {
+        let scores = if lanes == isa.widest() {
             whole_scores
         } else {
             half_scores
@@ -158,14 +158,14 @@ impl<'a> Part<'a> {
                 pitch: queries.len().next_multiple_of(lanes),
             };
             let (p, ds) = (&mut buffers.p[b * lanes..], &mut buffers.ds[b * lanes..]);
-            scores(level, &work, p, ds, &mut buffers.dq[at]);
+            scores(isa, &work, p, ds, &mut buffers.dq[at]);
         }
     }
 
     /// What `p` and `ds` of `depth` lanes add to `dv` and `dk`.
     fn sum(&self, depth: usize, keys: Range<usize>, buffers: &Buffers, sums: &mut [f32]) {
-        let Self { level, block, .. } = *self;
-        let multiply = if block == level.widest() {
+        let Self { isa, block, .. } = *self;
+        let multiply = if block == isa.widest() {
             whole_sums
         } else {
             half_sums
@@ -183,7 +183,7 @@ impl<'a> Part<'a> {
             };
             let blocks = out.chunks_exact_mut(self.given.shape.tokens * block);
             for (out, weights) in blocks.zip(weights.chunks_exact(depth * block)) {
-                multiply(level, rows, weights, &mut out[keys.start * block..]);
+                multiply(isa, rows, weights, &mut out[keys.start * block..]);
             }
         }
     }

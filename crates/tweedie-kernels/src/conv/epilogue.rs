@@ -50,7 +50,7 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// The same for a vector of channels; those beyond the last mean nothing.
+    /// The same for a vector of channels; lanes beyond the last channel are undefined.
     #[inline(always)]
     pub fn vector<S: Simd>(
         &self,

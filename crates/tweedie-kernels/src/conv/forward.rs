@@ -1,4 +1,4 @@
-//! The convolution itself.
+//! The forward pass of a convolution.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::weights::{Form, Weights};
 use super::winograd::{self, Grid};
 use crate::error::Result;
 use crate::tile::Tap;
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// `y[n, i, j, o] = b[n, o] + sum over u, v, c of w[o, c, u, v] x[n, s i + u - top, s j + v - left, c]`,
 /// `[N, H', W', O]`.
@@ -22,16 +22,16 @@ use crate::{Buffer, Level};
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn forward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     weight: &[f32],
     bias: &[f32],
 ) -> Result<Buffer> {
-    forward_with(shape, x, &Weights::new(level, shape, weight)?, bias, None)
+    forward_with(shape, x, &Weights::new(isa, shape, weight)?, bias, None)
 }
 
-/// The same with weights that were laid out before, plus `residual`, as long as the output.
+/// The same with weights that were laid out in advance, plus `residual`, as long as the output.
 ///
 /// # Errors
 /// When a length does not fit `shape`, or the weights were laid out for another.
@@ -56,11 +56,11 @@ pub fn forward_with(
         residual: residual.unwrap_or(&[]),
     };
     match &weights.form {
-        Form::Winograd(weights, level) => {
+        Form::Winograd(weights, isa) => {
             let grid = Grid::new(shape.size, shape.padding[0], output);
-            winograd::forward(*level, &grid, shape.images, weights, x, &epilogue, &mut out);
+            winograd::forward(*isa, &grid, shape.images, weights, x, &epilogue, &mut out);
         }
-        Form::Direct(packed, level) => {
+        Form::Direct(packed, isa) => {
             let border = border(shape);
             let width = border.width();
             let taps = taps(shape, width);
@@ -77,16 +77,16 @@ pub fn forward_with(
                 weights: packed,
                 epilogue,
             };
-            each_part(*level, &[plan], &border, x, &mut out);
+            each_part(*isa, &[plan], &border, x, &mut out);
         }
     }
     Ok(out)
 }
 
 /// The weights of the sum over taps; depth runs over (u, v, i), as the taps do.
-pub(super) fn pack(level: Level, shape: &Shape, weight: &[f32]) -> Packed {
+pub(super) fn pack(isa: InstructionSet, shape: &Shape, weight: &[f32]) -> Packed {
     let (c, kernel) = (shape.inputs, shape.kernel);
-    Packed::new(level, shape.outputs, kernel * kernel * c, |o, k| {
+    Packed::new(isa, shape.outputs, kernel * kernel * c, |o, k| {
         weight[shape.weight_index(o, k % c, k / c / kernel, k / c % kernel)]
     })
 }
@@ -122,7 +122,13 @@ pub(super) fn taps(shape: &Shape, width: usize) -> Vec<Tap> {
 
 /// Runs `plans` on every image of `x`: groups of images in parallel, or, of few images, parts
 /// of each.
-pub(super) fn each_part(level: Level, plans: &[Plan], border: &Border, x: &[f32], out: &mut [f32]) {
+pub(super) fn each_part(
+    isa: InstructionSet,
+    plans: &[Plan],
+    border: &Border,
+    x: &[f32],
+    out: &mut [f32],
+) {
     let Some(&Plan {
         targets, outputs, ..
     }) = plans.first()
@@ -133,9 +139,7 @@ pub(super) fn each_part(level: Level, plans: &[Plan], border: &Border, x: &[f32]
     let image_out = targets * outputs;
     let images = out.len() / image_out;
     let work = |part: Part, x: &[f32], out: &mut [f32]| {
-        plans
-            .iter()
-            .for_each(|plan| run(level, plan, &part, x, out));
+        plans.iter().for_each(|plan| run(isa, plan, &part, x, out));
     };
     // The padded images `range`, or the images themselves where there is no border.
     let padded = |range: Range<usize>| {

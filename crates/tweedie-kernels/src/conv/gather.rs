@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::tile::{Tap, gather};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 use std::ops::Range;
 
 /// Weights from which on threads share the packing.
@@ -44,12 +44,12 @@ pub(crate) struct Packed {
 impl Packed {
     /// `weight(o, k)` is that of output `o` and the k-th value of the taps.
     pub fn new(
-        level: Level,
+        isa: InstructionSet,
         outputs: usize,
         depth: usize,
         weight: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        Self::fill(level, outputs, depth, |first, block, columns| {
+        Self::fill(isa, outputs, depth, |first, block, columns| {
             for (k, row) in columns.chunks_exact_mut(block).enumerate() {
                 for (b, value) in row.iter_mut().enumerate() {
                     let o = first + b;
@@ -60,13 +60,13 @@ impl Packed {
     }
 
     /// Of a matrix `[outputs, depth]`.
-    pub fn of_rows(level: Level, [outputs, depth]: [usize; 2], weight: &[f32]) -> Self {
-        Self::fill(level, outputs, depth, |first, block, columns| {
+    pub fn of_rows(isa: InstructionSet, [outputs, depth]: [usize; 2], weight: &[f32]) -> Self {
+        Self::fill(isa, outputs, depth, |first, block, columns| {
             let count = block.min(outputs - first);
             if count < block {
                 columns.fill(0.0);
             }
-            // A stretch of columns at a time, so that what is written stays in the cache.
+            // A range of columns at a time, so that what is written stays in the cache.
             for start in (0..depth).step_by(STRETCH) {
                 let rows = weight[first * depth..].chunks_exact(depth).take(count);
                 for (b, row) in rows.enumerate() {
@@ -81,8 +81,8 @@ impl Packed {
     }
 
     /// Of a matrix `[depth, outputs]`.
-    pub fn of_columns(level: Level, [depth, outputs]: [usize; 2], weight: &[f32]) -> Self {
-        Self::fill(level, outputs, depth, |first, block, columns| {
+    pub fn of_columns(isa: InstructionSet, [depth, outputs]: [usize; 2], weight: &[f32]) -> Self {
+        Self::fill(isa, outputs, depth, |first, block, columns| {
             let count = block.min(outputs - first);
             let rows = weight.chunks_exact(outputs);
             for (column, row) in columns.chunks_exact_mut(block).zip(rows) {
@@ -95,12 +95,12 @@ impl Packed {
     /// Calls `fill` with the first output of each block, the size of blocks and the block,
     /// `[depth, block]`.
     fn fill(
-        level: Level,
+        isa: InstructionSet,
         outputs: usize,
         depth: usize,
         fill: impl Fn(usize, usize, &mut [f32]) + Sync,
     ) -> Self {
-        let block = block(level, outputs);
+        let block = block(isa, outputs);
         let mut values = Buffer::take(outputs.div_ceil(block) * block * depth);
         let columns = depth.max(1) * block;
         let fill = |(j, columns): (usize, &mut [f32])| fill(j * block, block, columns);
@@ -124,8 +124,8 @@ impl Packed {
 const STRETCH: usize = 64;
 
 /// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
-pub(super) fn block(level: Level, outputs: usize) -> usize {
-    match level.widest() {
+pub(super) fn block(isa: InstructionSet, outputs: usize) -> usize {
+    match isa.widest() {
         _ if outputs <= 8 => 8,
         32 if (1..=16).contains(&(outputs % 32)) => 16,
         widest => widest,
@@ -157,7 +157,7 @@ pub(crate) struct Part {
 }
 
 /// Runs `plan` on the padded images `x` of `part`, into `out`.
-pub(crate) fn run(level: Level, plan: &Plan, part: &Part, x: &[f32], out: &mut [f32]) {
+pub(crate) fn run(isa: InstructionSet, plan: &Plan, part: &Part, x: &[f32], out: &mut [f32]) {
     // Pixels are in the order of their targets.
     let before = |target| plan.pixels.partition_point(|p| p.target < target);
     let pixels = &plan.pixels[before(part.targets.start)..before(part.targets.end)];
@@ -182,23 +182,23 @@ pub(crate) fn run(level: Level, plan: &Plan, part: &Part, x: &[f32], out: &mut [
             start,
         };
         match block {
-            32 => wide(level, &work, out),
-            16 => half(level, &work, out),
-            _ => narrow(level, &work, out),
+            32 => wide(isa, &work, out),
+            16 => half(isa, &work, out),
+            _ => narrow(isa, &work, out),
         }
     }
 }
 
-// Which of these a level uses is up to `block`; the others only have to be right.
-by_level! {
+// Which of these an instruction set uses is up to `block`; the others only have to be right.
+by_instruction_set! {
     fn wide(work: &Work, out: &mut [f32])
         = pixels::<4, 32, false>, pixels::<4, 32, true>, pixels::<8, 32, true>
 }
-by_level! {
+by_instruction_set! {
     fn half(work: &Work, out: &mut [f32])
         = pixels::<4, 16, false>, pixels::<6, 16, true>, pixels::<12, 16, true>
 }
-by_level! {
+by_instruction_set! {
     fn narrow(work: &Work, out: &mut [f32])
         = pixels::<4, 8, false>, pixels::<8, 8, true>, pixels::<12, 8, true>
 }

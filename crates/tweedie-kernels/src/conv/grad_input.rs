@@ -8,19 +8,24 @@ use super::pad::Border;
 use super::winograd::{self, Direction, Grid, Transformed};
 use crate::error::{Result, check};
 use crate::tile::Tap;
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// `dx[n, y, x, c] = sum over u, v, o of w[o, c, u, v] dy[n, (y + top - u) / s, (x + left - v) / s, o]`,
-/// over the `u`, `v` for which both divisions leave no rest and the pixel exists.
+/// over the `u`, `v` for which both divisions are exact and the pixel exists.
 ///
-/// Pixels with the same rests `(y + top) mod s`, `(x + left) mod s` meet the same kernel
+/// Pixels with the same remainders `(y + top) mod s`, `(x + left) mod s` meet the same kernel
 /// positions, so each of the `s^2` classes is a convolution of `dy`, of stride 1, with a part of
-/// the kernel turned around. No product is spent on the zeros that a transposed convolution
-/// would insert.
+/// the flipped kernel. No product is spent on the zeros that a transposed convolution would
+/// insert.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Result<Buffer> {
+pub fn grad_input(
+    isa: InstructionSet,
+    shape: &Shape,
+    weight: &[f32],
+    dy: &[f32],
+) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let Shape {
         images,
@@ -39,10 +44,10 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
     }
     if winograd::pays(shape, [h, w]) {
         let mut dx = Buffer::take(len);
-        let weights = Transformed::new(level, shape, Direction::Back, weight);
+        let weights = Transformed::new(isa, shape, Direction::Back, weight);
         let grid = Grid::new([oh, ow], padding[0].map(|p| kernel - 1 - p), [h, w]);
         let nothing = Epilogue::none(c);
-        winograd::forward(level, &grid, images, &weights, dy, &nothing, &mut dx);
+        winograd::forward(isa, &grid, images, &weights, dy, &nothing, &mut dx);
         return Ok(dx);
     }
 
@@ -72,7 +77,7 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
     let packed: Vec<Packed> = classes
         .iter()
         .map(|class| {
-            Packed::new(level, c, class.positions.len() * o, |i, k| {
+            Packed::new(isa, c, class.positions.len() * o, |i, k| {
                 let [u, v] = class.positions[k / o];
                 weight[shape.weight_index(k % o, i, u, v)]
             })
@@ -91,11 +96,11 @@ pub fn grad_input(level: Level, shape: &Shape, weight: &[f32], dy: &[f32]) -> Re
             epilogue: Epilogue::none(c),
         })
         .collect();
-    each_part(level, &plans, &border, dy, &mut dx);
+    each_part(isa, &plans, &border, dy, &mut dx);
     Ok(dx)
 }
 
-/// The pixels of one pair of rests, and what they meet.
+/// The pixels of one pair of remainders, and the kernel positions that they meet.
 struct Class {
     /// Kernel positions `(u, v)`, in the order in which `dy` lies in memory.
     positions: Vec<[usize; 2]>,

@@ -6,9 +6,9 @@ use super::Shape;
 use super::forward::{border, corners, taps};
 use super::winograd::{self, Grid};
 use crate::error::{Result, check};
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::product::{SLACK, SPAN, Side, product};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// `dw[o, c, u, v] = sum over n, i, j of dy[n, i, j, o] x[n, s i + u - top, s j + v - left, c]`,
 /// `[O, I, K, K]`.
@@ -18,7 +18,7 @@ use crate::{Buffer, Level};
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result<Buffer> {
+pub fn grad_weight(isa: InstructionSet, shape: &Shape, x: &[f32], dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let Shape {
         images,
@@ -37,7 +37,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     let mut dw = Buffer::take(len);
     if winograd::pays(shape, [oh, ow]) {
         let grid = Grid::new(shape.size, shape.padding[0], [oh, ow]);
-        winograd::grad_weight(level, &grid, shape, x, dy, &mut dw);
+        winograd::grad_weight(isa, &grid, shape, x, dy, &mut dw);
         return Ok(dw);
     }
 
@@ -50,7 +50,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
     // All runs have one length. Sums are kept as [run, value, output], or as
     // [run, output, value] where the values fill the lanes of vectors better than the outputs.
     let run = taps[0].len;
-    let lanes = |len: usize| len.next_multiple_of(level.widest());
+    let lanes = |len: usize| len.next_multiple_of(isa.widest());
     let swapped = o * lanes(run) < run * lanes(o);
 
     let parts = (images * oh * ow).div_ceil(256).min(32).min(images);
@@ -87,9 +87,9 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
                         };
                         let sums = &mut sums[done * o..][..tap.len * o];
                         if swapped {
-                            product(level, dy, x, sums);
+                            product(isa, dy, x, sums);
                         } else {
-                            product(level, x, dy, sums);
+                            product(isa, x, dy, sums);
                         }
                         done += tap.len;
                     }
@@ -134,7 +134,7 @@ pub fn grad_weight(level: Level, shape: &Shape, x: &[f32], dy: &[f32]) -> Result
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn grad_bias(level: Level, shape: &Shape, dy: &[f32]) -> Result<Buffer> {
+pub fn grad_bias(isa: InstructionSet, shape: &Shape, dy: &[f32]) -> Result<Buffer> {
     let [oh, ow] = shape.output_size()?;
     let o = shape.outputs;
     check("output gradient", dy.len(), &[shape.images, oh, ow, o])?;
@@ -144,11 +144,11 @@ pub fn grad_bias(level: Level, shape: &Shape, dy: &[f32]) -> Result<Buffer> {
     }
     db.par_chunks_mut(o)
         .zip(dy.par_chunks(oh * ow * o))
-        .for_each(|(db, dy)| sum_pixels(level, dy, db));
+        .for_each(|(db, dy)| sum_pixels(isa, dy, db));
     Ok(db)
 }
 
-by_level! {
+by_instruction_set! {
     /// Adds every pixel of `dy` to `db`.
     fn sum_pixels(dy: &[f32], db: &mut [f32]) = sum_pixels_body, sum_pixels_body, sum_pixels_body
 }

@@ -25,7 +25,7 @@ impl Shape {
     /// H and W of the output: `(H + top + bottom - K) / stride + 1`.
     ///
     /// # Errors
-    /// When the shape means nothing or its values cannot be counted.
+    /// When the shape is invalid, or too large to index.
     pub fn output_size(&self) -> Result<[usize; 2]> {
         let Self {
             kernel,

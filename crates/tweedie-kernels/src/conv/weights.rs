@@ -1,9 +1,9 @@
-//! Weights as the kernels read them.
+//! Weights in the layout that the kernels read.
 
 use super::gather::Packed;
 use super::winograd::{self, Direction, Transformed};
 use super::{Shape, forward};
-use crate::Level;
+use crate::InstructionSet;
 use crate::error::{Result, check};
 
 /// A convolution's weights laid out for its kernel: worth keeping while they do not change.
@@ -13,8 +13,8 @@ pub struct Weights {
 }
 
 pub(super) enum Form {
-    Direct(Packed, Level),
-    Winograd(Transformed, Level),
+    Direct(Packed, InstructionSet),
+    Winograd(Transformed, InstructionSet),
 }
 
 impl Weights {
@@ -23,14 +23,14 @@ impl Weights {
     ///
     /// # Errors
     /// When the length does not fit `shape`.
-    pub fn new(level: Level, shape: &Shape, weight: &[f32]) -> Result<Self> {
+    pub fn new(isa: InstructionSet, shape: &Shape, weight: &[f32]) -> Result<Self> {
         let output = shape.output_size()?;
         check("weight", weight.len(), &shape.weight_dims())?;
         let form = if winograd::pays(shape, output) {
-            let weights = Transformed::new(level, shape, Direction::Forward, weight);
-            Form::Winograd(weights, level)
+            let weights = Transformed::new(isa, shape, Direction::Forward, weight);
+            Form::Winograd(weights, isa)
         } else {
-            Form::Direct(forward::pack(level, shape, weight), level)
+            Form::Direct(forward::pack(isa, shape, weight), isa)
         };
         let dims = shape.weight_dims();
         Ok(Self { form, dims })

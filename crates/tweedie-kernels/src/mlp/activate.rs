@@ -1,18 +1,18 @@
 //! Activations between layers.
 
 use crate::Activation;
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 
 /// Values handled at once.
 const LANES: usize = 16;
 
-by_level! {
+by_instruction_set! {
     /// `h <- f(h)`.
     pub(super) fn forward(f: Activation, h: &mut [f32])
         = forward_body::<false>, forward_body::<true>, forward_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     /// `d <- d f'(t)`.
     pub(super) fn backward(f: Activation, t: &[f32], d: &mut [f32])
         = backward_body::<false>, backward_body::<true>, backward_body::<true>

@@ -1,5 +1,5 @@
 //! The gradients with respect to weights and biases: `dW = dt^T h` and the sum of `dt`, added up
-//! over stretches of rows.
+//! over chunks of rows.
 //!
 //! The work is cut into strips of outputs and, where there are few of those, into parts of the
 //! rows, both fixed by the shape. Each is summed by one thread, and the parts are added in order.
@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::Shape;
 use super::wide::BLOCK;
-use crate::level::by_level;
+use crate::instruction_set::by_instruction_set;
 use crate::product::{SLACK, SPAN, Side, product};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// Outputs in a strip: whole tiles of every instruction set, as rows of tiles or as lanes.
 const STRIP: usize = 48;
@@ -52,17 +52,17 @@ struct Layer {
 
 /// The sums of all layers.
 pub(super) struct Sums {
-    level: Level,
+    isa: InstructionSet,
     layers: Vec<Layer>,
     parts: usize,
-    /// Rows of a part in every stretch.
+    /// Rows of a part in every chunk.
     share: usize,
 }
 
 impl Sums {
-    /// Sums of zero, to add stretches of up to `stretch` rows to.
-    pub fn new(level: Level, shape: &Shape, stretch: usize) -> Self {
-        let lanes = |len: usize| len.next_multiple_of(level.widest());
+    /// Sums of zero, to add chunks of up to `chunk` rows to.
+    pub fn new(isa: InstructionSet, shape: &Shape, chunk: usize) -> Self {
+        let lanes = |len: usize| len.next_multiple_of(isa.widest());
         let forms = shape.widths.windows(2).map(|width| {
             let (inputs, outputs) = (width[0], width[1]);
             let swapped = inputs * lanes(outputs) < outputs * lanes(inputs);
@@ -73,9 +73,9 @@ impl Sums {
             .clone()
             .map(|(_, outputs, swapped)| outputs.div_ceil(strip(swapped)))
             .sum();
-        let parts = (SHARES / strips.max(1)).clamp(1, stretch.div_ceil(4 * SPAN).max(1));
-        let share = stretch.div_ceil(parts).next_multiple_of(SPAN);
-        let parts = stretch.div_ceil(share);
+        let parts = (SHARES / strips.max(1)).clamp(1, chunk.div_ceil(4 * SPAN).max(1));
+        let share = chunk.div_ceil(parts).next_multiple_of(SPAN);
+        let parts = chunk.div_ceil(share);
         let layers = forms.map(|(inputs, outputs, swapped)| Layer {
             inputs,
             outputs,
@@ -85,16 +85,16 @@ impl Sums {
             bias: Buffer::zeros(parts * outputs),
         });
         Self {
-            level,
+            isa,
             layers: layers.collect(),
             parts,
             share,
         }
     }
 
-    /// Adds a stretch of `rows` rows, given each layer's `[h, dt]`.
+    /// Adds a chunk of `rows` rows, given each layer's `[h, dt]`.
     pub fn add(&mut self, rows: usize, factors: &[[Factor; 2]]) {
-        let level = self.level;
+        let isa = self.isa;
         let mut tasks = Vec::new();
         for (layer, factors) in self.layers.iter_mut().zip(factors) {
             let (mut weight, mut bias) = (&mut layer.weight[..], &mut layer.bias[..]);
@@ -115,7 +115,7 @@ impl Sums {
                 }
             }
         }
-        tasks.into_par_iter().for_each(|strip| strip.add(level));
+        tasks.into_par_iter().for_each(|strip| strip.add(isa));
     }
 
     /// Each layer's gradients of weight and bias: the parts added in order.
@@ -138,18 +138,18 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    fn add(self, level: Level) {
+    fn add(self, isa: InstructionSet) {
         let [h, dt] = self.factors;
         for start in self.rows.clone().step_by(SPAN) {
             let rows = start..self.rows.end.min(start + SPAN);
             with_side(h, rows.clone(), 0, h.width, |h| {
                 with_side(dt, rows, self.first, self.bias.len(), |dt| {
                     if self.swapped {
-                        product(level, h, dt, self.weight);
+                        product(isa, h, dt, self.weight);
                     } else {
-                        product(level, dt, h, self.weight);
+                        product(isa, dt, h, self.weight);
                     }
-                    add_rows(level, dt, self.bias);
+                    add_rows(isa, dt, self.bias);
                 });
             });
         }
@@ -220,7 +220,7 @@ fn with_side(factor: &Factor, rows: Range<usize>, first: usize, len: usize, f: i
     });
 }
 
-by_level! {
+by_instruction_set! {
     /// Adds the rows of a span to `sums`.
     fn add_rows(side: Side, sums: &mut [f32]) = add_body, add_body, add_body
 }

@@ -7,7 +7,7 @@
 //! vectors, for one hidden layer between a few values in and a few out; `wide` keeps features
 //! there, for everything else. Which one runs depends on the widths alone.
 //!
-//! Gradients need the hidden values. `thin` computes them again, which costs less than storing
+//! Gradients need the hidden values. `thin` recomputes them, which costs less than storing
 //! them; `wide` takes what [`forward_keeping`] has kept.
 
 mod activate;
@@ -19,30 +19,30 @@ mod wide;
 pub use shape::{Layer, Shape};
 
 use crate::error::{Result, check};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// The output, `[N, O]`.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
-pub fn forward(level: Level, shape: &Shape, x: &[f32], layers: &[Layer]) -> Result<Buffer> {
+pub fn forward(isa: InstructionSet, shape: &Shape, x: &[f32], layers: &[Layer]) -> Result<Buffer> {
     shape.check(x, layers)?;
-    Ok(output(level, shape, x, layers, &mut []))
+    Ok(output(isa, shape, x, layers, &mut []))
 }
 
-/// The output and hidden values to give to [`backward`], none where it does better without.
+/// The output, and the hidden values for [`backward`]: none where recomputing them is cheaper.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn forward_keeping(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     layers: &[Layer],
 ) -> Result<[Buffer; 2]> {
     shape.check(x, layers)?;
     let mut kept = Buffer::take(kept(shape));
-    let out = output(level, shape, x, layers, &mut kept);
+    let out = output(isa, shape, x, layers, &mut kept);
     Ok([out, kept])
 }
 
@@ -54,15 +54,21 @@ fn kept(shape: &Shape) -> usize {
     }
 }
 
-fn output(level: Level, shape: &Shape, x: &[f32], layers: &[Layer], kept: &mut [f32]) -> Buffer {
+fn output(
+    isa: InstructionSet,
+    shape: &Shape,
+    x: &[f32],
+    layers: &[Layer],
+    kept: &mut [f32],
+) -> Buffer {
     let mut out = Buffer::take(shape.rows * shape.outputs());
     if out.is_empty() {
         return out;
     }
     if thin::fits(shape) {
-        thin::forward(level, shape, x, layers, &mut out);
+        thin::forward(isa, shape, x, layers, &mut out);
     } else {
-        wide::forward(level, shape, x, layers, &mut out, kept);
+        wide::forward(isa, shape, x, layers, &mut out, kept);
     }
     out
 }
@@ -83,13 +89,13 @@ pub struct Gradients {
 ///
 /// `dW = dt^T h`, `db = sum over rows of dt`, `dh = dt W`, and `dt = dh f'(t)` a layer below.
 ///
-/// `hidden` are the values kept by [`forward_keeping`], or none, and they are computed again. The
+/// `hidden` are the values kept by [`forward_keeping`], or empty to recompute them. The
 /// gradient of the input is computed only `with_input`.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
 pub fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     layers: &[Layer],
@@ -122,8 +128,8 @@ pub fn backward(
         dy,
     };
     let (weights, biases) = match thin::fits(shape) {
-        true => thin::backward(level, shape, &given, &mut input),
-        false => wide::backward(level, shape, &given, &mut input),
+        true => thin::backward(isa, shape, &given, &mut input),
+        false => wide::backward(isa, shape, &given, &mut input),
     };
     Ok(Gradients {
         input,

@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use super::{Given, Layer, Shape};
-use crate::level::{by_level, mul_add};
-use crate::{Activation, Buffer, Level};
+use crate::instruction_set::{by_instruction_set, mul_add};
+use crate::{Activation, Buffer, InstructionSet};
 
 /// Values in or out at most.
 const FEW: usize = 8;
@@ -70,10 +70,16 @@ fn with_units<T>(shape: &Shape, layers: &[Layer], f: impl FnOnce(&Units) -> T) -
     })
 }
 
-pub(super) fn forward(level: Level, shape: &Shape, x: &[f32], layers: &[Layer], out: &mut [f32]) {
+pub(super) fn forward(
+    isa: InstructionSet,
+    shape: &Shape,
+    x: &[f32],
+    layers: &[Layer],
+    out: &mut [f32],
+) {
     with_units(shape, layers, |units| {
         let task = BLOCKS * LANES;
-        let one = |(out, x): (&mut [f32], &[f32])| forward_rows(level, units, x, out);
+        let one = |(out, x): (&mut [f32], &[f32])| forward_rows(isa, units, x, out);
         if shape.rows <= task {
             return one((out, x));
         }
@@ -85,7 +91,7 @@ pub(super) fn forward(level: Level, shape: &Shape, x: &[f32], layers: &[Layer], 
 
 /// Fills `dx` unless it is empty, and gives the gradients of weights and biases.
 pub(super) fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     given: &Given,
     dx: &mut [f32],
@@ -115,7 +121,7 @@ pub(super) fn backward(
             .for_each(|((sums, (x, dy)), dx)| {
                 sums.fill(0.0);
                 let (sums, _) = sums.as_chunks_mut();
-                backward_rows(level, units, x, dy, dx, sums);
+                backward_rows(isa, units, x, dy, dx, sums);
             });
 
         // The parts in order, then the lanes.
@@ -154,13 +160,13 @@ fn fold(mut lanes: [f32; PARTIAL]) -> f32 {
     lanes[0]
 }
 
-by_level! {
+by_instruction_set! {
     /// Any number of rows.
     fn forward_rows(units: &Units, x: &[f32], out: &mut [f32])
         = forward_body::<false>, forward_body::<true>, forward_body::<true>
 }
 
-by_level! {
+by_instruction_set! {
     /// Adds to `sums`, `PARTIAL` lanes each of every unit and of the output's bias.
     fn backward_rows(units: &Units, x: &[f32], dy: &[f32], dx: &mut [f32], sums: &mut [[f32; PARTIAL]])
         = backward_body::<false>, backward_body::<true>, backward_body::<true>
@@ -191,8 +197,8 @@ fn forward_body<const FMA: bool>(units: &Units, x: &[f32], out: &mut [f32]) {
     }
 }
 
-// Loops over inputs and outputs count by an index that is checked: told that the iterations are
-// independent, the compiler would put them side by side, the lanes one by one.
+// Loops over inputs and outputs use checked indices: if the compiler knew the iterations to be
+// independent, it would vectorise across them and treat the lanes one by one.
 #[inline(always)]
 fn backward_body<const FMA: bool>(
     units: &Units,
@@ -290,14 +296,14 @@ fn add_values(a: &[f32; LANES], sum: &mut [f32; PARTIAL]) {
     *sum = s;
 }
 
-/// Up to `LANES` rows of `width` values, turned around; zeros in the lanes beyond.
+/// Up to `LANES` rows of `width` values, transposed; zeros in the lanes beyond.
 #[inline(always)]
 fn spread(rows: &[f32], width: usize, block: &mut Rows) {
     if rows.len() < LANES * width {
         *block = [[0.0; LANES]; FEW];
     }
     match width {
-        // One value and two in whole blocks are most of the use, and vectors can do them.
+        // Rows of one or two values in whole blocks are the usual case, and they vectorise.
         1 if rows.len() == LANES => block[0].copy_from_slice(rows),
         2 if rows.len() == 2 * LANES => {
             for (l, row) in rows.as_chunks::<2>().0.iter().enumerate() {

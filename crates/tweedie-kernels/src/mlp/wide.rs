@@ -1,7 +1,7 @@
 //! Any number of layers of any width: features fill the lanes of vectors.
 //!
 //! A block of rows goes through all layers before the next, so that its hidden values stay in
-//! the cache. The gradients of the weights are sums over rows; they are added up a stretch of
+//! the cache. The gradients of the weights are sums over rows; they are added up a chunk of
 //! blocks at a time.
 
 use rayon::prelude::*;
@@ -13,28 +13,35 @@ use crate::conv::epilogue::Epilogue;
 use crate::conv::gather::{Packed, Part, Pixel, Plan, run};
 use crate::product::SLACK;
 use crate::tile::Tap;
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// Rows that go through the layers together.
 pub(super) const BLOCK: usize = 32;
 
-/// Hidden values and their gradients in a stretch at most, where it is more than a block.
+/// Hidden values and their gradients in a chunk at most, where it is more than a block.
 const STRETCH: usize = 1 << 21;
 
 /// Products worth a task.
 const TASK: usize = 1 << 20;
 
 /// Packs the weight of layer `k`, for `h W^T` or, `back`, for `dt W`.
-fn pack(level: Level, shape: &Shape, layers: &[Layer], k: usize, back: bool) -> Packed {
+fn pack(isa: InstructionSet, shape: &Shape, layers: &[Layer], k: usize, back: bool) -> Packed {
     let dims = [shape.widths[k + 1], shape.widths[k]];
     match back {
-        false => Packed::of_rows(level, dims, layers[k].weight),
-        true => Packed::of_columns(level, dims, layers[k].weight),
+        false => Packed::of_rows(isa, dims, layers[k].weight),
+        true => Packed::of_columns(isa, dims, layers[k].weight),
     }
 }
 
 /// `out = x W^T + bias` for up to [`BLOCK`] rows, or without bias where it is empty.
-fn linear(level: Level, weights: &Packed, rows: usize, bias: &[f32], x: &[f32], out: &mut [f32]) {
+fn linear(
+    isa: InstructionSet,
+    weights: &Packed,
+    rows: usize,
+    bias: &[f32],
+    x: &[f32],
+    out: &mut [f32],
+) {
     let [inputs, outputs] = [x.len() / rows, out.len() / rows];
     let tap = Tap {
         offset: 0,
@@ -61,7 +68,7 @@ fn linear(level: Level, weights: &Packed, rows: usize, bias: &[f32], x: &[f32], 
         images: 0..1,
         targets: 0..rows,
     };
-    run(level, &plan, &part, x, out);
+    run(isa, &plan, &part, x, out);
 }
 
 /// Values that [`forward`] keeps of each block: what the activations are applied to, layer by
@@ -99,7 +106,7 @@ fn cut(mut values: &mut [f32], len: usize, count: usize) -> Vec<&mut [f32]> {
 
 /// Fills `out`, and `kept` unless it is empty.
 pub(super) fn forward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     x: &[f32],
     layers: &[Layer],
@@ -109,7 +116,7 @@ pub(super) fn forward(
     let widths = &shape.widths;
     let (inputs, outputs, last) = (shape.inputs(), shape.outputs(), layers.len() - 1);
     let packed: Vec<Packed> = (0..=last)
-        .map(|k| pack(level, shape, layers, k, false))
+        .map(|k| pack(isa, shape, layers, k, false))
         .collect();
     let widest = widths[1..=last].iter().max().copied().unwrap_or(0);
     let one = |(block, (out, mut kept)): (usize, (&mut [f32], &mut [f32]))| {
@@ -119,17 +126,17 @@ pub(super) fn forward(
         let mut h = &x[block * BLOCK * inputs..][..rows * inputs];
         for k in 0..last {
             let t = &mut to[..rows * widths[k + 1]];
-            linear(level, &packed[k], rows, layers[k].bias, h, t);
+            linear(isa, &packed[k], rows, layers[k].bias, h, t);
             if !kept.is_empty() {
                 let (own, rest) = kept.split_at_mut(BLOCK * widths[k + 1]);
                 own[..t.len()].copy_from_slice(t);
                 kept = rest;
             }
-            activate::forward(level, shape.activation, t);
+            activate::forward(isa, shape.activation, t);
             (from, to) = (to, from);
             h = &from[..rows * widths[k + 1]];
         }
-        linear(level, &packed[last], rows, layers[last].bias, h, out);
+        linear(isa, &packed[last], rows, layers[last].bias, h, out);
     };
     let count = shape.rows.div_ceil(BLOCK);
     let kept = cut(kept, kept_of_block(shape), count);
@@ -149,7 +156,7 @@ pub(super) fn forward(
 
 /// Fills `dx` unless it is empty, and gives the gradients of weights and biases.
 pub(super) fn backward(
-    level: Level,
+    isa: InstructionSet,
     shape: &Shape,
     given: &Given,
     dx: &mut [f32],
@@ -165,29 +172,29 @@ pub(super) fn backward(
     let hidden = &shape.widths[1..layers.len()];
     let values: usize = hidden.iter().sum();
     let walk = Walk {
-        level,
+        isa,
         shape,
         layers,
         kept,
         forward: (0..if kept.is_empty() { hidden.len() } else { 0 })
-            .map(|k| pack(level, shape, layers, k, false))
+            .map(|k| pack(isa, shape, layers, k, false))
             .collect(),
         back: (usize::from(!with_input)..layers.len())
-            .map(|k| pack(level, shape, layers, k, true))
+            .map(|k| pack(isa, shape, layers, k, true))
             .collect(),
     };
 
-    let stretch = match values {
+    let chunk = match values {
         0 => shape.rows,
         _ => (STRETCH / (2 * values) / BLOCK).max(1) * BLOCK,
     };
-    let stretch = stretch.min(shape.rows.next_multiple_of(BLOCK));
-    let mut sums = Sums::new(level, shape, stretch);
+    let chunk = chunk.min(shape.rows.next_multiple_of(BLOCK));
+    let mut sums = Sums::new(isa, shape, chunk);
     // Of each block, its hidden values layer by layer, then their gradients.
     let block = 2 * BLOCK * values;
-    let mut buffer = Buffer::take(stretch.div_ceil(BLOCK) * block + SLACK);
-    for first in (0..shape.rows).step_by(stretch) {
-        let rows = stretch.min(shape.rows - first);
+    let mut buffer = Buffer::take(chunk.div_ceil(BLOCK) * block + SLACK);
+    for first in (0..shape.rows).step_by(chunk) {
+        let rows = chunk.min(shape.rows - first);
         let x = &x[first * inputs..][..rows * inputs];
         let dy = &dy[first * outputs..][..rows * outputs];
         let dx = match with_input {
@@ -221,9 +228,9 @@ pub(super) fn backward(
     sums.finish()
 }
 
-/// The way of a block of rows through all layers and back.
+/// One block of rows through the forward and the backward pass of all layers.
 struct Walk<'a> {
-    level: Level,
+    isa: InstructionSet,
     shape: &'a Shape,
     layers: &'a [Layer<'a>],
     /// What the activations were applied to, or nothing.
@@ -235,7 +242,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Fills `buffer` with hidden values and their gradients for the rows of a stretch from
+    /// Fills `buffer` with hidden values and their gradients for the rows of a chunk from
     /// `first` on, and `dx`.
     fn all(&self, first: usize, x: &[f32], dy: &[f32], buffer: &mut [f32], dx: &mut [f32]) {
         let (inputs, outputs) = (self.shape.inputs(), self.shape.outputs());
@@ -256,7 +263,7 @@ impl Walk<'_> {
 
     /// The same for one block.
     fn block(&self, number: usize, x: &[f32], dy: &[f32], part: &mut [f32], dx: &mut [f32]) {
-        let Self { level, shape, .. } = *self;
+        let Self { isa, shape, .. } = *self;
         let rows = dy.len() / shape.outputs();
         let hidden = &shape.widths[1..self.layers.len()];
         let (mut values, mut gradients) = part.split_at_mut(part.len() / 2);
@@ -272,12 +279,12 @@ impl Walk<'_> {
             match self.kept.is_empty() {
                 true => {
                     let t = &mut again[place.clone()];
-                    linear(level, &self.forward[k], rows, self.layers[k].bias, h, t);
+                    linear(isa, &self.forward[k], rows, self.layers[k].bias, h, t);
                     here.copy_from_slice(t);
                 }
                 false => here.copy_from_slice(&self.kept[number * size..][place.clone()]),
             }
-            activate::forward(level, shape.activation, here);
+            activate::forward(isa, shape.activation, here);
             places.push(place);
             start += BLOCK * width;
             (h, values) = (here, rest);
@@ -293,12 +300,12 @@ impl Walk<'_> {
             let Some(weights) = back.next() else { break };
             let (rest, here) = gradients.split_at_mut(place.start);
             let here = &mut here[..place.len()];
-            linear(level, weights, rows, &[], d, here);
-            activate::backward(level, shape.activation, &before[place], here);
+            linear(isa, weights, rows, &[], d, here);
+            activate::backward(isa, shape.activation, &before[place], here);
             (d, gradients) = (here, rest);
         }
         if let (Some(weights), false) = (back.next(), dx.is_empty()) {
-            linear(level, weights, rows, &[], d, dx);
+            linear(isa, weights, rows, &[], d, dx);
         }
     }
 }

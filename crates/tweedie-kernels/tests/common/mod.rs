@@ -1,4 +1,4 @@
-//! What the tests share: numbers without pattern, distances, and pools of threads.
+//! Shared by the tests: pseudo-random numbers, comparisons, and thread pools.
 
 #![allow(dead_code)]
 

@@ -1,4 +1,4 @@
-//! Who wins at how many network calls.
+//! The error of each sampler at a given number of network calls.
 
 use toml::{Table, Value};
 
@@ -15,20 +15,21 @@ use tweedie::sample::{Cas, ProbabilityFlow, Sampler, SamplerKind, StepSize, run,
 use tweedie::score::Distribution;
 
 const TEXT: &str = "The Wasserstein-1 distance between samples and the target, at budgets of 4 to \
-    1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7); each sampler \
-    gives its expected denoised sample. Langevin sampling takes its step size from Technique 4. \
-    The dashed line is what as many exact samples have: below it, differences mean nothing. Means \
-    over independent parts, in the tables with standard errors.";
+    1024 network calls, on geometric levels from 50 to 0.01 or on EDM's (rho = 7). The samples are \
+    each sampler's expected denoised samples. Langevin sampling takes its step size from Technique \
+    4. The dashed line is the distance of equally many exact samples: differences below it are not \
+    significant. All values are means over independent parts; the tables have standard errors.";
 
-const STARTS: &str = "A start N(0, sigma_1^2) is not the noised data: it lacks their mean. A \
-    deterministic sampler carries that to the end, and no number of steps helps; CAS forgets it as \
-    (sigma_N/sigma_1)^(eps_c - 1). From the right start, below, the deterministic ones come down \
-    to the line as well.";
+const STARTS: &str = "N(0, sigma_1^2), from which samplers start, is not the noised data \
+    distribution: it lacks the data's mean. A deterministic sampler carries this error to the end, \
+    however many steps it takes; under CAS it decays as (sigma_N/sigma_1)^(eps_c - 1). From the \
+    exact initial distribution, below, the deterministic samplers reach the line as well.";
 
-const SWEEP: &str = "Figure 1B of Serra et al., with this error in place of speech quality. No \
-    eps_c breaks at any number of steps, as in theirs. The best one moves, from 1 at few steps, where \
-    the error of the step itself counts, to between 1.5 and 2 at many, where the wrong start does; \
-    the best step size eta, which is their eps_b in units of sigma_N^2, moves by far more.";
+const SWEEP: &str = "Figure 1B of Serra et al., with this error in place of speech quality. As in \
+    theirs, no eps_c fails at any number of steps. The best value grows from 1 at few steps, where \
+    the discretisation error dominates, to between 1.5 and 2 at many, where the error of the \
+    initial distribution does; the best step size eta, which is their eps_b in units of sigma_N^2, \
+    varies far more.";
 
 /// The budgets, in network calls.
 const BUDGETS: [usize; 9] = [4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -107,7 +108,7 @@ const SAMPLERS: &[Entrant] = &[
     }),
 ];
 
-/// How the levels are spread, and whether the start is the noised data.
+/// The schedule of levels, and whether the initial state is drawn from the noised data.
 struct Setting {
     name: &'static str,
     title: &'static str,
@@ -175,7 +176,7 @@ impl Size {
         Ok((Estimate::mean(&errors), calls))
     }
 
-    /// The same of exact samples.
+    /// The error of exact samples.
     fn floor(self) -> Result<Estimate> {
         let source = NoiseSource::new(self.seed ^ 1, Stream::Data);
         let mut errors = Vec::new();
@@ -191,7 +192,7 @@ impl Size {
 
 /// W1 to the target.
 fn distance(x: &[f64]) -> Result<f64> {
-    // Values far outside count as if they stood at the ends.
+    // Values far outside are moved to the ends.
     let reach = TARGET.iter().map(|(_, mean, std)| mean.abs() + 60.0 * std);
     let reach = reach.fold(0.0, f64::max);
     wasserstein_1_to_cdf(x, target_cdf, -reach, reach)
@@ -212,7 +213,7 @@ pub fn section(
         &BUDGETS
     };
     let floor = size.floor()?;
-    folder.section("Who wins");
+    folder.section("Error by number of network calls");
     folder.paragraph(TEXT);
     let total = (SETTINGS.len() * SAMPLERS.len() * budgets.len()) as u64;
     let mut done = 0;
@@ -296,10 +297,9 @@ fn chart(setting: &Setting, found: &[Found], adaptive: &[(usize, f64)], floor: E
     )
 }
 
-/// Who is best at each budget, and who cannot be told from it by two standard errors.
+/// The best sampler at each budget, and those within two standard errors of it.
 fn winners(budgets: &[usize], found: &[Found]) -> crate::Table {
-    let mut table =
-        crate::Table::new(["budget", "best", "W1", "as good within two standard errors"]);
+    let mut table = crate::Table::new(["budget", "best", "W1", "within two standard errors"]);
     for (i, &budget) in budgets.iter().enumerate() {
         let mut order: Vec<_> = found.iter().map(|(name, row)| (*name, row[i])).collect();
         order.sort_by(|a, b| a.1.1.value.total_cmp(&b.1.1.value));

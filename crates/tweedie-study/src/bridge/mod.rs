@@ -1,10 +1,10 @@
-//! How the samplers relate: the section on relations of Serra et al. 2021, and who wins at how
-//! many network calls.
+//! How the samplers relate (the section on relations of Serra et al. 2021), and which is most
+//! accurate at a given number of network calls.
 //!
 //! Consistent annealed sampling is one family: eps_c = 1 is DDIM and the Euler step of EDM,
 //! eps_c = 2 the ancestral sampler of the variance-exploding process, eps_c = inf denoising and
-//! adding fresh noise. Each is checked here sample by sample on the same noise. Then all samplers
-//! draw from a mixture whose score is exact, so that what is measured is the sampler's error alone.
+//! adding fresh noise. Each identity is checked here sample by sample on the same noise. Then all
+//! samplers draw from a mixture whose score is exact, so that the error is the sampler's alone.
 
 mod contest;
 mod relations;
@@ -17,7 +17,7 @@ use tweedie::score::GaussianMixture;
 
 pub(super) const STUDY: Study = Study {
     name: "bridge",
-    about: "how the samplers relate, and who wins at how many calls (on tuning CAS)",
+    about: "how the samplers relate, and their errors by number of calls (on tuning CAS)",
     title: "A bridge between samplers",
     work,
 };
@@ -31,8 +31,9 @@ const SIGMA: (f64, f64) = (50.0, 0.01);
 fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     folder.lead(
         "Consistent annealed sampling (CAS) with eta = 1 - gamma^eps_c contains DDIM, EDM's Euler \
-         step, the ancestral sampler and denoise-and-renoise as single values of eps_c. On a \
-         mixture of two Gaussians with its exact score, no network's error is in the way.",
+         step, the ancestral sampler and denoise-and-renoise as special cases, one value of eps_c \
+         each. On a mixture of two Gaussians with its exact score, the samplers can be compared \
+         without a network's error.",
     );
     relations::section(folder, options)?;
     contest::section(folder, options, monitor)
@@ -44,7 +45,7 @@ fn target() -> Result<GaussianMixture> {
     GaussianMixture::new(&weights, means, &TARGET.map(|(_, _, std)| std * std))
 }
 
-/// The target's distribution function.
+/// The target's cumulative distribution function.
 fn target_cdf(x: f64) -> f64 {
     let parts = TARGET.map(|(weight, mean, std)| weight * normal_cdf((x - mean) / std));
     parts.iter().sum()

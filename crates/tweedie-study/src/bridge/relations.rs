@@ -11,15 +11,15 @@ use tweedie::sample::{
     ddim, run,
 };
 
-const TEXT: &str = "Serra et al. show on paper that eps_c = 2 is, for many steps, the predictor of \
-    score_sde, and what the two ends are. Run with the same noise, two samplers that are the same \
-    give the same samples, whatever the number of steps. Below is the largest difference at any \
-    time, of all samples, in units of the noise at that time.";
+const TEXT: &str = "Serra et al. derive that eps_c = 2 is, in the limit of many steps, the \
+    predictor of score_sde, and what the two end points of the range are. Two samplers that are \
+    identical give the same samples from the same noise, whatever the number of steps. The table \
+    has the largest difference over all samples and steps, in units of the noise at that step.";
 
 /// Steps of the comparison.
 const STEPS: usize = 16;
 
-/// Their note's section on relations, and what is exact of it.
+/// The section on relations of Serra et al. 2021, and which of them are exact.
 pub fn section(folder: &mut PageFolder, options: &StudyOptions) -> Result<()> {
     folder.section("Relations");
     folder.paragraph(TEXT);
@@ -29,7 +29,7 @@ pub fn section(folder: &mut PageFolder, options: &StudyOptions) -> Result<()> {
         Path::new(&levels, Coordinates::Vp),
     );
     let cas = |eps_c| Cas::new(&levels, StepSize::EpsC(eps_c));
-    let mut table = Table::new(["eps_c", "the same as", "largest difference"]);
+    let mut table = Table::new(["eps_c", "identical to", "largest difference"]);
     let mut compare = |eps_c: f64, name: &str, mut other: Box<dyn Sampler>| -> Result<()> {
         let ours = paths(&mut cas(eps_c)?, options.seed)?;
         let theirs = paths(other.as_mut(), options.seed)?;
@@ -67,7 +67,7 @@ pub fn section(folder: &mut PageFolder, options: &StudyOptions) -> Result<()> {
         "denoise, then add fresh noise",
         Box::new(renoise(&ve)),
     )?;
-    // For contrast: neighbours that are not the same.
+    // For contrast: similar samplers that are not identical.
     compare(
         2.0,
         "for contrast: DDIM, eta = 0",
@@ -85,13 +85,13 @@ pub fn section(folder: &mut PageFolder, options: &StudyOptions) -> Result<()> {
     Ok(())
 }
 
-const TRAJECTORIES: &str = "One start, one noise: the expected denoised sample along the way. With \
-    eps_c = 1 the start alone decides; above, all share the noise of their steps, and differ in \
-    how much of it is fresh.";
+const TRAJECTORIES: &str = "The expected denoised sample at each step, all from the same initial \
+    state and noise. With eps_c = 1 the sampler is deterministic; larger values add a growing share \
+    of fresh noise at each step.";
 
-const ETAS: &str = "Any eps_c is DDIM with eta = beta/sqrt(1 - gamma^2): below 2 between \
-    deterministic and ancestral, above 2 beyond what DDIM's authors use. The same eps_c is \
-    another eta for another number of steps N.";
+const ETAS: &str = "CAS at any eps_c is DDIM with eta = beta/sqrt(1 - gamma^2): below 2 between \
+    deterministic and ancestral, above 2 beyond the range that DDIM's authors use. The same eps_c \
+    corresponds to different eta at different numbers of steps N.";
 
 /// EDM's Algorithm 1 with Euler steps: x + (sigma' - sigma) (x - H)/sigma.
 fn euler(levels: &Levels) -> Linear {
@@ -131,7 +131,7 @@ fn paths(sampler: &mut dyn Sampler, seed: u64) -> Result<Trajectory> {
 }
 
 fn trajectories(levels: &Levels, seed: u64) -> Result<Chart> {
-    let mut chart = Chart::new("The expected denoised sample on its way")
+    let mut chart = Chart::new("The expected denoised sample at each step")
         .x(Axis::linear("step"))
         .y(Axis::linear("H"));
     let source = NoiseSource::new(seed, Stream::Sampling);

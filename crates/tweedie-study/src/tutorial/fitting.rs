@@ -1,4 +1,4 @@
-//! Training: the tutorial's recipe and others, the losses, the score that was learned.
+//! Training: the tutorial's recipe and variants, the losses, and the learned score.
 
 use super::loss::{ExactLoss, held_out};
 use super::{BLUE, GREEN, INK, PALE, POINTS, RED, Tutorial};
@@ -9,60 +9,60 @@ use tweedie::nn::layers::Activation;
 use tweedie::nn::{MlpConfig, NetworkConfig, NetworkDenoiser, Preconditioning, SigmaInput};
 use tweedie::report::{Axis, Chart, Series};
 use tweedie::score::Denoiser;
-use tweedie::train::{Schedule, TrainConfig};
+use tweedie::train::{LearningRateSchedule, TrainConfig};
 
-/// A way to train.
+/// A training recipe.
 struct Recipe {
     name: &'static str,
     /// Points of data.
     points: usize,
     /// Updates, each on 16 x 1024 pairs.
     epochs: u64,
-    schedule: Schedule,
+    schedule: LearningRateSchedule,
     /// Whether the moving average of the weights is used.
     averaged: bool,
 }
 
-/// The tutorial's first; the others to see what it leaves.
+/// The tutorial's first; the others show how much it can be improved.
 const RECIPES: [Recipe; 5] = [
     Recipe {
         name: "tutorial: 1000 epochs, constant rate",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Constant,
+        schedule: LearningRateSchedule::Constant,
         averaged: false,
     },
     Recipe {
         name: "the same, moving average 0.99",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Constant,
+        schedule: LearningRateSchedule::Constant,
         averaged: true,
     },
     Recipe {
         name: "1000 epochs, cosine",
         points: POINTS,
         epochs: 1000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
     Recipe {
         name: "4000 epochs, cosine",
         points: POINTS,
         epochs: 4000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
     Recipe {
         name: "4000 updates, cosine, 65536 points",
         points: 65_536,
         epochs: 4000,
-        schedule: Schedule::Cosine,
+        schedule: LearningRateSchedule::Cosine,
         averaged: false,
     },
 ];
 
-/// What the tutorial's recipe gave.
+/// The result of the tutorial's recipe.
 pub struct Fitted {
     /// The network.
     pub network: NetworkDenoiser,
@@ -70,32 +70,32 @@ pub struct Fitted {
     pub snapshots: Vec<(u64, NetworkDenoiser)>,
 }
 
-/// Pictures of the training: more where it moves fast.
+/// Frames of the training, denser where it moves fast.
 const SNAPSHOTS: u64 = 40;
 
 /// Fresh points for the loss.
 const FRESH: usize = 65_536;
 
-/// The training losses of a recipe, and its loss on the law on the way.
+/// The training losses of a recipe, and its expected loss along the way.
 #[derive(Default)]
 struct Curves {
     training: Vec<(f64, f64)>,
-    law: Vec<(f64, f64)>,
+    expected: Vec<(f64, f64)>,
 }
 
 pub fn section(folder: &mut PageFolder, tutorial: &mut Tutorial<'_, '_>) -> Result<Fitted> {
-    let exact = ExactLoss::new(&tutorial.law, &tutorial.levels)?;
+    let exact = ExactLoss::new(&tutorial.distribution, &tutorial.levels)?;
     let quick = tutorial.options.quick;
     let (divisor, fresh) = if quick { (20, 4096) } else { (1, FRESH) };
-    let mut table = Table::new(["recipe", "fresh noise", "integral", "above the least"]);
+    let mut table = Table::new(["recipe", "fresh noise", "integral", "above the minimum"]);
     let mut kept = None;
     for recipe in &RECIPES {
         let epochs = recipe.epochs / divisor;
         let first = kept.is_none();
         let (network, snapshots, curves, parameters) =
             train(tutorial, recipe, epochs, first.then_some(&exact))?;
-        let (law, levels) = (&tutorial.law, &tutorial.levels);
-        let drawn = held_out(&network, law, levels, fresh, tutorial.options.seed)?;
+        let (distribution, levels) = (&tutorial.distribution, &tutorial.levels);
+        let drawn = held_out(&network, distribution, levels, fresh, tutorial.options.seed)?;
         let loss = exact.of(&network)?;
         let above = format!("{:.2} %", 100.0 * (loss / exact.optimum() - 1.0));
         table.row([recipe.name.into(), drawn.into(), loss.into(), above.into()]);
@@ -103,33 +103,35 @@ pub fn section(folder: &mut PageFolder, tutorial: &mut Tutorial<'_, '_>) -> Resu
             kept = Some((Fitted { network, snapshots }, curves, parameters));
         }
     }
-    let none = "no network can do better";
+    let none = "Bayes-optimal network";
     table.row([none.into(), "".into(), exact.optimum().into(), "".into()]);
     let Some((fitted, curves, parameters)) = kept else {
         unreachable!("there are recipes")
     };
     folder.section("Training");
     folder.paragraph(&format!(
-        "One hidden layer of 64 units, ReLU, {parameters} parameters; it sees x and sigma and \
-         returns the score itself. The loss is the mean of sigma^2 (s^ - s)^2/2, s the score of \
-         the noise kernel. Adam at 0.01, one update an epoch on 16 x 1024 pairs of a point and a \
-         level, as in the tutorial. What differs: each pair has noise of its own, where the \
-         tutorial draws one noise a point and epoch and shares it among the levels (the loss has \
-         the same mean, and jumps less); the level of a pair is drawn, so each point comes 16 \
-         times with levels that may repeat; weights start as PyTorch's do, not Lux's."
+        "One hidden layer of 64 units, ReLU, {parameters} parameters; its inputs are x and sigma, \
+         its output is the score. The loss is the mean of sigma^2 (s^ - s)^2/2 with s the score of \
+         the noise kernel. As in the tutorial, Adam runs at a learning rate of 0.01, with one \
+         update per epoch on 16 x 1024 pairs of a point and a level. There are three differences: \
+         each pair has its own noise, where the tutorial draws one noise per point and epoch and \
+         shares it among the levels (the loss has the same mean and a smaller variance); the \
+         levels are drawn at random, so a point may meet the same level more than once; and the \
+         initial weights follow PyTorch, not Lux."
     ));
     losses(folder, &exact, &curves)?;
     folder.paragraph(
-        "Losses on the law, not on the points: on fresh points under fresh noise at all 16 levels, \
-         and as an integral, 1/2 (1 - sigma^2 E s^2) + 1/2 sigma^2 E (s^ - s)^2 averaged over the \
-         levels. The first term is what no network can avoid.",
+        "Expected losses under the data distribution, not on the training points: estimated on \
+         fresh points under fresh noise at all 16 levels, and as an integral, \
+         1/2 (1 - sigma^2 E s^2) + 1/2 sigma^2 E (s^ - s)^2 averaged over the levels. The first \
+         term is the minimum, which no network can go below.",
     );
     folder.table("recipes", &table)?;
     folder.paragraph(&format!(
-        "The tutorial's recipe ends {:.2} % above the least there is. At a constant rate the weights \
-         jump from epoch to epoch, and so does that excess; their average, or a falling rate, \
-         takes the chance out of it. With many more points than 1024 the same network comes \
-         closer: the rest of the excess is what those points do not tell.",
+        "The tutorial's recipe ends {:.2} % above the minimum. At a constant learning rate the \
+         weights fluctuate from epoch to epoch, and so does that excess; averaging the weights or \
+         decaying the learning rate removes the fluctuation. With many more points than 1024 the \
+         same network comes closer, so the rest of the excess is due to the size of the data set.",
         100.0 * (exact.of(&fitted.network)? / exact.optimum() - 1.0)
     ));
     score(folder, tutorial, &fitted.network)?;
@@ -138,7 +140,7 @@ pub fn section(folder: &mut PageFolder, tutorial: &mut Tutorial<'_, '_>) -> Resu
 
 type Trained = (NetworkDenoiser, Vec<(u64, NetworkDenoiser)>, Curves, usize);
 
-/// Trains by `recipe`; with `watch`, keeps snapshots and the loss on the law along the way.
+/// Trains by `recipe`; with `watch`, keeps snapshots and the expected loss along the way.
 fn train(
     tutorial: &mut Tutorial<'_, '_>,
     recipe: &Recipe,
@@ -182,7 +184,7 @@ fn train(
         })?;
         if let Some(exact) = watch {
             let network = fit.denoiser()?;
-            curves.law.push((stop as f64, exact.of(&network)?));
+            curves.expected.push((stop as f64, exact.of(&network)?));
             snapshots.push((stop, network));
         }
     }
@@ -195,31 +197,33 @@ fn train(
 
 fn losses(folder: &mut PageFolder, exact: &ExactLoss, curves: &Curves) -> Result<()> {
     let last = curves.training.last().map_or(1.0, |p| p.0);
-    let least = [(0.0, exact.optimum()), (last, exact.optimum())];
+    let minimum = [(0.0, exact.optimum()), (last, exact.optimum())];
     let chart = Chart::new("Losses over the epochs, the tutorial's recipe")
         .x(Axis::linear("epoch"))
         .y(Axis::linear("loss").range(0.27, 0.4))
         .series(Series::line("training, 16 x 1024 pairs", curves.training.clone()).color(PALE))
-        .series(Series::line("on the law (integral)", curves.law.clone()).color(RED))
-        .series(Series::dashed("the least there is", least).color(INK));
+        .series(Series::line("expected (integral)", curves.expected.clone()).color(RED))
+        .series(Series::dashed("minimum", minimum).color(INK));
     let caption = format!(
-        "The training loss jumps with the noise that is drawn; the loss on the law shows what is \
-         learned. The least there is: {:.5}. Losses above 0.4, in the first epochs, are not shown.",
+        "The training loss fluctuates with the noise that is drawn; the expected loss shows what \
+         the network has learned. Its minimum is {:.5}. Losses above 0.4, in the first epochs, are \
+         not shown.",
         exact.optimum()
     );
     folder.chart("losses", &chart, &caption)?;
-    let mut table = Table::new(["epoch", "training loss", "loss on the law"]);
-    let mut law = curves.law.iter().peekable();
-    while law.peek().is_some_and(|p| p.0 < 1.0) {
-        law.next()
+    let mut table = Table::new(["epoch", "training loss", "expected loss"]);
+    let mut expected = curves.expected.iter().peekable();
+    while expected.peek().is_some_and(|p| p.0 < 1.0) {
+        expected
+            .next()
             .inspect(|p| table.row([p.0.into(), "".into(), p.1.into()]));
     }
     for &(epoch, loss) in &curves.training {
-        let on_law = match law.next_if(|p| p.0 == epoch) {
+        let here = match expected.next_if(|p| p.0 == epoch) {
             Some(p) => p.1.into(),
             None => "".into(),
         };
-        table.row([epoch.into(), loss.into(), on_law]);
+        table.row([epoch.into(), loss.into(), here]);
     }
     folder.data("losses", &table)
 }
@@ -240,14 +244,15 @@ fn score(
         .y(Axis::linear("score"));
     let shown = [(2.0, BLUE), (1.0472941228206267, GREEN), (0.5, RED)];
     for (sigma, color) in shown {
-        let (truth, learned) = (line(&tutorial.law, sigma)?, line(network, sigma)?);
+        let (truth, learned) = (line(&tutorial.distribution, sigma)?, line(network, sigma)?);
         let label = format!("learned, sigma = {sigma:.2}");
         chart = chart
             .series(Series::dashed("", truth).color(color))
             .series(Series::line(label, learned).color(color));
     }
     chart = chart.series(Series::dashed("true", []).color(INK));
-    let caption = "Dashed: the score of the noised law. The network is good where the law has \
-                   points; between the modes, where few are, it is least sure.";
+    let caption = "Dashed: the score of the noised distribution. The network is accurate where the \
+                   density is high, and least accurate between the modes, where there are few \
+                   points.";
     folder.chart("score", &chart, caption)
 }

@@ -1,10 +1,11 @@
-//! The loss on the law itself, apart from any draw.
+//! The expected loss under the data distribution, without sampling error.
 //!
-//! Denoising score matching splits into what no network can avoid and what this one misses:
+//! The loss of denoising score matching is its minimum, which the exact score attains, plus the
+//! error of the score (Vincent 2011):
 //!
 //! 1/2 E |sigma s^ + z|^2 = 1/2 (1 - sigma^2 E s^2) + 1/2 sigma^2 E (s^ - s)^2,
 //!
-//! s the score of the noised law. On the line both are integrals, done on a grid.
+//! s the score of the noised distribution. On the line both are integrals, computed on a grid.
 
 use tweedie::Result;
 use tweedie::measure::Estimate;
@@ -12,18 +13,18 @@ use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::score::{Denoiser, Distribution, GaussianMixture};
 
-/// The grid: beyond it the noised law has less than 1e-9.
+/// The grid: beyond it the noised distribution has less than 1e-9 of its mass.
 const REACH: f64 = 16.0;
 const POINTS: usize = 1281;
 
-/// The exact losses of one law at some noise levels.
+/// The exact losses under one distribution at some noise levels.
 pub struct ExactLoss {
     grid: Vec<f64>,
-    levels: Vec<Level>,
+    levels: Vec<Noised>,
 }
 
-/// The noised law on the grid.
-struct Level {
+/// The distribution under one noise level, on the grid.
+struct Noised {
     sigma: f64,
     /// Density times the grid's step.
     weights: Vec<f64>,
@@ -42,7 +43,7 @@ impl ExactLoss {
             weights.iter_mut().for_each(|w| *w = step * w.exp());
             law.score_at(&grid, sigma, &mut score)?;
             let squares: f64 = weights.iter().zip(&score).map(|(w, s)| w * s * s).sum();
-            Ok(Level {
+            Ok(Noised {
                 sigma,
                 weights,
                 score,
@@ -53,12 +54,12 @@ impl ExactLoss {
         Ok(Self { grid, levels })
     }
 
-    /// The least loss there is, at each level.
+    /// The minimum of the loss at each level.
     pub fn optima(&self) -> Vec<f64> {
         self.levels.iter().map(|level| level.optimum).collect()
     }
 
-    /// The least loss there is, over all levels.
+    /// The minimum of the loss over all levels.
     pub fn optimum(&self) -> f64 {
         Estimate::mean(&self.optima()).value
     }
@@ -77,8 +78,8 @@ impl ExactLoss {
     }
 }
 
-/// The loss of `denoiser` on `count` fresh points of the law, each under fresh noise at every
-/// level.
+/// The loss of `denoiser` on `count` fresh points of the distribution, each under fresh noise at
+/// every level.
 pub fn held_out(
     denoiser: &dyn Denoiser,
     law: &GaussianMixture,
@@ -106,12 +107,12 @@ pub fn held_out(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::law;
+    use crate::mixture;
 
     #[test]
-    fn property_4_the_least_loss_of_the_tutorial() {
+    fn property_4_the_minimum_loss_of_the_tutorial() {
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
-        let law = law("tutorial").unwrap();
+        let law = mixture("tutorial").unwrap();
         let loss = ExactLoss::new(&law, &levels).unwrap();
         assert!(
             (loss.optimum() - 0.29022).abs() < 5e-6,
@@ -120,14 +121,14 @@ mod tests {
         );
         assert!((loss.optima()[0] - 0.1952).abs() < 5e-5);
         assert!((loss.optima()[15] - 0.4045).abs() < 5e-5);
-        // The exact score misses nothing.
+        // The exact score attains the minimum.
         assert!((loss.of(&law).unwrap() - loss.optimum()).abs() < 1e-12);
     }
 
     #[test]
     fn fresh_draws_agree_with_the_integrals() {
         let levels = Levels::geometric(2.0, 0.5, 5).unwrap();
-        let truth = law("tutorial").unwrap();
+        let truth = mixture("tutorial").unwrap();
         let wrong = GaussianMixture::new(&[0.3, 0.7], vec![-2.5, 3.0], &[1.5, 0.8]).unwrap();
         let exact = ExactLoss::new(&truth, &levels).unwrap();
         for denoiser in [&truth, &wrong] {

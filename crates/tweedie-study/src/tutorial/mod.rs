@@ -1,17 +1,17 @@
 //! The one-dimensional tutorial of multiple denoising score matching with annealed Langevin
 //! dynamics: 0.1 N(-3, 1) + 0.9 N(3, 1), 1024 points, a network of 257 parameters.
 //!
-//! Everything the tutorial plots, and what it does not say: how near the loss is to the best there
-//! is, and what its sampler, whose step does not follow the noise, does to the weights of the two
-//! modes.
+//! Everything the tutorial plots, and what it leaves open: how close the loss is to the minimum,
+//! and how its sampler, whose step size does not scale with the noise, distorts the weights of the
+//! two modes.
 
-mod films;
+mod animations;
 mod fitting;
 mod loss;
 mod recovery;
 mod sampling;
 
-use super::{PageFolder, Study, StudyOptions, law};
+use super::{PageFolder, Study, StudyOptions, mixture};
 use tweedie::Result;
 use tweedie::data::{self, DataSpec, Dataset};
 use tweedie::job::Monitor;
@@ -35,16 +35,16 @@ const LEVELS: usize = 16;
 /// Its data.
 const POINTS: usize = 1024;
 
-/// Colors of what is exact and of what is learned or drawn.
+/// Colors of exact and of learned or sampled curves.
 const INK: [u8; 3] = [31, 41, 55];
 const BLUE: [u8; 3] = tweedie::report::PALETTE[0];
 const RED: [u8; 3] = tweedie::report::PALETTE[1];
 const GREEN: [u8; 3] = tweedie::report::PALETTE[2];
 const PALE: [u8; 3] = [190, 205, 220];
 
-/// What all parts of the study share.
+/// Shared by all parts of the study.
 struct Tutorial<'a, 'b> {
-    law: GaussianMixture,
+    distribution: GaussianMixture,
     levels: Levels,
     options: &'a StudyOptions,
     monitor: &'a mut Monitor<'b>,
@@ -52,7 +52,7 @@ struct Tutorial<'a, 'b> {
 
 fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'_>) -> Result<()> {
     let mut tutorial = Tutorial {
-        law: law("tutorial")?,
+        distribution: mixture("tutorial")?,
         levels: Levels::geometric(SIGMA.0, SIGMA.1, LEVELS)?,
         options,
         monitor,
@@ -65,14 +65,14 @@ fn work(folder: &mut PageFolder, options: &StudyOptions, monitor: &mut Monitor<'
     let points = points(POINTS, options.seed)?;
     let all: Vec<usize> = (0..points.len()).collect();
     let values: Vec<f64> = points.gather(&all).into_iter().map(f64::from).collect();
-    show_data(folder, &tutorial.law, &values)?;
+    show_data(folder, &tutorial.distribution, &values)?;
     let fitted = fitting::section(folder, &mut tutorial)?;
     recovery::section(folder, &tutorial, &fitted)?;
-    films::training(folder, &tutorial, &fitted)?;
+    animations::training(folder, &tutorial, &fitted)?;
     sampling::section(folder, &mut tutorial, &fitted)
 }
 
-/// `count` points of the tutorial's law.
+/// `count` points of the tutorial's distribution.
 fn points(count: usize, seed: u64) -> Result<Dataset> {
     data::open(&DataSpec {
         count: Some(count),
@@ -81,27 +81,31 @@ fn points(count: usize, seed: u64) -> Result<Dataset> {
     })
 }
 
-fn show_data(folder: &mut PageFolder, law: &GaussianMixture, values: &[f64]) -> Result<()> {
+fn show_data(
+    folder: &mut PageFolder,
+    distribution: &GaussianMixture,
+    values: &[f64],
+) -> Result<()> {
     let left = values.iter().filter(|x| **x < 0.0).count();
     let chart = Chart::new("The data")
         .x(Axis::linear("x"))
         .y(Axis::linear("density"))
         .series(Series::bars("1024 points", density(values, (-7.0, 7.0), 56)).color(PALE))
-        .series(Series::line("true density", curve(law, 0.0)?).color(INK))
-        .series(Series::dashed("with noise 0.5", curve(law, SIGMA.1)?).color(RED));
+        .series(Series::line("true density", curve(distribution, 0.0)?).color(INK))
+        .series(Series::dashed("with noise 0.5", curve(distribution, SIGMA.1)?).color(RED));
     folder.section("Data");
     folder.chart(
         "data",
         &chart,
         &format!(
-            "The points, {left} of them below 0 ({:.2} %), the law they come from, and that law \
-             under the smallest noise, which is all that a network can learn.",
+            "The points, {left} of them below 0 ({:.2} %), the distribution they are drawn from, \
+             and that distribution under the smallest noise, which is what the network can learn.",
             100.0 * left as f64 / values.len() as f64
         ),
     )
 }
 
-/// The law's density under noise, as a line of a chart.
+/// The density of the noised distribution, as a line of a chart.
 fn curve(law: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let mut logs = vec![0.0; grid.len()];

@@ -38,17 +38,17 @@ pub fn recovered_density(
     Ok(GridDensity::new(low, high, count, value)?.normalised())
 }
 
-/// The law's density under noise on the grid of recovered ones.
+/// The density of the noised distribution on the grid of recovered densities.
 pub fn true_density(law: &GaussianMixture, sigma: f64) -> Result<GridDensity> {
     GridDensity::new(RANGE.0, RANGE.1, POINTS, |x| {
         let mut log = [0.0];
-        // A noise level that has no density gives none.
+        // A noise level at which there is no density gives NaN.
         let found = law.log_density_at(&[x], sigma, &mut log);
         found.map_or(f64::NAN, |()| log[0].exp())
     })
 }
 
-/// The density that a score has at the smallest noise.
+/// The density recovered from a score at the smallest noise.
 pub fn of(denoiser: &dyn Denoiser) -> Result<GridDensity> {
     recovered_density(denoiser, super::SIGMA.1, RANGE, POINTS)
 }
@@ -58,42 +58,42 @@ pub fn section(
     tutorial: &Tutorial<'_, '_>,
     fitted: &Fitted,
 ) -> Result<()> {
-    let law = &tutorial.law;
+    let distribution = &tutorial.distribution;
     let recovered = of(&fitted.network)?;
-    let noised = true_density(law, super::SIGMA.1)?;
-    let clean = true_density(law, 0.0)?;
+    let noised = true_density(distribution, super::SIGMA.1)?;
+    let clean = true_density(distribution, 0.0)?;
     let chart = Chart::new("The density recovered from the learned score")
         .x(Axis::linear("x"))
         .y(Axis::linear("density"))
-        .series(Series::dashed("true density", curve(law, 0.0)?).color(INK))
-        .series(Series::dashed("true density with noise 0.5", curve(law, 0.5)?).color(RED))
+        .series(Series::dashed("true density", curve(distribution, 0.0)?).color(INK))
+        .series(Series::dashed("true density with noise 0.5", curve(distribution, 0.5)?).color(RED))
         .series(Series::line("recovered from the network", recovered.points()).color(BLUE));
     folder.section("The density in the score");
     folder.paragraph(
-        "The learned score at the smallest noise, integrated from the left and normalised. It can \
-         only be the density of the noised law, which is lower and wider than the law itself. How \
-         much of it lies left hangs on the integral across the gap between the modes, the place \
-         that the network sees least.",
+        "The learned score at the smallest noise, integrated from the left and normalised. It \
+         approximates the density of the noised distribution, which is lower and wider than that \
+         of the data. The weight of the left mode depends on the integral across the gap between \
+         the modes, where the network has seen the fewest points.",
     );
     folder.chart(
         "density",
         &chart,
-        "Recovered from the network at sigma = 0.5, and the true ones.",
+        "The density recovered from the network at sigma = 0.5, and the true densities.",
     )?;
     let mut table = Table::new([
         "density",
         "P(x < 0)",
         "mean",
         "variance",
-        "distance to the noised law",
-        "to the law",
+        "distance to the noised distribution",
+        "to the data distribution",
     ]);
-    let exact = of(law)?;
+    let exact = of(distribution)?;
     for (name, density) in [
         ("recovered from the network", &recovered),
         ("recovered from the exact score", &exact),
-        ("the law with noise 0.5", &noised),
-        ("the law", &clean),
+        ("data distribution with noise 0.5", &noised),
+        ("data distribution", &clean),
     ] {
         table.row([
             name.into(),
@@ -105,7 +105,9 @@ pub fn section(
         ]);
     }
     folder.table("density", &table)?;
-    folder.paragraph("Distances are total variation: half the integral of |p - q|, from 0 to 1.");
+    folder.paragraph(
+        "Distances are total variation distances: half the integral of |p - q|, from 0 to 1.",
+    );
     let mut lines = Table::new(["x", "recovered", "noised", "true"]);
     let rows = recovered
         .points()
@@ -121,11 +123,11 @@ pub fn section(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::law;
+    use crate::mixture;
 
     #[test]
-    fn the_exact_score_gives_the_noised_law_back() {
-        let law = law("tutorial").unwrap();
+    fn the_exact_score_recovers_the_noised_distribution() {
+        let law = mixture("tutorial").unwrap();
         let (recovered, noised) = (of(&law).unwrap(), true_density(&law, 0.5).unwrap());
         assert!(
             recovered.distance(&noised) < 1e-3,

@@ -1,11 +1,12 @@
-//! The tutorial's sampler, what it does to the weights of the modes, and the step that mends it.
+//! The tutorial's sampler, how it distorts the weights of the modes, and the step size that
+//! corrects it.
 //!
 //! Langevin dynamics at a fixed step tau = 0.0125 mixes far too slowly at large noise: at sigma = 2
-//! the right step would be 16 times as long. From N(0, 1) too many samples stay on the left. With
-//! tau_i = 0.0125 (sigma_i/sigma_L)^2 the weights come out nearly right.
+//! the right step is 16 times as large. From N(0, 1) too many samples stay on the left. With
+//! tau_i = 0.0125 (sigma_i/sigma_L)^2 (Song and Ermon 2019) the weights come out nearly right.
 
 use super::fitting::Fitted;
-use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, curve, films, recovery};
+use super::{BLUE, GREEN, INK, PALE, RED, SIGMA, Tutorial, animations, curve, recovery};
 use crate::langevin::langevin;
 use crate::{Cell, GridDensity, PageFolder, Table};
 use tweedie::Result;
@@ -17,23 +18,23 @@ use tweedie::report::{Axis, Chart, Series, density};
 use tweedie::sample::{Linear, StepView, Trajectory, Update, run_from};
 use tweedie::score::{Denoiser, GaussianMixture};
 
-/// Steps a level, and the tutorial's step, 10/16/50.
+/// Steps per level, and the tutorial's step size, 10/16/50.
 const REPEATS: usize = 50;
 const STEP: f64 = 10.0 / 16.0 / 50.0;
 
-/// The grid that densities are moved on; next to nothing leaves it.
+/// The grid on which densities are propagated; their mass outside is negligible.
 const REACH: f64 = 20.0;
 const POINTS: usize = 1601;
 
-/// Samples drawn, trajectories shown, steps between frames of the film.
+/// Samples drawn, trajectories shown, steps between frames of the animation.
 const SAMPLES: u64 = 65_536;
 const PATHS: usize = 30;
 const BETWEEN_FRAMES: usize = 25;
 
-/// The law of the samples that the tutorial's sampler gives on `denoiser`: 16 levels from 2 to
-/// 0.5, `repeats` steps each (the tutorial has 50) from N(0, 1), with the tutorial's fixed step, or
-/// with the step that follows the noise variance where `scaled`. Nothing is drawn: the density is
-/// moved on a grid.
+/// The distribution of the samples of the tutorial's sampler on `denoiser`: 16 levels from 2 to
+/// 0.5, `repeats` steps each (the tutorial has 50) from N(0, 1), with the tutorial's fixed step
+/// size or, if `scaled`, one proportional to the noise variance. Nothing is sampled: the density is
+/// propagated on a grid.
 ///
 /// # Errors
 /// Those of the denoiser, which must be of dimension 1.
@@ -57,7 +58,7 @@ fn start() -> Result<GridDensity> {
     GridDensity::new(-REACH, REACH, POINTS, normal)
 }
 
-/// Moves `density` by `count` of these steps.
+/// Propagates `density` through `count` of these steps.
 fn advance(
     density: &mut GridDensity,
     denoiser: &dyn Denoiser,
@@ -90,24 +91,27 @@ pub fn section(
 ) -> Result<()> {
     folder.section("Sampling");
     folder.paragraph(
-        "The tutorial's sampler: 256 starts from N(0, 1), 50 steps of Langevin dynamics at each of \
-         the 16 levels, x <- x + tau s(x, sigma_i) + sqrt(2 tau) z, with the same tau = 0.0125 \
-         throughout. Song and Ermon's has tau_i = 0.0125 (sigma_i/sigma_L)^2.",
+        "The tutorial's sampler draws 256 initial values from N(0, 1) and makes 50 steps of \
+         Langevin dynamics at each of the 16 levels, x <- x + tau s(x, sigma_i) + sqrt(2 tau) z, \
+         with the same tau = 0.0125 throughout. In Song and Ermon's annealed Langevin dynamics the \
+         step size scales with the noise variance, tau_i = 0.0125 (sigma_i/sigma_L)^2.",
     );
     trajectories(folder, tutorial, fitted)?;
-    let mut table = Table::new(["score", "step", "how", "P(x < 0)", "mean", "variance"]);
+    let mut table = Table::new(["score", "step", "method", "P(x < 0)", "mean", "variance"]);
     let mut add = |[score, step, how]: [&str; 3], [p, mean, variance]: [Cell; 3]| {
         table.row([score.into(), step.into(), how.into(), p, mean, variance]);
     };
-    let truth = recovery::true_density(&tutorial.law, SIGMA.1)?;
+    let truth = recovery::true_density(&tutorial.distribution, SIGMA.1)?;
     add(
-        ["the law with noise 0.5", "", ""],
+        ["data distribution with noise 0.5", "", ""],
         moments(&truth).map(Cell::from),
     );
     let mut drawn = Vec::new();
     for (scaled, step) in [(false, "fixed"), (true, "scaled")] {
-        let scores: [(&str, &dyn Denoiser); 2] =
-            [("exact", &tutorial.law), ("learned", &fitted.network)];
+        let scores: [(&str, &dyn Denoiser); 2] = [
+            ("exact", &tutorial.distribution),
+            ("learned", &fitted.network),
+        ];
         for (name, score) in scores {
             let moved = tutorial_chain(score, REPEATS, scaled)?;
             add(
@@ -136,28 +140,28 @@ pub fn section(
         }
     }
     if !tutorial.options.quick {
-        let longer = tutorial_chain(&tutorial.law, 10 * REPEATS, true)?;
-        let how = "density on a grid, 500 steps a level";
+        let longer = tutorial_chain(&tutorial.distribution, 10 * REPEATS, true)?;
+        let how = "density on a grid, 500 steps per level";
         add(["exact", "scaled", how], moments(&longer).map(Cell::from));
     }
-    histogram(folder, &tutorial.law, &drawn)?;
+    histogram(folder, &tutorial.distribution, &drawn)?;
     folder.section("The weights of the modes");
     folder.paragraph(
-        "The left mode has a tenth of the law. What the samplers make of it: by moving the density \
-         itself through all 800 steps on a grid, which leaves no error of chance, and by drawing \
-         samples.",
+        "The left mode has a tenth of the data's mass. The table shows its weight under the \
+         samplers, computed in two ways: by propagating the density through all 800 steps on a \
+         grid, without sampling error, and from samples.",
     );
     folder.table("weights", &table)?;
     folder.paragraph(
-        "The tutorial's fixed step gives the left mode nearly twice its weight, with a perfect \
-         score too: the network is not to blame. A step that follows the noise variance comes \
-         within a hundredth. What is left is a matter of time: with ten times as many steps a level \
-         it is all but gone.",
+        "The tutorial's fixed step size gives the left mode nearly twice its weight, and does so \
+         with the exact score too: the network is not the cause. A step size proportional to the \
+         noise variance comes within 0.01. The rest is slow mixing: with ten times as many steps \
+         per level it almost vanishes.",
     );
     descent(folder, tutorial)
 }
 
-/// The sampler's last states.
+/// The final states of the sampler.
 fn samples(
     levels: &Levels,
     scaled: bool,
@@ -222,7 +226,7 @@ fn trajectories(
     for k in 0..PATHS {
         let value = |step: usize| kept.points()[step * PATHS + k];
         let color = if value(times - 1) < 0.0 { RED } else { BLUE };
-        // Every fifth state: more would only blacken the picture.
+        // Every fifth state: more would only clutter the picture.
         let line = (0..times).step_by(5).map(|step| (step as f64, value(step)));
         chart = chart.series(Series::line("", line).color(color));
     }
@@ -235,7 +239,11 @@ fn trajectories(
 
 type Drawn = (&'static str, Vec<f64>, GridDensity);
 
-fn histogram(folder: &mut PageFolder, law: &GaussianMixture, drawn: &[Drawn]) -> Result<()> {
+fn histogram(
+    folder: &mut PageFolder,
+    distribution: &GaussianMixture,
+    drawn: &[Drawn],
+) -> Result<()> {
     let mut chart = Chart::new("Samples on the learned score")
         .x(Axis::linear("x").range(-8.0, 8.0))
         .y(Axis::linear("density"));
@@ -249,21 +257,21 @@ fn histogram(folder: &mut PageFolder, law: &GaussianMixture, drawn: &[Drawn]) ->
         chart = chart.series(Series::line(label, moved.points()).color(color));
     }
     chart = chart
-        .series(Series::dashed("true density", curve(law, 0.0)?).color(INK))
-        .series(Series::dashed("with noise 0.5", curve(law, SIGMA.1)?).color(RED));
+        .series(Series::dashed("true density", curve(distribution, 0.0)?).color(INK))
+        .series(Series::dashed("with noise 0.5", curve(distribution, SIGMA.1)?).color(RED));
     folder.chart(
         "histogram",
         &chart,
-        "Bars: samples of the tutorial's sampler. Lines: the density of all its samples, moved on \
-         a grid, and that under a step that follows the noise.",
+        "Bars: samples of the tutorial's sampler. Lines: the density of its samples, propagated on \
+         a grid, with the fixed step size and with the scaled one.",
     )
 }
 
-/// The film of the densities on their way down the levels, exact score.
+/// The animation of the densities as the noise level descends, exact score.
 fn descent(folder: &mut PageFolder, tutorial: &Tutorial<'_, '_>) -> Result<()> {
-    let law = &tutorial.law;
+    let distribution = &tutorial.distribution;
     let samplers = [false, true].map(|scaled| sampler(&tutorial.levels, REPEATS, scaled));
-    // One of each level's.
+    // One update per level.
     let updates = samplers
         .each_ref()
         .map(|s| s.updates().iter().step_by(REPEATS).collect::<Vec<_>>());
@@ -281,30 +289,30 @@ fn descent(folder: &mut PageFolder, tutorial: &Tutorial<'_, '_>) -> Result<()> {
                 "level {} of 16, sigma = {sigma:.2}, step {done} of 50",
                 i + 1
             );
-            frames.push(frame(&title, law, sigma, &densities)?);
+            frames.push(frame(&title, distribution, sigma, &densities)?);
             let count = every.min(REPEATS - done);
             for (density, updates) in densities.iter_mut().zip(&updates) {
-                advance(density, law, updates[i], count)?;
+                advance(density, distribution, updates[i], count)?;
             }
         }
     }
     let end = "the end, sigma = 0.50";
-    // The end stays for a while.
+    // The last frame is held for a while.
     for _ in 0..8 {
-        frames.push(frame(end, law, SIGMA.1, &densities)?);
+        frames.push(frame(end, distribution, SIGMA.1, &densities)?);
     }
-    folder.section("The way down, animated");
+    folder.section("Animation of the sampling");
     folder.animation(
         "descent",
-        &films::film(frames)?,
-        "The density of the samples under both steps, exact score, against the law at the noise \
-         of the level.",
+        &animations::animation(frames)?,
+        "The density of the samples under both step sizes, exact score, and the data distribution \
+         at the current noise level.",
     )
 }
 
 fn frame(
     title: &str,
-    law: &GaussianMixture,
+    distribution: &GaussianMixture,
     sigma: f64,
     [fixed, scaled]: &[GridDensity; 2],
 ) -> Result<tweedie::report::Picture> {
@@ -313,19 +321,25 @@ fn frame(
         .y(Axis::linear("density").range(0.0, 0.45))
         .series(Series::line("fixed step", fixed.points()).color(BLUE))
         .series(Series::line("scaled step", scaled.points()).color(GREEN))
-        .series(Series::dashed("the law at this noise", curve(law, sigma)?).color(RED))
+        .series(
+            Series::dashed(
+                "data distribution at this noise",
+                curve(distribution, sigma)?,
+            )
+            .color(RED),
+        )
         .png(640, 400)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::law;
+    use crate::mixture;
 
     #[test]
     fn property_19_the_tutorials_sampler_and_the_right_step_on_the_exact_score() {
-        let law = law("tutorial").unwrap();
-        // Found by another program as well, on another grid.
+        let law = mixture("tutorial").unwrap();
+        // Verified by an independent program on another grid.
         for (scaled, expected) in [
             (false, [0.187_79, 1.862_63, 6.742_10]),
             (true, [0.111_94, 2.347_18, 4.777_26]),
@@ -347,7 +361,7 @@ mod tests {
 
     #[test]
     fn samples_agree_with_the_density_on_the_grid() {
-        let law = law("tutorial").unwrap();
+        let law = mixture("tutorial").unwrap();
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
         let options = crate::StudyOptions {
             seed: 5,

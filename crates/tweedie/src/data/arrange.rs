@@ -1,4 +1,4 @@
-//! From an array in a file to items: which axis is what.
+//! From an array in a file to items: what each axis means.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ pub(crate) struct Items {
 
 /// The first `limit` items of `array`, by its rank:
 ///
-/// - 1, `[N]`: floats are vectors of one number; bytes are refused, being labels as a rule.
+/// - 1, `[N]`: floats are vectors of one number; bytes are refused, since they are usually labels.
 /// - 2, `[N, D]`: vectors.
 /// - 3, `[N, H, W]`: images of one channel.
-/// - 4, `[N, H, W, C]` or `[N, C, H, W]`: images; C, which is 1 or 3, says which axis it is.
-///   Where both could be it (images 1 or 3 pixels high or wide), the array is refused.
+/// - 4, `[N, H, W, C]` or `[N, C, H, W]`: images; the axis of length 1 or 3 is the channels.
+///   Where both axes could be (images 1 or 3 pixels high or wide), the array is refused.
 ///
-/// Of signals, `[N, T]` (one channel) or `[N, C, T]`.
+/// Signals are `[N, T]` (one channel) or `[N, C, T]`.
 pub(crate) fn arrange(
     path: &Path,
     array: Array,

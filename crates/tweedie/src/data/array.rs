@@ -1,4 +1,4 @@
-//! Arrays as files hold them: dimensions, and elements in row-major order.
+//! Arrays as they are stored in files: dimensions, and elements in row-major order.
 
 use half::f16;
 
@@ -9,7 +9,7 @@ pub(crate) enum Values {
     F32(Vec<f32>),
 }
 
-/// An array as a file holds it: the product of `dims` is the number of values.
+/// An array as stored in a file: the product of `dims` is the number of values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Array {
     pub dims: Vec<usize>,
@@ -41,7 +41,7 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The bytes one element takes.
+    /// The size of one element in bytes.
     pub fn size(self) -> usize {
         match self.number {
             Number::Bool | Number::U8 | Number::I8 => 1,
@@ -51,7 +51,7 @@ impl Element {
         }
     }
 
-    /// The bytes an array of `dims` takes; `None` where the number overflows.
+    /// The size of an array of `dims` in bytes; `None` where it overflows.
     pub fn bytes(self, dims: &[usize]) -> Option<usize> {
         dims.iter()
             .try_fold(self.size(), |bytes, &side| bytes.checked_mul(side))
@@ -59,9 +59,9 @@ impl Element {
 
     /// The elements in `bytes`, whose length is a multiple of the element's size.
     ///
-    /// Integers of any size are kept as bytes where all are between 0 and 255: NumPy widens what
-    /// it computes with, so pixels often come as int64. Everything else is rounded to f32; what
-    /// is too large becomes infinite, which a data set refuses. Booleans are 0 and 1.
+    /// Integers of any size are kept as bytes where all are between 0 and 255: NumPy widens
+    /// integers in arithmetic, so pixels often arrive as int64. Everything else is rounded to f32;
+    /// values that are too large become infinite, which a data set refuses. Booleans are 0 and 1.
     pub fn decode(self, bytes: Vec<u8>) -> Values {
         macro_rules! ordered {
             ($number:ty) => {
@@ -97,7 +97,7 @@ impl Element {
     }
 }
 
-/// The numbers that stand one after another in `bytes`, each read by `of`.
+/// The consecutive numbers in `bytes`, each read by `of`.
 fn numbers<T, const N: usize>(bytes: &[u8], of: fn([u8; N]) -> T) -> impl Iterator<Item = T> {
     bytes.as_chunks().0.iter().map(move |&b| of(b))
 }
@@ -121,7 +121,7 @@ impl Values {
         }
     }
 
-    /// Takes away and returns what stands from `n` on; nothing where `n` is past the end.
+    /// Removes and returns the values from `n` on; none where `n` is past the end.
     pub fn split_off(&mut self, n: usize) -> Self {
         let n = n.min(self.len());
         match self {
@@ -130,7 +130,7 @@ impl Values {
         }
     }
 
-    /// The values of an array of `dims`, stored with the first index running fastest (Fortran's
+    /// The values of an array of `dims`, stored with the first index varying fastest (Fortran's
     /// order), in row-major order.
     pub fn fortran_to_row_major(self, dims: &[usize]) -> Self {
         fn reordered<T: Copy>(values: &[T], dims: &[usize]) -> Vec<T> {
@@ -138,7 +138,7 @@ impl Values {
             let mut at = 0;
             let mut next = || {
                 let value = values.get(at).copied();
-                // The last index runs fastest; each that is full goes back to 0 and carries.
+                // The last index varies fastest; one that overflows goes back to 0 and carries.
                 let mut stride = values.len();
                 for (i, &side) in index.iter_mut().zip(dims).rev() {
                     stride /= side.max(1);

@@ -1,14 +1,14 @@
-//! Reading from untrusted bytes: never more than is there, whatever a header claims.
+//! Reading untrusted bytes: never more than there are, whatever a header claims.
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The most bytes that one byte of a deflate stream can stand for.
+/// The largest expansion of deflate: bytes out for one byte in.
 const DEFLATE_RATIO: usize = 1032;
 
-/// Bytes to parse: a reader, and the most it can possibly give.
+/// Bytes to parse: a reader, and an upper bound on what it can return.
 pub(crate) struct Source<'a> {
     path: &'a Path,
     reader: Box<dyn Read + 'a>,
@@ -16,7 +16,7 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Bytes as they stand.
+    /// Uncompressed bytes.
     pub fn plain(path: &'a Path, bytes: &'a [u8]) -> Self {
         Self {
             path,
@@ -63,7 +63,8 @@ impl<'a> Source<'a> {
             return Err(Error::content(self.path, reason));
         };
         let mut bytes = Vec::new();
-        // One byte more than claimed shows what trails, and lets gzip check its sum at the end.
+        // One byte more than claimed reveals trailing data, and lets gzip verify its checksum at
+        // the end.
         let most = (claimed as u64).saturating_add(1);
         (&mut self.reader)
             .take(most)

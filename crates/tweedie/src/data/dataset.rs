@@ -1,4 +1,4 @@
-//! A data set in memory: items of one shape, stored as they came, mapped when read.
+//! A data set in memory: items of one shape, kept as stored and mapped to model values on access.
 
 use super::array::Values;
 use super::labels::Labels;
@@ -59,7 +59,7 @@ impl Dataset {
         map: ValueMap,
     ) -> Result<Self> {
         let sides = shape.to_vec();
-        // The fields are public: whoever filled them in may have written a 0.
+        // The fields are public, so a caller may have set one to 0.
         let dim = Shape::from_sides(&sides)?.values();
         if values.is_empty() || !values.len().is_multiple_of(dim) {
             let mut expected = vec![values.len().div_ceil(dim).max(1)];
@@ -103,7 +103,7 @@ impl Dataset {
     /// The same items with a class each.
     ///
     /// # Errors
-    /// When there is not one label an item.
+    /// When there is not one label per item.
     pub fn with_labels(mut self, labels: Labels) -> Result<Self> {
         if labels.len() != self.len() {
             return Err(Error::Shape {
@@ -121,13 +121,13 @@ impl Dataset {
         self.labels.as_ref()
     }
 
-    /// Whether stored values are whole-numbered levels, as bytes of images are.
+    /// Whether stored values are integers, as the bytes of images are.
     pub fn has_levels(&self) -> bool {
         matches!(self.values, Values::U8(_))
     }
 
-    /// The same values under another map: a set held out from one whose values were mapped by
-    /// their own statistics.
+    /// The same values under another map: for evaluation data whose training data were mapped by
+    /// their statistics.
     ///
     /// # Errors
     /// Where the map does not fit the values.

@@ -1,4 +1,4 @@
-//! 1797 handwritten digits, 8x8 pixels of 17 levels, built in.
+//! 1797 handwritten digits, 8x8 pixels of 17 grey values, built in.
 //!
 //! The test part of "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak,
 //! UCI Machine Learning Repository, <https://doi.org/10.24432/C50P49>, CC BY 4.0.
@@ -7,7 +7,7 @@
 pub const COUNT: usize = 1797;
 /// The height and the width of an image, in pixels.
 pub const SIDE: usize = 8;
-/// The least and the greatest level of a pixel: paper and ink.
+/// The smallest and the largest value of a pixel: paper and ink.
 pub const LEVELS: [f64; 2] = [0.0, 16.0];
 
 const PIXELS: usize = COUNT * SIDE * SIDE;

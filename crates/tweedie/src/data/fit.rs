@@ -7,7 +7,7 @@ use super::spec::{DataSpec, Fit};
 /// A value of a pixel, in whatever unit it is stored.
 pub(crate) trait Level: Copy {
     fn to_f32(self) -> f32;
-    /// The nearest value of the type.
+    /// The nearest representable value.
     fn from_f32(value: f32) -> Self;
 }
 

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 
 /// The images under `folder`, sorted by path and fitted as `spec` says.
 ///
-/// Folders inside are read too; links to folders are not followed, as they may lead in circles.
-/// Hidden files and folders (names with a leading dot) do not count as there. Where the spec
+/// Subfolders are read too; links to folders are not followed, as they may form cycles.
+/// Hidden files and folders (names with a leading dot) are ignored. Where the spec
 /// leaves the channels open, there is one if no image has colour, else three.
 pub(crate) fn read(folder: &Path, spec: &DataSpec) -> Result<Contents> {
     let mut found = Found::default();
@@ -156,7 +156,7 @@ fn check_size(
     Ok(())
 }
 
-/// Images of one height and width; one channel until the first with three comes.
+/// Images of one height and width; one channel until the first image with three.
 #[derive(Default)]
 struct Stack {
     shape: Option<[usize; 3]>,

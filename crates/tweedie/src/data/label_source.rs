@@ -19,18 +19,18 @@ pub enum LabelSource {
     /// No labels are read.
     #[default]
     None,
-    /// From where labels of such data usually are: the file of a pair of IDX files, the array
+    /// From where such data usually has its labels: the second of a pair of IDX files, the array
     /// `labels`, `y`, `y_train` or `arr_1` of an npz file, the sub-folders of a folder, the column
     /// `label`, `labels`, `class`, `target` or `y` of a csv file; of built-in sets, the digit or
     /// the component.
     Auto,
-    /// From what has this name: a column of a csv file (or its number, from 1), an array of an
-    /// npz file, `folders` for a folder's sub-folders; for all but csv files, else an IDX or npy
-    /// file with one label an item, by its path.
+    /// By name: a column of a csv file (or its number, from 1), an array of an npz file, `folders`
+    /// for a folder's sub-folders; for everything but csv files also the path of an IDX or npy
+    /// file with one label per item.
     Named(String),
 }
 
-/// What stands in a configuration.
+/// The value in a configuration.
 #[derive(Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -114,7 +114,7 @@ pub(crate) fn beside_idx(images: &Path, count: usize) -> Result<Labels> {
     }
 }
 
-/// One label an item from the IDX or npy file at `path`, for data of `count` items.
+/// One label per item from the IDX or npy file at `path`, for data of `count` items.
 pub(crate) fn of_file(path: &Path, count: usize) -> Result<Labels> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let array = if bytes.starts_with(npy::MAGIC) {
@@ -128,20 +128,20 @@ pub(crate) fn of_file(path: &Path, count: usize) -> Result<Labels> {
     of_array(path, array, count)
 }
 
-/// One label an item from the array of the file at `path`, for data of `count` items.
+/// One label per item from the array of the file at `path`, for data of `count` items.
 pub(crate) fn of_array(path: &Path, array: Array, count: usize) -> Result<Labels> {
     let labels = Labels::from_array(path, array)?;
     if labels.len() == count {
         return Ok(labels);
     }
     let reason = format!(
-        "there are {} labels for {count} items; give one label an item",
+        "there are {} labels for {count} items; give one label per item",
         labels.len()
     );
     Err(Error::content(path, reason))
 }
 
-/// The file that a name means that is nothing else in the source: its path, if it is there.
+/// The file that a name means where it is nothing else in the source: its path, if it exists.
 pub(crate) fn existing(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(name);
     path.exists().then_some(path)

@@ -11,9 +11,9 @@ pub const MOST_CLASSES: usize = 65_536;
 
 /// The class of every item of a data set, in the order of the items.
 ///
-/// Labels that are numbers are the classes' numbers: label 3 is class 3, named "3", and there are
-/// as many classes as the largest label says, whether or not each occurs. Labels that are words
-/// are numbered in their order as text.
+/// Integer labels are class indices: label 3 is class 3, named "3", and the largest label sets the
+/// number of classes, whether or not each occurs. Labels that are words are numbered in
+/// lexicographic order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
     values: Vec<u32>,
@@ -21,10 +21,10 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The labels `values`, each the place in `classes` of the class's name.
+    /// The labels `values`, each the index of its class in `classes`.
     ///
     /// # Errors
-    /// No class or more than [`MOST_CLASSES`], or a label that is no place in `classes`.
+    /// No class or more than [`MOST_CLASSES`], or a label that is no index into `classes`.
     pub fn new(values: Vec<u32>, classes: Vec<String>) -> Result<Self> {
         if !(1..=MOST_CLASSES).contains(&classes.len()) {
             let reason = format!("give 1 to {MOST_CLASSES} classes");
@@ -42,7 +42,7 @@ impl Labels {
         }
     }
 
-    /// The class of each item, a place in [`Labels::classes`].
+    /// The class of each item, an index into [`Labels::classes`].
     pub fn values(&self) -> &[u32] {
         &self.values
     }
@@ -76,7 +76,7 @@ impl Labels {
         self.values.truncate(n);
     }
 
-    /// Takes away the labels from `n` on; both keep all classes.
+    /// Splits off the labels from `n` on; both parts keep all classes.
     pub(crate) fn split_off(&mut self, n: usize) -> Self {
         Self {
             values: self.values.split_off(n.min(self.values.len())),
@@ -84,7 +84,7 @@ impl Labels {
         }
     }
 
-    /// Labels that number their classes, which are named by their numbers.
+    /// Labels that are class indices; the classes are named by their numbers.
     pub(crate) fn numbered(path: &Path, values: Vec<u32>) -> Result<Self> {
         let count = values
             .iter()
@@ -98,12 +98,12 @@ impl Labels {
         Self::new(values, classes)
     }
 
-    /// One label an item from the array of a file, `[N]` or `[N, 1]`, bytes or whole numbers.
+    /// One label per item from the array of a file, `[N]` or `[N, 1]`, bytes or whole numbers.
     pub(crate) fn from_array(path: &Path, array: Array) -> Result<Self> {
         let Array { dims, values } = array;
         if !matches!(dims[..], [_] | [_, 1]) || values.is_empty() {
             let reason = format!(
-                "an array of shape {dims:?} holds no labels; give one whole number an item, [N]"
+                "an array of shape {dims:?} holds no labels; give one whole number per item, [N]"
             );
             return Err(Error::content(path, reason));
         }
@@ -121,8 +121,8 @@ impl Labels {
         Self::numbered(path, values)
     }
 
-    /// One label an item as text: the classes' numbers where every text is a number, else their
-    /// names. `place` names item i in messages.
+    /// One label per item as text: class indices where every text is a number, class names
+    /// otherwise. `place` names item i in messages.
     pub(crate) fn from_text(
         path: &Path,
         texts: &[String],
@@ -144,7 +144,7 @@ impl Labels {
         Self::named(path, texts)
     }
 
-    /// One name an item; the classes are the names there are, sorted.
+    /// One name per item; the classes are the distinct names, sorted.
     pub(crate) fn named(path: &Path, names: &[String]) -> Result<Self> {
         let classes: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         if classes.len() > MOST_CLASSES {
@@ -155,13 +155,13 @@ impl Labels {
             return Err(Error::content(path, reason));
         }
         let classes: Vec<String> = classes.into_iter().map(String::from).collect();
-        // Every name is among the classes, which are made of the names.
+        // Every name is among the classes, which were collected from the names.
         let place = |name: &String| classes.binary_search(name).unwrap_or_default() as u32;
         Self::new(names.iter().map(place).collect(), classes)
     }
 }
 
-/// A label as the number of a class, or what is wrong with it.
+/// A label as a class index, or the reason why it is none.
 fn class_number(value: f64) -> Result<u32, String> {
     if value.fract() != 0.0 {
         return Err(format!("the label {value} is not a whole number"));

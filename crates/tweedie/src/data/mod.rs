@@ -1,8 +1,9 @@
-//! Data sets: what a `[data]` table names, read whole into memory and served as model values.
+//! Data sets: read whole into memory as a `[data]` table asks, and served as model values.
 //!
 //! [`open`] turns a [`DataSpec`] into a [`Dataset`]: built-in sets, IDX, npy, npz, csv, or a
-//! folder of images; with a class for each item where the spec asks for labels. Readers of files trust nothing: sizes a header claims are checked against
-//! the bytes that are there before anything is allocated for them.
+//! folder of images; with a class for each item where the spec asks for labels. File readers trust
+//! nothing: the sizes in a header are checked against the bytes present before anything is
+//! allocated for them.
 
 mod arrange;
 mod array;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// The first bytes of every npy file.
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// The array in the npy file that `source` gives; `path` is for messages.
+/// The array in the npy file read from `source`; `path` is for messages.
 pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
     let magic: [u8; 6] = source.take()?;
     if &magic != MAGIC {
@@ -30,7 +30,7 @@ pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
             return Err(Error::content(path, reason));
         }
     };
-    // Headers of plain arrays take 128 bytes; only tables of many named columns need megabytes.
+    // Headers of plain arrays take 128 bytes; only structured arrays of many fields need megabytes.
     let Ok(length) = u16::try_from(length) else {
         let reason = format!("its header of {length} bytes is no plain array's; save one array");
         return Err(Error::content(path, reason));
@@ -60,7 +60,7 @@ pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
     })
 }
 
-/// The elements that NumPy calls `descr`: an order of bytes, a kind, and a size in bytes.
+/// The element type that NumPy calls `descr`: a byte order, a kind, and a size in bytes.
 fn element(descr: &str) -> Option<Element> {
     let (big_endian, kind) = match descr.split_at_checked(1)? {
         ("<" | "|" | "=", kind) => (false, kind),

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 /// The first bytes of a zip archive with at least one member.
 pub(crate) const MAGIC: &[u8; 4] = b"PK\x03\x04";
 
-/// The arrays under which labels are usually stored: by name, by Keras, and second of two by
-/// `numpy.savez` (as OpenAI's guided-diffusion writes samples).
+/// The usual names of label arrays: plain names, that of Keras's data sets, and the second
+/// positional array of `numpy.savez` (OpenAI's guided-diffusion writes samples so).
 pub(crate) const USUAL_LABELS: [&str; 4] = ["labels", "y", "y_train", "arr_1"];
 
 /// The names of the arrays in the npz file `bytes`; `path` is for messages.
@@ -34,8 +34,8 @@ fn damaged(path: &Path, error: &zip::result::ZipError) -> Error {
 }
 
 /// The array `arr_0` in the npz file `bytes`, or its first array, and a note where others were
-/// passed over; `path` is for messages. Where the array of the `labels` is given, that is left
-/// out, and others whose names are usual for labels come last.
+/// ignored; `path` is for messages. The array named by `labels` is left out, and arrays whose
+/// names are usual for labels come last.
 pub(crate) fn parse(
     path: &Path,
     bytes: &[u8],

@@ -38,8 +38,8 @@ fn npz_bytes(descr: &str, shape: &[usize], count: usize, bytes: &[u8]) -> Result
     Ok(out.into_inner())
 }
 
-/// Writes the npz file of the array `arr_0` of `shape`, whose `length` bytes `source` gives: in
-/// memory that does not grow with it.
+/// Writes the npz file of the array `arr_0` of `shape` from the `length` bytes of `source`, in
+/// constant memory.
 ///
 /// # Errors
 /// When reading or writing fails, or `source` is shorter or longer.

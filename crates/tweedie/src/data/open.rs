@@ -36,16 +36,16 @@ pub const BUILT_IN: [&str; 6] = [
     "two-moons",
 ];
 
-/// How far float images may stray from `range` (rounding in whatever wrote them), as a part of
+/// How far float images may stray from `range` (rounding by the writer), as a fraction of
 /// its width.
 const RANGE_SLACK: f64 = 1e-4;
 
 /// Reads the whole data set that `spec` names.
 ///
 /// # Errors
-/// A source that is neither a built-in name nor there, a file that is not what it should be, an
-/// option that is out of range or means nothing for the source. Every message names the file or
-/// the option, and the way out.
+/// A source that is neither a built-in name nor a path, a file that is malformed, an option that
+/// is out of range or does not apply to the source. Every message names the file or the option,
+/// and the way out.
 pub fn open(spec: &DataSpec) -> Result<Dataset> {
     spec.check()?;
     if let Some(set) = Synthetic::named(&spec.source) {
@@ -97,7 +97,7 @@ pub fn open(spec: &DataSpec) -> Result<Dataset> {
     }
 }
 
-/// What a source holds.
+/// What was read from a source.
 pub(crate) struct Contents {
     /// The items that `limit` keeps.
     pub items: Items,
@@ -130,7 +130,7 @@ fn built_in(spec: &DataSpec, labels: Option<Labels>) -> Result<Option<Labels>> {
     }
 }
 
-/// Reads a file by what it holds; csv, which has no mark of its own, by its name.
+/// Reads a file by its content; csv, which has no magic bytes, by its name.
 fn read_file(path: &Path, spec: &DataSpec) -> Result<Contents> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let is_csv = path
@@ -270,7 +270,8 @@ fn vectors(contents: Contents, spec: &DataSpec) -> Result<Dataset> {
     spec.check_vectors()?;
     let Items { shape, values } = contents.items;
     let name = spec.source.clone();
-    // Checked as stored first: a NaN would make the mean NaN, and the message would not say where.
+    // Stored values are checked first: a NaN would make the mean NaN, and the message could not say
+    // where it is.
     let set = Dataset::from_values(name, shape, values, ValueMap::identity())?;
     let set = with_labels(set.with_notes(contents.notes), contents.labels)?;
     if !spec.standardise {

@@ -9,7 +9,7 @@ use image::{ImageReader, Limits};
 use super::arrange::to_planar;
 use crate::error::{Error, Result};
 
-/// The widest and the highest image that is decoded, in pixels.
+/// The largest width or height of an image that is decoded, in pixels.
 const MOST_PIXELS: u32 = 32_768;
 /// The most memory that decoding one image may take, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
@@ -22,7 +22,7 @@ pub(crate) struct Picture {
     pub had_alpha: bool,
 }
 
-/// Whether the name ends as those of image files do.
+/// Whether the name has the extension of an image file.
 pub(crate) fn is_named_as_picture(path: &Path) -> bool {
     let extension = path
         .extension()
@@ -34,7 +34,7 @@ pub(crate) fn is_named_as_picture(path: &Path) -> bool {
 }
 
 /// Reads a PNG, JPEG or WebP file, told apart by content. 16-bit channels become 8-bit, colour
-/// profiles and orientation tags are not applied, of animations the first frame is taken.
+/// profiles and orientation tags are not applied; of an animation, the first frame is taken.
 pub(crate) fn read(path: &Path) -> Result<Picture> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let format = image::guess_format(&bytes).map_err(|_| {

@@ -1,4 +1,4 @@
-//! How stored values become the values a model sees, and back.
+//! The map from stored values to the values a model sees, and back.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct ValueMap {
     raw: Option<[f64; 2]>,
 }
 
-/// What stands in a file, before it is checked.
+/// The serialised form, before it is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -34,7 +34,7 @@ impl TryFrom<Stored> for ValueMap {
 }
 
 impl ValueMap {
-    /// The map `raw * scale + offset`; `raw` is the closed interval stored values lie in, where
+    /// The map `raw * scale + offset`; `raw` is the closed interval of stored values, where
     /// it is known.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl ValueMap {
         Ok(Self { scale, offset, raw })
     }
 
-    /// Stored values are model values; nothing is known of their range.
+    /// The identity, for values of unknown range.
     pub fn identity() -> Self {
         Self {
             scale: 1.0,
@@ -65,7 +65,7 @@ impl ValueMap {
         }
     }
 
-    /// Maps the interval `raw` onto the interval `model`, ends onto ends.
+    /// Maps the interval `raw` onto the interval `model`, end points onto end points.
     ///
     /// # Errors
     /// An interval that is not increasing and finite.
@@ -119,11 +119,11 @@ impl ValueMap {
         (model - self.offset) / self.scale
     }
 
-    /// A model value as an 8-bit level for an image file: the raw range becomes 0 to 255,
+    /// A model value as an 8-bit pixel of an image file: the raw range becomes 0 to 255,
     /// values outside are clamped, the rest rounded to nearest; NaN gives 0.
     ///
     /// Bytes of images come back exactly. Where the raw range is unknown, raw values themselves
-    /// are taken as levels.
+    /// are taken as pixel values.
     pub fn to_u8(&self, model: f32) -> u8 {
         let raw = self.to_raw(f64::from(model));
         let level = match self.raw {

@@ -1,8 +1,8 @@
-//! Resizing one plane: the separable triangle filter, widened when shrinking.
+//! Resizing one plane by the separable triangle filter, which widens when shrinking.
 //!
-//! The same weights as Pillow's `BILINEAR`, which takes the mean over all pixels that shrink into
-//! one (no aliasing), computed in f64 without rounding in between. Weights are positive and sum
-//! to 1, so results stay within the range of the values.
+//! The weights are those of Pillow's `BILINEAR`, which averages over all input pixels that an
+//! output pixel covers (no aliasing), computed in f64 without rounding in between. They are
+//! positive and sum to 1, so results stay within the range of the values.
 
 /// The `plane`, `[height, width]`, at `[size, size]`.
 pub(crate) fn resize(plane: &[f32], [height, width]: [usize; 2], size: usize) -> Vec<f32> {
@@ -19,7 +19,7 @@ pub(crate) fn resize(plane: &[f32], [height, width]: [usize; 2], size: usize) ->
     out
 }
 
-/// What one output pixel takes from a line of input pixels.
+/// The weights of one output pixel on a line of input pixels.
 struct Tap {
     first: usize,
     weights: Vec<f64>,

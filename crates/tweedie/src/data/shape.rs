@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 /// The shape of one item of a data set, and of one sample. Values are stored row-major in the
 /// order of the fields, so that channels are planar.
 ///
-/// It prints and is written as the list of its sides: `[2]`, `[2, 4000]`, `[3, 32, 32]`. The
-/// number of sides says which kind it is.
+/// It prints and serialises as the list of its sides: `[2]`, `[2, 4000]`, `[3, 32, 32]`. The
+/// number of sides determines the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "Vec<usize>", try_from = "Vec<usize>")]
 pub enum Shape {
-    /// `[D]`: numbers without an order.
+    /// `[D]`: numbers without spatial or temporal order.
     Vector {
         /// Numbers.
         dim: usize,

@@ -1,4 +1,4 @@
-//! What the `[data]` table of a configuration says, and what of it fits which source.
+//! The `[data]` table of a configuration, and which options apply to which source.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const DEFAULT_RANGE: [f64; 2] = [0.0, 1.0];
 /// The largest side that images are resized to.
 const MOST_SIZE: usize = 8192;
 
-/// How images come to one size.
+/// How images are brought to one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
@@ -36,7 +36,7 @@ impl fmt::Display for Fit {
     }
 }
 
-/// What the items of a file are, where the file itself does not tell.
+/// What the items of a file are, where the file itself does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -56,7 +56,7 @@ impl Kind {
 
 /// Which data to read, and how. Only `source` is required.
 ///
-/// Options that mean nothing for the source are refused by [`open`](super::open), not ignored.
+/// Options that do not apply to the source are refused by [`open`](super::open), not ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
@@ -67,7 +67,7 @@ pub struct DataSpec {
     /// Files of arrays: what their items are.
     #[serde(default, skip_serializing_if = "Kind::is_auto")]
     pub kind: Kind,
-    /// The class of each item: from where it is read; not read by default.
+    /// Where the class of each item is read from; by default it is not read.
     #[serde(default, skip_serializing_if = "LabelSource::is_none")]
     pub labels: LabelSource,
     /// Synthetic sets: how many points to draw, at least 1; 10000 by default, 1024 for
@@ -80,7 +80,7 @@ pub struct DataSpec {
     /// Images: the side in pixels, 1 to 8192. Under `fit = "exact"` a check, else a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// Images: how they come to one size.
+    /// Images: how they are brought to one size.
     #[serde(default)]
     pub fit: Fit,
     /// Images: 1 (grey, the luma of BT.601) or 3 (grey is repeated); by default as they are.
@@ -91,8 +91,9 @@ pub struct DataSpec {
     /// lie in it.
     #[serde(default = "default_range")]
     pub range: [f64; 2],
-    /// Vectors and signals: map to mean 0 and standard deviation 1, both one number for the whole set (after
-    /// `limit`), so that shapes keep their proportions. Without it vectors are taken as they are.
+    /// Vectors and signals: map to mean 0 and standard deviation 1, both one number for the whole
+    /// set (after `limit`), so that shapes keep their proportions. Without it vectors are taken as
+    /// they are.
     #[serde(default)]
     pub standardise: bool,
     /// Keep the first so many items, at least 1; folders are sorted by name. The classes are

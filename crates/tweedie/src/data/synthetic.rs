@@ -1,4 +1,4 @@
-//! Synthetic sets, drawn one random stream an item: item i depends on the seed and i alone.
+//! Synthetic sets, with one random stream per item: item i depends on the seed and i alone.
 
 use std::f64::consts::{PI, TAU};
 
@@ -26,7 +26,7 @@ pub struct Mixture {
     pub std: f64,
 }
 
-/// The law that the synthetic set `name` is drawn from (`tutorial`, `gaussians-8`,
+/// The distribution that the synthetic set `name` is drawn from (`tutorial`, `gaussians-8`,
 /// `gaussians-25`), before any standardising; `None` for other names.
 pub fn mixture(name: &str) -> Option<Mixture> {
     Synthetic::named(name)?.mixture()
@@ -170,7 +170,7 @@ struct Stream {
 
 impl Stream {
     fn new(seed: u64, item: u64) -> Self {
-        // A key of its own, so that a sampler's noise under the same seed and number is another.
+        // A key of its own, so that the noise of a sampler under the same seed and number differs.
         let mut key = *b"........tweedie data, synthetic.";
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(key);
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     const N: usize = 20_000;
-    /// Standard errors that a mean or a variance may be off.
+    /// How many standard errors a mean or a variance may be off.
     const MOST_ERRORS: f64 = 4.5;
 
     fn draw(name: &str, count: usize, seed: u64) -> Vec<f32> {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_mixtures_are_those_of_their_laws() {
+    fn moments_of_the_mixtures_are_those_of_their_distributions() {
         check("tutorial", 0, 1, 2.4, 4.24);
         for axis in [0, 1] {
             let scale = 1.414_f64.powi(2);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_swiss_roll_are_those_of_its_law() {
+    fn moments_of_the_swiss_roll_are_those_of_its_distribution() {
         // t uniform on [1.5 pi, 4.5 pi]: E t cos t = 2, E t sin t = 2/(3 pi), and
         // E (t cos t)^2 = 4.875 pi^2 - 1/4, E (t sin t)^2 = 4.875 pi^2 + 1/4.
         let (scale, noise) = (7.5 * 7.5, 0.25 * 0.25);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_the_moons_are_those_of_their_law() {
+    fn moments_of_the_moons_are_those_of_their_distribution() {
         // x: halves with means 0 and 1, each of variance 1/2. y: E = (2/pi + 1/2 - 2/pi)/2 = 1/4,
         // E y^2 = (1/2 + 3/4 - 2/pi)/2.
         check("two-moons", 0, 2, 0.5, 0.75 + 0.0025);
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_draws_stay_what_they_are() {
-        // Recorded from this code: sets that change under users' feet would change their results.
+        // Recorded from this code: if the sets changed, users' results would change with them.
         for (name, expected) in [
             ("tutorial", [3.204_264_6_f32, 3.899_804_4]),
             ("swiss-roll", [-0.937_794_45, 0.628_619_43]),

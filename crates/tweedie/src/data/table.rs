@@ -1,4 +1,4 @@
-//! csv: one vector a line, numbers separated by commas; one of the columns may be labels.
+//! csv: one vector per line, numbers separated by commas; one column may hold labels.
 
 use std::path::Path;
 

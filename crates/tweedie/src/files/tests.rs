@@ -125,7 +125,7 @@ fn a_sweep_takes_what_the_dead_left_and_nothing_else() {
 }
 
 #[test]
-fn a_folder_is_claimed_once_and_never_a_strangers() {
+fn a_folder_is_claimed_once_and_never_one_that_holds_other_files() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a/out");
     claim_folder(&out, "study").unwrap();
@@ -136,7 +136,7 @@ fn a_folder_is_claimed_once_and_never_a_strangers() {
         error.contains("a/out") && error.contains("another folder"),
         "{error}"
     );
-    // What a study of old left is known by its page.
+    // The output of a study of version 0.1.0 is recognised by its page.
     let old = dir.path().join("old");
     fs::create_dir(&old).unwrap();
     fs::write(old.join("index.html"), "my own page").unwrap();

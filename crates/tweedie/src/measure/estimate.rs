@@ -7,12 +7,12 @@ use serde::Serialize;
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
-    /// Its standard error; NaN where a single observation does not tell.
+    /// Its standard error; NaN for a single observation.
     pub standard_error: f64,
 }
 
 impl Estimate {
-    /// The mean of `values`, each an independent observation; NaN of none.
+    /// The mean of `values`, each an independent observation; NaN where there are none.
     pub fn mean(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let value = values.iter().sum::<f64>() / n;

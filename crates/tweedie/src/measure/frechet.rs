@@ -5,9 +5,9 @@
 //! is the squared Wasserstein-2 distance of N(m_1, C_1) and N(m_2, C_2) (Dowson and Landau 1982);
 //! between features of two sets of images it is the FID (Heusel et al. 2017), which is this d^2.
 //!
-//! tr (C_1 C_2)^(1/2) is the sum of the singular values of C_1^(1/2) C_2^(1/2). Of C_1 C_2 itself
-//! roots would have to be taken, which turn a rounded zero of 1e-16 into 1e-8. A variance below
-//! rounding, D 2^-52 of the largest, counts as 0 for the same reason.
+//! tr (C_1 C_2)^(1/2) is the sum of the singular values of C_1^(1/2) C_2^(1/2). The eigenvalues of
+//! C_1 C_2 would need square roots, which turn a rounding error of 1e-16 into 1e-8. For the same
+//! reason a variance below rounding, D 2^-52 of the largest, counts as 0.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// largest value.
 const TOLERANCE: f64 = 1e-10;
 
-/// The mean and the covariance of a law or a sample.
+/// The mean and the covariance of a distribution or a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     mean: Vec<f64>,
@@ -48,7 +48,7 @@ impl Moments {
         let matrix = DMatrix::from_row_slice(dim, dim, &covariance);
         let across = (&matrix - matrix.transpose()).amax();
         if across > TOLERANCE * largest {
-            let reason = "must be symmetric: this is a difference across it";
+            let reason = "must be symmetric: this is the difference of two opposite entries";
             return Err(Error::setting("covariance", across, reason));
         }
         Ok(Self { mean, covariance })
@@ -129,8 +129,8 @@ impl Moments {
 
 /// The squared Frechet distance d^2 of the Gaussians with moments `a` and `b`, not negative.
 ///
-/// Between samples of n it is biased upwards by about 1/n: compare equal numbers only. Time grows
-/// with dim^3.
+/// Between samples of size n it is biased upwards by about 1/n: compare equal sizes only. Time
+/// grows with dim^3.
 ///
 /// # Errors
 /// [`Error::Shape`] where the dimensions differ, [`Error::Setting`] for a covariance that is not
@@ -146,7 +146,7 @@ pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64> {
     let means = a.mean.iter().zip(&b.mean);
     let between: f64 = means.map(|(a, b)| (a - b).powi(2)).sum();
     let shared: f64 = (a.root()? * b.root()?).singular_values().iter().sum();
-    // Equal laws differ by rounding, which has either sign.
+    // For equal distributions only rounding is left, which has either sign.
     Ok((between + a.trace() + b.trace() - 2.0 * shared).max(0.0))
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn property_17_equal_laws_are_at_distance_zero() {
+    fn property_17_equal_distributions_are_at_distance_zero() {
         for (dim, rank) in [(1, 1), (5, 5), (8, 3), (20, 1), (4, 0)] {
             let m = moments(&normals(dim, 1), &covariance(dim, rank, 2));
             assert!(frechet_distance(&m, &m).unwrap() < 1e-12 * m.trace().max(1.0));

@@ -1,6 +1,6 @@
-//! Measures of samples: how far they are from data, or from a distribution, in plain f64.
+//! Measures of samples: how far they are from data, or from a distribution, in f64.
 //!
-//! Those that are estimates say how uncertain they are.
+//! Estimates come with their standard errors.
 
 mod discriminator;
 mod distribution;

@@ -2,10 +2,11 @@
 //!
 //! d = 1/2 (mean_a min_b ||a - b|| + mean_b min_a ||a - b||)
 //!
-//! The first mean asks whether samples lie where data are, the second whether data are all
-//! covered. It measures two-dimensional experiments such as those of Jolicoeur-Martineau et al.
-//! 2021, Figure 2, which that paper shows as pictures; it is not 0 between two samples of one
-//! law, so give beside it what a second sample of the data has.
+//! The first mean measures whether samples lie close to the data (precision), the second whether
+//! all data are covered (recall). It suits two-dimensional experiments such as those of
+//! Jolicoeur-Martineau et al. 2021, Figure 2, which that paper shows as pictures. It is not 0
+//! between two samples of one distribution, so report it beside that of a second sample of the
+//! data.
 
 use rayon::prelude::*;
 
@@ -14,7 +15,7 @@ use super::estimate::Estimate;
 use crate::error::Result;
 use crate::score::squared_distance;
 
-/// Points that are compared with as many others at a time, to stay in a core's cache.
+/// Block size of the comparison: blocks of points stay in a core's cache.
 const BLOCK: usize = 256;
 
 /// Mean distances between two sets of points a and b, in the data's units.
@@ -40,7 +41,7 @@ impl NearestNeighbours {
 /// The mean nearest-neighbour distances of the rows of `a` `[n, dim]` and of `b` `[m, dim]`, from
 /// all pairs.
 ///
-/// Standard errors take each point's distance as an observation of its own.
+/// Standard errors take each point's distance as an independent observation.
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where `a` or `b` is not whole rows or has none,
@@ -93,7 +94,7 @@ mod tests {
         let d = nearest_neighbours(&a, &b, 2).unwrap().symmetric();
         let mean = 0.5 * (1.0 + 18.0f64.sqrt());
         assert!((d.value - 0.5 * (mean + 1.0)).abs() < 1e-15);
-        // A single point tells nothing of its spread.
+        // A single point has no standard error.
         assert!(d.standard_error.is_nan());
         // Two on either side: distances 1, 2 and 1, 2, each mean with error 1/2.
         let d = nearest_neighbours(&[0.0, 10.0], &[1.0, 12.0], 1)

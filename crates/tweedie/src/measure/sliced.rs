@@ -13,9 +13,10 @@ use crate::error::{Error, Result};
 use crate::random::{NoiseSource, Stream};
 
 /// The sliced Wasserstein-2 distance of the rows of `a` `[n, dim]` and of `b` `[m, dim]`, over
-/// `directions` that `seed` fixes, with its standard error over directions.
+/// `directions` determined by `seed`, with its standard error over directions.
 ///
-/// A translation by d moves it by |d|/sqrt(dim): it is smaller than W_2 by about that root.
+/// A translation by d changes it by |d|/sqrt(dim), so it is smaller than W_2 by about a factor
+/// sqrt(dim).
 ///
 /// # Errors
 /// [`Error::Shape`] where `a` or `b` is not whole rows or has none, [`Error::Setting`] for a

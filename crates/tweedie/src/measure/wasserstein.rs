@@ -1,10 +1,10 @@
-//! Wasserstein distances of two samples of numbers, exactly.
+//! Exact Wasserstein distances between two samples on the line.
 //!
-//! In one dimension the best coupling joins equal quantiles:
+//! In one dimension the optimal coupling joins equal quantiles:
 //!
 //! W_p^p = int_0^1 |Q_a(u) - Q_b(u)|^p du,
 //!
-//! and the quantile functions of samples are steps (Peyre and Cuturi 2019, section 2.6).
+//! and the quantile functions of samples are step functions (Peyre and Cuturi 2019, section 2.6).
 
 use super::check_rows;
 use crate::error::Result;
@@ -107,7 +107,7 @@ mod tests {
         );
     }
 
-    /// A sample and its copies are the same law.
+    /// A sample and its copies are the same distribution.
     #[test]
     fn copies_are_at_distance_zero_and_translations_at_their_length() {
         let a = [0.5, -1.0, 3.0, 0.25];

@@ -1,4 +1,4 @@
-//! What a network is, whoever wrote it: rows in, rows out, and parameters by name.
+//! The interface of a network: rows in, rows out, and parameters by name.
 //!
 //! A new network is a burn module that implements [`Forward`]; everything else, [`Body`], follows.
 
@@ -31,7 +31,7 @@ impl<'a> Conditioning<'a> {
     }
 }
 
-/// The forward pass of a network, and what it takes to call it.
+/// The forward pass of a network, with what a caller must know.
 ///
 /// A row is a sample, row-major: an image is `[C, H, W]` inside.
 pub trait Forward {
@@ -57,7 +57,8 @@ pub trait Forward {
         None
     }
 
-    /// How many rows to give to one call on the CPU: enough to fill it, few enough to fit.
+    /// How many rows to pass in one call on the CPU: enough to occupy it, few enough to fit in
+    /// memory.
     fn preferred_batch(&self) -> usize {
         1024
     }
@@ -68,7 +69,7 @@ pub trait Forward {
     }
 
     /// Stores values between the layers in `precision` from now on; false, and nothing has
-    /// changed, where the network does not know how.
+    /// changed, where the network does not support it.
     fn set_precision(&mut self, precision: Precision) -> bool {
         precision == Precision::F32
     }
@@ -106,17 +107,17 @@ pub trait Body: Forward + Debug + Send + Sync {
     /// When a name or a length does not fit.
     fn put(&self, tensors: ByName<Tensor<1>>) -> Result<Box<dyn Body>>;
 
-    /// The same network, whose values are stored in `precision` between the layers; none where it
-    /// does not know how.
+    /// The same network, whose values are stored in `precision` between the layers; `None` where it
+    /// does not support that.
     fn in_precision(&self, precision: Precision) -> Option<Box<dyn Body>>;
 
     /// The same network outside any graph.
     fn without_gradients(&self) -> Box<dyn Body>;
 
-    /// The same network in the graph of its input, without gradients by its parameters.
+    /// The same network in the graph of its input, without gradients of its parameters.
     fn frozen(&self) -> Box<dyn Body>;
 
-    /// The same network on `device`, with gradients by its input and by no parameter.
+    /// The same network on `device`, with gradients of its input only.
     fn with_input_gradients(&self, device: &Device) -> Box<dyn Body>;
 }
 

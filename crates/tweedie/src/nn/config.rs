@@ -1,4 +1,4 @@
-//! The `[network]` table: what the output means, and which model computes it.
+//! The `[network]` table: the parameterisation of the output, and the model that computes it.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,9 @@ macro_rules! network_config {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct NetworkConfig {
-            /// What the output means.
+            /// The parameterisation of the output.
             pub preconditioning: Preconditioning,
-            /// How the input is scaled; as usual for `preconditioning` when missing.
+            /// How the input is scaled; by default as is usual for `preconditioning`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub input_scaling: Option<InputScaling>,
             /// Standard deviation of the data, for `edm`; measured from the data when missing.
@@ -80,7 +80,7 @@ macro_rules! network_config {
     };
 }
 
-// The models: a new one is its file and its line here.
+// The models: a new one needs its file and its line here.
 network_config! {
     /// A U-Net, for images.
     unet: UNetConfig,

@@ -1,5 +1,5 @@
 //! Initial weights keyed by name: value i of a parameter is a function of the seed, the
-//! parameter's path and i alone, so that one more layer leaves those of every other as they are.
+//! parameter's path and i alone, so that adding a layer does not change those of the others.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,17 +9,17 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::random::{NoiseSource, Stream};
 
-/// Hands out the initial parameters of the part of a network at one path.
+/// Creates the initial parameters of the part of a network at one path.
 ///
 /// A layer asks by the names of its fields: `init.at("conv1")` for a part, `init.at(0)` for the
 /// first of several, `init.uniform("weight", ..)` for a parameter.
 #[derive(Clone)]
 pub struct Init {
     device: Device,
-    /// None where weights are about to be loaded: they start at zero.
+    /// None where weights are about to be loaded: parameters are then zero.
     source: Option<NoiseSource>,
     path: String,
-    /// Every path asked for, by any part.
+    /// Every path requested so far, by any part.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -93,7 +93,7 @@ impl Init {
         self.parameter(shape, values)
     }
 
-    /// One value throughout.
+    /// A constant.
     pub fn constant<const D: usize>(
         &self,
         name: &str,
@@ -117,7 +117,7 @@ impl Init {
         }
     }
 
-    /// Which of the source's sequences belongs to the parameter about to be made.
+    /// The index of the source's sequence for the parameter about to be created.
     fn address(&self, name: &str) -> u64 {
         let path = self.join(&name);
         let address = fnv_1a(&path);

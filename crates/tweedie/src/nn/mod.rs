@@ -1,7 +1,7 @@
-//! Networks: layers, the models made of them, and what turns them into a denoiser.
+//! Networks: layers, the models made of them, and the preconditioning that makes denoisers of them.
 //!
-//! Parameter names and layouts are those of PyTorch's diffusers, so that weights travel both
-//! ways. A network knows layers, never samplers or noise schedules.
+//! Parameter names and layouts are those of PyTorch's diffusers, so that weights can be exchanged
+//! in both directions. A network knows layers, never samplers or noise schedules.
 
 mod body;
 mod config;

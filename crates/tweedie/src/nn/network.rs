@@ -1,4 +1,4 @@
-//! A network on a device, and the one way in which everything else calls it.
+//! A network on a device, and the one interface through which everything else calls it.
 
 use std::sync::Arc;
 
@@ -65,7 +65,8 @@ impl Network {
         &self.device
     }
 
-    /// How many samples to give to one call on the CPU: enough to fill it, few enough to fit.
+    /// How many samples to pass in one call on the CPU: enough to occupy it, few enough to fit in
+    /// memory.
     pub fn preferred_batch(&self) -> usize {
         self.body.preferred_batch()
     }
@@ -88,12 +89,12 @@ impl Network {
     /// network's.
     pub fn forward(&self, x: Tensor<2>, conditioning: &Conditioning<'_>) -> Result<Tensor<2>> {
         self.check(&x, conditioning)?;
-        // On a thread of the pool: otherwise every operation would wake one up to begin, which
-        // takes as long as a small image.
+        // On a thread of the pool: otherwise every operation would have to wake one up, which takes
+        // as long as a small image.
         Ok(rayon::scope(|_| self.body.forward(x, conditioning)))
     }
 
-    /// The raw output F as [`Network::forward`] has it, `[N, outputs]`, and v^T dF/dx,
+    /// The raw output F of [`Network::forward`], `[N, outputs]`, and v^T dF/dx,
     /// `[N, inputs]`; `v` is as long as F. The network must come from
     /// [`Network::with_input_gradients`].
     pub(super) fn forward_vjp(
@@ -229,15 +230,15 @@ impl Network {
     /// parameters.
     pub fn update<T>(&mut self, change: impl FnOnce(&mut ByName<Tensor<1>>) -> T) -> Result<T> {
         let (empty, mut tensors) = self.body.take();
-        // The last that held the parameters beside `tensors` goes here.
+        // The last reference to the parameters besides `tensors` is dropped here.
         self.body = empty.into();
         let result = change(&mut tensors);
         self.body = self.body.put(tensors)?.into();
         Ok(result)
     }
 
-    /// A copy that knows its derivative by its input and not by its parameters: for an objective
-    /// of another network that goes through this one.
+    /// A copy with gradients of its input and not of its parameters: for the objective of another
+    /// network that is backpropagated through this one.
     pub fn frozen(&self) -> Self {
         Self::from_body(self.body.frozen(), &self.device)
     }
@@ -246,7 +247,7 @@ impl Network {
     /// the CPU.
     ///
     /// # Errors
-    /// When `precision` is not `f32` and the network does not know it, or is not on the CPU.
+    /// When `precision` is not `f32` and the network does not support it, or is not on the CPU.
     pub fn in_precision(&self, precision: Precision) -> Result<Self> {
         let refuse = |reason| Err(Error::setting("precision", "bf16", reason));
         if precision != Precision::F32 && !ops::is_on_cpu(&self.device) {
@@ -258,10 +259,10 @@ impl Network {
         }
     }
 
-    /// A copy that knows its derivative by the input, and no other.
+    /// A copy with gradients of its input only.
     ///
     /// # Errors
-    /// When values are stored in another precision than f32: gradients are not.
+    /// When values are stored in another precision than f32, which gradients do not support.
     pub(super) fn with_input_gradients(&self) -> Result<Self> {
         if self.body.precision() != Precision::F32 {
             let reason = "derivatives are for f32; sample in f32";

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Values from which on threads share the copying of parameters.
 const SHARED: usize = 1 << 16;
 
-/// What belongs to parameters, by the path of field names that leads to each, joined by dots:
+/// A map keyed by parameter: the path of field names that leads to it, joined by dots, as in
 /// `down_blocks.0.resnets.0.conv1.weight`.
 pub type ByName<T> = BTreeMap<String, T>;
 

@@ -1,8 +1,8 @@
-//! The numbers that a network's images are stored in while it samples.
+//! The precision in which a network's images are stored while it samples.
 
 use serde::{Deserialize, Serialize};
 
-/// How images are stored between a network's layers. Training is in `f32` always.
+/// The precision of images between a network's layers. Training is always in `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

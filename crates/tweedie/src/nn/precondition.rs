@@ -4,7 +4,7 @@
 //! H(x, sigma) = c_skip x + c_out F(c_in x, sigma),  x = x0 + sigma z
 //! ```
 //!
-//! | form | c_skip | c_out | F predicts |
+//! | parameterisation | c_skip | c_out | F predicts |
 //! |---|---|---|---|
 //! | score | 1 | sigma^2 | the score |
 //! | scaled score | 1 | sigma | sigma times the score, that is -z (Song & Ermon 2020) |
@@ -22,29 +22,28 @@
 //!
 //! so H = alpha^2 x - s F.
 //!
-//! c_in is a matter of its own, [`InputScaling`]: a network trained on VP samples sees x_vp
-//! whatever it predicts. z, x0 and sigma times the score are the same in any coordinates, so a
-//! network of a VP or sub-VP process that predicts one of them is used here as it is. The plain
-//! score is not: that of alpha x is 1/alpha times that of x. v is always that of VP.
+//! c_in is independent of the parameterisation ([`InputScaling`]): a network trained on VP samples
+//! sees x_vp whatever it predicts. z, x0 and sigma times the score are the same in any coordinates,
+//! so a network of a VP or sub-VP process that predicts one of them can be used unchanged. The
+//! plain score cannot: that of alpha x is 1/alpha times that of x. v is always that of VP.
 //!
-//! x, x0 and sigma are in model values, those that the data's value map leads to, such as
-//! [-1, 1] for images. A sigma from a paper whose images are in [0, 1] is then half of the one
-//! meant here.
+//! x, x0 and sigma are in model values, which the data's value map defines, such as [-1, 1] for
+//! images. A sigma from a paper whose images are in [0, 1] is then half of the one meant here.
 
 use serde::{Deserialize, Serialize};
 
 use crate::noise::Coordinates;
 
-/// What the network's output means.
+/// The parameterisation of the network's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preconditioning {
     /// The score itself, in VE coordinates.
     Score,
-    /// The score times sigma: s = net(x)/sigma, the form of the papers.
+    /// The score times sigma: s = net(x)/sigma, the parameterisation of NCSNv2.
     #[default]
     ScaledScore,
-    /// The noise z, the form of DDPM.
+    /// The noise z, the parameterisation of DDPM.
     Eps,
     /// The sample x0: the output is H.
     X0,
@@ -81,7 +80,7 @@ pub struct Coefficients {
 }
 
 impl Preconditioning {
-    /// How networks of this form usually see their input: not scaled for the scores, as VP
+    /// The usual input scaling of this parameterisation: none for the scores, as VP
     /// samples for eps, x0 and v, with unit variance for EDM.
     pub fn input_scaling(self) -> InputScaling {
         match self {
@@ -141,36 +140,36 @@ impl InputScaling {
     }
 }
 
-/// Everything that says how a network's output becomes the denoised sample.
+/// The parameterisation of a network's output, with the scaling of its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameterisation {
-    /// What the output means.
-    pub form: Preconditioning,
+    /// What the network predicts.
+    pub output: Preconditioning,
     /// How the input is scaled.
     pub input: InputScaling,
-    /// Standard deviation of the data, for EDM's form and scaling.
+    /// Standard deviation of the data, for EDM's parameterisation and input scaling.
     pub sigma_data: f64,
 }
 
 impl Parameterisation {
-    /// `form` with its usual input scaling.
-    pub fn new(form: Preconditioning, sigma_data: f64) -> Self {
+    /// `output` with its usual input scaling.
+    pub fn new(output: Preconditioning, sigma_data: f64) -> Self {
         Self {
-            form,
-            input: form.input_scaling(),
+            output,
+            input: output.input_scaling(),
             sigma_data,
         }
     }
 
     /// The factors at `sigma`.
     pub fn coefficients(&self, sigma: f64) -> Coefficients {
-        self.form
+        self.output
             .coefficients_with(self.input, sigma, self.sigma_data)
     }
 
-    /// Whether the standard deviation of the data plays a part.
+    /// Whether the standard deviation of the data is used.
     pub fn uses_sigma_data(&self) -> bool {
-        self.form == Preconditioning::Edm || self.input == InputScaling::Edm
+        self.output == Preconditioning::Edm || self.input == InputScaling::Edm
     }
 }
 
@@ -178,7 +177,7 @@ impl Parameterisation {
 mod tests {
     use super::*;
 
-    const FORMS: [Preconditioning; 6] = [
+    const OUTPUTS: [Preconditioning; 6] = [
         Preconditioning::Score,
         Preconditioning::ScaledScore,
         Preconditioning::Eps,
@@ -193,7 +192,7 @@ mod tests {
         InputScaling::Edm,
     ];
 
-    /// What is known of data N(m, d^2) from a noisy x: E[x0 | x] and E[z | x].
+    /// For data N(m, d^2) and a noisy x: E[x0 | x] and E[z | x].
     fn posterior(x: f64, sigma: f64, [m, d]: [f64; 2]) -> [f64; 2] {
         let total = d * d + sigma * sigma;
         [
@@ -202,14 +201,15 @@ mod tests {
         ]
     }
 
-    /// The exact network of a form on data N(m, d^2), from its own input c_in x.
+    /// The Bayes-optimal network of a parameterisation on data N(m, d^2), as a function of its
+    /// input c_in x.
     fn exact(
-        form: Preconditioning,
+        output: Preconditioning,
         scaling: InputScaling,
         (input, sigma, sigma_data): (f64, f64, f64),
         data: [f64; 2],
     ) -> f64 {
-        // By the definitions of the scalings, apart from the code's.
+        // By the definitions of the scalings, independently of the code.
         let x = match scaling {
             InputScaling::None => input,
             InputScaling::Vp => input * (1.0 + sigma * sigma).sqrt(),
@@ -218,7 +218,7 @@ mod tests {
         };
         let [x0, z] = posterior(x, sigma, data);
         let alpha = 1.0 / (1.0 + sigma * sigma).sqrt();
-        match form {
+        match output {
             Preconditioning::Score => -z / sigma,
             Preconditioning::ScaledScore => -z,
             Preconditioning::Eps => z,
@@ -235,22 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn property_16_every_form_and_scaling_gives_the_same_denoised_sample() {
+    fn property_16_every_parameterisation_and_scaling_gives_the_same_denoised_sample() {
         let (data, sigma_data) = ([0.3, 0.7], 0.5);
         for sigma in [0.002, 0.1, 1.0, 7.0, 80.0] {
             for x in [-3.0, -0.4, 0.9, 20.0] {
                 let [h, _] = posterior(x, sigma, data);
-                for form in FORMS {
+                for output in OUTPUTS {
                     for scaling in SCALINGS {
-                        let c = form.coefficients_with(scaling, sigma, sigma_data);
+                        let c = output.coefficients_with(scaling, sigma, sigma_data);
                         let seen = (c.c_in * x, sigma, sigma_data);
-                        let raw = exact(form, scaling, seen, data);
+                        let raw = exact(output, scaling, seen, data);
                         let found = c.c_skip * x + c.c_out * raw;
                         // Relative to the terms of the sum.
                         let scale = h.abs().max((c.c_skip * x).abs());
                         assert!(
                             (found - h).abs() < 1e-12 * scale,
-                            "{form:?} {scaling:?} {sigma} {x}: {found} {h}"
+                            "{output:?} {scaling:?} {sigma} {x}: {found} {h}"
                         );
                     }
                 }
@@ -259,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn without_noise_every_form_but_x0_gives_the_sample_back() {
-        for form in FORMS {
-            let c = form.coefficients(0.0, 0.5);
-            let expected = if form == Preconditioning::X0 {
+    fn without_noise_every_parameterisation_but_x0_returns_the_sample() {
+        for output in OUTPUTS {
+            let c = output.coefficients(0.0, 0.5);
+            let expected = if output == Preconditioning::X0 {
                 (0.0, 1.0)
             } else {
                 (1.0, 0.0)
             };
-            assert_eq!((c.c_skip, c.c_out.abs()), expected, "{form:?}");
+            assert_eq!((c.c_skip, c.c_out.abs()), expected, "{output:?}");
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
     fn v_is_edm_of_data_of_unit_variance_with_the_sign_turned() {
         for sigma in [0.002, 0.5, 80.0] {
             let [v, edm] = [Preconditioning::V, Preconditioning::Edm]
-                .map(|form| form.coefficients(sigma, 1.0));
+                .map(|output| output.coefficients(sigma, 1.0));
             assert!((v.c_skip / edm.c_skip - 1.0).abs() < 1e-14);
             assert!((v.c_out / edm.c_out + 1.0).abs() < 1e-14);
             assert!((v.c_in / edm.c_in - 1.0).abs() < 1e-14);
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn files_know_the_forms_by_these_names() {
-        let names = FORMS.map(|form| serde_json::to_string(&form).unwrap());
+        let names = OUTPUTS.map(|output| serde_json::to_string(&output).unwrap());
         assert_eq!(
             names.join(" "),
             r#""score" "scaled-score" "eps" "x0" "v" "edm""#

@@ -1,7 +1,7 @@
 //! A network's parameters as flat tensors on its own device: what an optimiser works on.
 //!
-//! Taken out of a network, they are moved; put back, they are the network's again. Nothing is
-//! copied, on the CPU and elsewhere, unless a clone of the network shares them.
+//! They are moved out of a network and back into it. Nothing is copied, on the CPU or elsewhere,
+//! unless a clone of the network shares them.
 
 use std::ops::{Deref, DerefMut};
 
@@ -122,7 +122,7 @@ pub fn checked(shapes: &ByName<Vec<usize>>, arrays: ByName<Array>) -> Result<ByN
     checked.collect()
 }
 
-/// What a visitor asks of each parameter.
+/// What a visitor does with each parameter.
 trait Ask<T> {
     fn ask<const D: usize>(&mut self, tensor: Tensor<D>) -> T;
 }
@@ -196,7 +196,7 @@ impl ModuleMapper for Take {
 
 struct Put {
     path: Path,
-    /// What has not been put yet.
+    /// Values that have not been put back yet.
     tensors: ByName<Tensor<1>>,
     wrong: Option<Error>,
 }

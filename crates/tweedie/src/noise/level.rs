@@ -27,7 +27,7 @@ impl Level {
         Self { alpha: 1.0, sigma }
     }
 
-    /// The relative noise sigma/alpha: the noise level in VE coordinates, and the denoiser's.
+    /// The relative noise sigma/alpha: the noise level in VE coordinates, which denoisers take.
     pub fn relative(self) -> f64 {
         self.sigma / self.alpha
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// More levels than any use has; it keeps a slip from exhausting the memory.
+/// More levels than any use needs; the limit keeps a typing error from exhausting the memory.
 pub(super) const MOST: usize = 10_000_000;
 
 /// Noise levels: at least one, strictly decreasing, all positive and finite with squares that are
@@ -59,8 +59,8 @@ impl Levels {
         })
     }
 
-    /// `count` levels even in sigma^(1/rho); `rho` = 1 is linear, rho -> inf geometric, Karras et
-    /// al. use 7.
+    /// `count` levels evenly spaced in sigma^(1/rho); `rho` = 1 is linear, rho -> inf geometric,
+    /// Karras et al. use 7.
     ///
     /// The ends are exactly `sigma_1` and `sigma_n`.
     ///
@@ -126,9 +126,10 @@ impl Levels {
         Self::new(sigmas.collect())
     }
 
-    /// The levels with `n_sigma` - 1 geometric ones between neighbours: (L - 1) n_sigma + 1 levels.
+    /// The levels with `n_sigma` - 1 geometric ones inserted between neighbours, which makes
+    /// (L - 1) n_sigma + 1.
     ///
-    /// This is how consistent annealed sampling spends n_sigma steps a level. The original levels
+    /// This is how consistent annealed sampling spends n_sigma steps per level. The original levels
     /// are among the new ones to the last bit, at every `n_sigma`-th place.
     ///
     /// # Errors
@@ -154,9 +155,9 @@ impl Levels {
 
     /// All levels times `factor`, which takes 2 ln `factor` off every log signal-to-noise ratio.
     ///
-    /// An image of d by d pixels keeps under a level sigma what one of r by r keeps under
-    /// sigma r/d, since averaging pixels averages the noise away: the factor d/r makes levels
-    /// chosen at r right at d (Hoogeboom et al., "simple diffusion", 2023, section 3.1).
+    /// An image of d by d pixels under noise sigma keeps as much of its content as one of r by r
+    /// under sigma r/d, since averaging pixels averages out the noise: the factor d/r adapts levels
+    /// chosen at resolution r to d (Hoogeboom et al., "simple diffusion", 2023, section 3.1).
     ///
     /// # Errors
     /// [`Error::Setting`] for a `factor` that is not positive and finite, or that takes a level
@@ -206,11 +207,11 @@ pub(super) fn check_factor(factor: f64) -> Result<()> {
     if factor > 0.0 && factor.is_finite() {
         return Ok(());
     }
-    let reason = "must be positive and finite: the resolution over that the noise was chosen for";
+    let reason = "must be positive and finite: the new resolution over the original one";
     Err(Error::setting("factor", factor, reason))
 }
 
-/// Whether sigma and sigma^2 are positive, finite and of full precision.
+/// Whether sigma and sigma^2 are positive, finite and not subnormal.
 pub(super) fn usable(sigma: f64) -> bool {
     sigma > 0.0 && (sigma * sigma).is_normal()
 }

@@ -1,5 +1,5 @@
-//! Noise levels: the sequences samplers descend, the laws networks train on, and how to choose
-//! both for a data set.
+//! Noise levels: the sequences that samplers descend, the distributions that networks train on, and
+//! how to choose both for a data set.
 
 mod cosine;
 mod level;

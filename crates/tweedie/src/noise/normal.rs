@@ -1,4 +1,4 @@
-//! The standard normal law's distribution function and its inverse.
+//! The cumulative distribution function of the standard normal distribution, and its inverse.
 
 /// Phi(x) = P(Z <= x) = erfc(-x/sqrt 2)/2, with full relative accuracy in the lower tail.
 pub fn normal_cdf(x: f64) -> f64 {
@@ -28,7 +28,7 @@ pub fn normal_quantile(p: f64) -> f64 {
     x.copysign(q)
 }
 
-/// Numerator over denominator, each from the highest power down.
+/// A rational function, both polynomials from the highest power down.
 fn ratio([above, below]: &[[f64; 8]; 2], r: f64) -> f64 {
     let horner = |terms: &[f64; 8]| terms.iter().fold(0.0, |sum, term| sum * r + term);
     horner(above) / horner(below)
@@ -74,7 +74,8 @@ mod tests {
         for i in 1..4000 {
             let x = -37.0 + i as f64 * 0.0105;
             let p = normal_cdf(x);
-            // Above the median 1 - p is coarse, so the error of x is that of p over the density.
+            // Above the median 1 - p is coarse, so the error of x is that of p divided by the
+            // density.
             let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
             let slack = 1e-14 * x.abs().max(1.0) + f64::EPSILON * p.min(1.0) / density.max(1e-300);
             let bound = if x < 0.0 {

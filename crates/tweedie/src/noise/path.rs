@@ -1,8 +1,8 @@
-//! The way down: levels from the start to the data, in a process's coordinates.
+//! The reverse path: levels from the largest noise down to the data, in a process's coordinates.
 
 use super::{Coordinates, Level, Levels};
 
-/// Noise levels from the largest down, and at last the data: at least one step.
+/// Noise levels from the largest down, ending at the data: at least one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path(Vec<Level>);
 

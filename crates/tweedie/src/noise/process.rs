@@ -59,7 +59,7 @@ impl Process {
             let reason = format!("must be finite and above {} = {low}", names[0]);
             return Err(Error::setting(names[1], high, reason));
         }
-        // Above, alpha(1)^2 is 0 to rounding, and the relative noise has no end.
+        // Above, alpha(1)^2 rounds to 0, and the relative noise is infinite.
         if equal && 0.5 * (low + high) > 600.0 {
             let reason = "leaves nothing of the data at t = 1; the paper has 20";
             return Err(Error::setting(names[1], high, reason));

@@ -1,4 +1,4 @@
-//! How noise levels are spread: the schedules of the field, by name.
+//! How noise levels are spaced: the usual schedules, by name.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Levels, Timesteps};
 use crate::error::{Error, Result};
 
-/// A schedule of noise levels, with the constants of its paper. The first three spread levels
+/// A schedule of noise levels, with the constants of its paper. The first three space levels
 /// between any two ends; the others are tables of discrete timesteps, which bring their own range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,8 +82,8 @@ impl Schedule {
     /// The table of `count` timesteps.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a number of timesteps that makes no table, and for the schedules
-    /// that are none.
+    /// [`Error::Setting`] for an impossible number of timesteps, and for schedules that are not
+    /// tables.
     pub fn table(self, count: usize) -> Result<Timesteps> {
         match self {
             Self::Geometric | Self::Karras | Self::Linear => {
@@ -101,10 +101,10 @@ impl Schedule {
 
     /// `count` levels from `sigma_max` down to `sigma_min`, at least 2; `rho` is Karras et al.'s.
     ///
-    /// Those of a table are even in its time and keep to the noise it has.
+    /// Those of a table are evenly spaced in its time and stay within its range of noise.
     ///
     /// # Errors
-    /// [`Error::Setting`] for ends or a number between which there are no such levels.
+    /// [`Error::Setting`] for ends or a count for which there are no such levels.
     pub fn levels(self, sigma_max: f64, sigma_min: f64, count: usize, rho: f64) -> Result<Levels> {
         match self {
             Self::Geometric => Levels::geometric(sigma_max, sigma_min, count),

@@ -1,7 +1,7 @@
-//! The law of the noise level in training.
+//! The distribution of the noise level in training.
 //!
-//! Denoising score matching draws sigma anew for every example. The law is given by its quantile
-//! function, so that a draw is a function of one uniform number.
+//! Denoising score matching draws sigma anew for every example. The distribution is given by its
+//! quantile function, so that a draw is a function of one uniform number.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::levels::usable;
 use super::{Levels, Process, Timesteps, normal_quantile};
 use crate::error::{Error, Result};
 
-/// The law sigma is drawn from in training.
+/// The distribution that sigma is drawn from in training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrainingNoise {
@@ -94,7 +94,7 @@ impl TrainingNoise {
         }
     }
 
-    /// The noise level at quantile `u` in (0, 1): where u is uniform, sigma has this law.
+    /// The noise level at quantile `u` in (0, 1): where u is uniform, sigma has this distribution.
     ///
     /// It does not decrease with `u`. Take u from [`crate::random::NoiseSource::uniform`].
     pub fn sigma(&self, u: f64) -> f64 {
@@ -110,7 +110,7 @@ impl TrainingNoise {
                 sigma_min,
                 sigma_max,
             } => {
-                // Rounding must not leave the range the network is made for.
+                // Rounding must not leave the range the network is trained on.
                 (sigma_min * (sigma_max / sigma_min).powf(u))
                     .max(*sigma_min)
                     .min(*sigma_max)
@@ -119,7 +119,7 @@ impl TrainingNoise {
         }
     }
 
-    /// Where the noise level at quantile `u` stands among the levels, if there are levels.
+    /// The index of the noise level at quantile `u`, where the distribution is over levels.
     pub(crate) fn place(&self, u: f64) -> Option<usize> {
         match self {
             Self::Discrete(levels) => Some(place(levels, u)),
@@ -128,7 +128,7 @@ impl TrainingNoise {
         }
     }
 
-    /// The levels that are drawn from, if there are levels.
+    /// The levels, where the distribution is over levels.
     pub(crate) fn levels(&self) -> &[f64] {
         match self {
             Self::Discrete(levels) => levels.as_slice(),
@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(noise.place(0.5), None);
             assert!(noise.levels().is_empty());
         }
-        // Of VE, log-uniform noise is the same distribution.
+        // For VE, log-uniform noise is the same distribution.
         let process = Process::Ve {
             sigma_min,
             sigma_max,

@@ -5,14 +5,14 @@
 //! and cosine are Cephes' minimax polynomials (Moshier) after an exact range reduction; only
 //! sums, products and sqrt, which IEEE 754 rounds correctly, and selections appear. The platform's
 //! mathematical library and fused multiply-adds differ between machines, so neither is used; there
-//! is no branch, so the compiler can put blocks side by side in SIMD registers of any width.
+//! is no branch, so the compiler can vectorise across blocks for registers of any width.
 
 use std::f32::consts::{FRAC_PI_2, SQRT_2};
 
 /// Two independent standard normals from two random words.
 ///
-/// u = (2 floor(radius/2) + 1)/2^32 lies in (0, 1], hence |normal| < 6.67; the law is cut beyond
-/// that, where its mass is 3e-11.
+/// u = (2 floor(radius/2) + 1)/2^32 lies in (0, 1], hence |normal| < 6.67; the distribution is
+/// truncated beyond that, where its mass is 3e-11.
 #[inline(always)]
 pub(super) fn box_muller(radius: u32, angle: u32) -> (f32, f32) {
     // The conversion is from a signed integer: SIMD sets below AVX-512 have no unsigned one.
@@ -50,7 +50,7 @@ fn ln(u: f32) -> f32 {
 /// (sin t, cos t), t = 2 pi angle/2^32 (Cephes `sinf`, `cosf`).
 #[inline(always)]
 fn sin_cos(angle: u32) -> (f32, f32) {
-    // t = quadrant pi/2 + rest with |rest| <= pi/4, in integers and so without error.
+    // t = quadrant pi/2 + rest with |rest| <= pi/4, computed in integers and so exactly.
     let quadrant = angle.wrapping_add(1 << 29) >> 30;
     let rest = angle.wrapping_sub(quadrant << 30) as i32;
     let t = rest as f32 * (FRAC_PI_2 / (1u32 << 30) as f32);

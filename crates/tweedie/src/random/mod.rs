@@ -1,4 +1,4 @@
-//! Counter-based random numbers: a draw depends on what it is for, not on when it is made.
+//! Counter-based random numbers: a draw depends on its address, not on when it is made.
 //!
 //! The noise of sample `k` at step `i` is a function of (seed, [`Stream`], `k`, `i`) alone, so
 //! splitting a batch, reordering it or changing the number of threads changes no bit of it.

@@ -1,6 +1,7 @@
-//! Random orders, for the examples of an epoch and for divisions of a data set.
+//! Random permutations, for the examples of an epoch and for splits of a data set.
 //!
-//! Fisher and Yates' shuffle in Durstenfeld's form (CACM 7, 1964), with numbers from the stream.
+//! The Fisher-Yates shuffle by Durstenfeld's algorithm (CACM 7, 1964), with numbers from the
+//! stream.
 
 use super::source::{GROUP, NoiseSource, first_words};
 

@@ -1,4 +1,4 @@
-//! The noise source: standard normals, uniforms and permutations addressed by what they are for.
+//! The noise source: standard normals, uniforms and permutations, each with an address.
 //!
 //! Philox's key is the seed mixed with the stream and the kind of draw; its counter is (block,
 //! step, sample). A group of 16 blocks gives 64 normals laid out word by word, so that a SIMD
@@ -24,7 +24,7 @@ const TASK: usize = 4096;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Stream {
-    /// A sampler's start and its noise.
+    /// A sampler's initial state and its noise.
     Sampling,
     /// Noise levels and noise of the training examples.
     Training,
@@ -36,9 +36,9 @@ pub enum Stream {
     Data,
     /// The order of the examples in an epoch.
     Order,
-    /// The division into training and validation parts.
+    /// The split into training and validation parts.
     Split,
-    /// Measures that sample: random pairs, projections, Hutchinson's probes.
+    /// Randomised measures: random pairs, projections, Hutchinson's probes.
     Evaluation,
 }
 
@@ -193,7 +193,7 @@ impl NoiseSource {
             let block = (start / 4) as u32;
             let count = (length - start).min(GROUP);
             if count <= 2 {
-                // Data in the plane: the first lanes of the first word are all there is to draw.
+                // Data in the plane: only the first lanes of the first word are needed.
                 few_normals(self.normal_key, counter(block, step, sample), &mut z);
             } else {
                 normals(self.normal_key, counter(block, step, sample), &mut z);
@@ -203,7 +203,7 @@ impl NoiseSource {
     }
 }
 
-/// Rows of `dim` values that make a task worth handing to a thread.
+/// Fewest rows of `dim` values worth a task of their own.
 pub(crate) fn rows_a_task(dim: usize) -> usize {
     TASK.div_ceil(dim.max(1))
 }
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn normals_have_the_moments_of_the_law() {
+    fn normals_have_the_moments_of_their_distribution() {
         let n = 4_000_000;
         let mut z = vec![0.0f64; n];
         source().fill_batch(&[0, 1, 2, 3], 5, &mut z);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn normals_and_uniforms_follow_their_laws() {
+    fn normals_and_uniforms_follow_their_distributions() {
         let n = 1_000_000;
         // Kolmogorov: P(sqrt(n) D > 1.95) = 0.001.
         let bound = 1.95 / f64::sqrt(n as f64);

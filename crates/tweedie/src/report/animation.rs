@@ -8,7 +8,7 @@ use super::picture::Picture;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
-/// Pictures of one size that follow one another, again and again.
+/// Frames of one size, shown in an endless loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Animation {
     frames: Vec<Picture>,
@@ -23,7 +23,7 @@ impl Animation {
     /// size than the first.
     pub fn new(frames: Vec<Picture>, delay: u16) -> Result<Self> {
         let Some(first) = frames.first() else {
-            let reason = "an animation needs at least one picture";
+            let reason = "an animation needs at least one frame";
             return Err(Error::setting("frames", 0, reason));
         };
         if delay == 0 {
@@ -41,12 +41,12 @@ impl Animation {
         Ok(Self { frames, delay })
     }
 
-    /// The pictures; at least one.
+    /// The frames; at least one.
     pub fn frames(&self) -> &[Picture] {
         &self.frames
     }
 
-    /// Milliseconds for which each is shown.
+    /// Milliseconds for which each frame is shown.
     pub fn delay(&self) -> u16 {
         self.delay
     }
@@ -67,7 +67,7 @@ impl Animation {
         let mut encoder = png::Encoder::new(bytes, first.width() as u32, first.height() as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // 0 repetitions: without end.
+        // 0 repetitions: an endless loop.
         encoder.set_animated(self.frames.len() as u32, 0)?;
         encoder.set_frame_delay(self.delay, 1000)?;
         let mut writer = encoder.write_header()?;

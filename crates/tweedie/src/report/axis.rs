@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 /// How values are spread along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal differences take equal room.
+    /// Equal differences are equally far apart.
     #[default]
     Linear,
-    /// Equal ratios take equal room. Values that are zero or negative are not drawn.
+    /// Equal ratios are equally far apart. Values that are zero or negative are not drawn.
     Log,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Span {
     pub high: f64,
 }
 
-/// The extent of what an axis has to show, gathered value by value.
+/// The extent of the values on an axis, collected one by one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {
     scale: Scale,
@@ -182,13 +182,13 @@ impl Span {
         }
     }
 
-    /// Where `value` stands: 0 at the span's start, 1 at its end, outside these beyond them.
+    /// The position of `value`: 0 at the span's start, 1 at its end, outside [0, 1] beyond them.
     /// `None` where it cannot be drawn.
     pub fn place(&self, value: f64) -> Option<f64> {
         self.scale.unit(value).map(|unit| self.place_unit(unit))
     }
 
-    /// Where a value in the scale's unit stands.
+    /// The position of a value in the scale's unit.
     pub fn place_unit(&self, unit: f64) -> f64 {
         // The clamp keeps later arithmetic in pixels finite; it is far outside any picture.
         ((unit - self.low) / (self.high - self.low)).clamp(-1e6, 1e6)

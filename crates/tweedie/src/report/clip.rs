@@ -1,4 +1,4 @@
-//! Cutting shapes at the frame of a chart, and thinning lines denser than the pixels.
+//! Clipping shapes to the frame of a chart, and thinning lines denser than the pixels.
 
 use super::shapes::{Point, Rect};
 

@@ -1,6 +1,6 @@
 //! Text made safe for HTML and SVG.
 
-/// `text` with the five characters that mean something to HTML and XML replaced, and without the
+/// `text` with the five special characters of HTML and XML replaced, and without the
 /// control characters that XML forbids. Safe between tags and inside quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());

@@ -21,7 +21,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Where the value (x, y) stands, in pixels; `None` where it cannot be drawn.
+    /// The position of the value (x, y) in pixels; `None` where it cannot be drawn.
     pub fn place(&self, (x, y): (f64, f64)) -> Option<Point> {
         Some((self.across(self.x.place(x)?), self.up(self.y.place(y)?)))
     }

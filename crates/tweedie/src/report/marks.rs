@@ -70,7 +70,7 @@ fn band(svg: &mut Svg, frame: &Frame, series: &Series, color: Color) {
         .iter()
         .map(|&(x, low, high)| {
             let high = frame.place((x, high))?;
-            // On a logarithmic axis a band that reaches zero goes down without end.
+            // On a logarithmic axis a band that reaches zero extends to minus infinity.
             let sunk = frame.y.scale == Scale::Log && low <= 0.0;
             let low = if sunk {
                 (high.0, DEEP)

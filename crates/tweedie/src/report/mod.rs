@@ -1,8 +1,8 @@
 //! Pictures and pages that show what a run did: image grids, charts, point clouds, animations,
 //! HTML.
 //!
-//! Everything here takes plain numbers and gives bytes; it knows nothing of networks or samplers.
-//! Charts and panels are drawn as SVG; resvg makes their pixels. The same input gives the same
+//! Everything here turns plain numbers into bytes and knows nothing about networks or samplers.
+//! Charts and panels are drawn as SVG and rasterised by resvg. The same input gives the same
 //! bytes on every machine: text is drawn with an embedded font.
 //! Values that cannot be drawn (NaN, infinities, zero on a logarithmic axis) are left out, and
 //! what is empty is drawn as an empty chart, so a report never fails because a run went wrong.

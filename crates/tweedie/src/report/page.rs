@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    /// Adds the sentences below the title that say what the page shows.
+    /// Adds the introduction below the title.
     pub fn lead(self, text: &str) -> Self {
         self.push(format_args!("<p class=\"lead\">{}</p>\n", escape(text)))
     }
@@ -57,7 +57,7 @@ impl Page {
         self.push(format_args!("<p>{}</p>\n", escape(text)))
     }
 
-    /// Adds text in which every space and line break counts: a command, a configuration.
+    /// Adds preformatted text: a command, a configuration.
     pub fn code(self, text: &str) -> Self {
         self.push(format_args!("<pre><code>{}</code></pre>\n", escape(text)))
     }
@@ -96,7 +96,8 @@ impl Page {
         self
     }
 
-    /// Adds a picture with smooth edges, such as a chart. `alt` describes it to who cannot see it.
+    /// Adds a picture with smooth edges, such as a chart. `alt` describes it to readers who cannot
+    /// see it.
     ///
     /// # Errors
     /// Those of [`Picture::png_bytes`].
@@ -120,7 +121,7 @@ impl Page {
         self.image(&source, caption, alt, "")
     }
 
-    /// Adds an animation, which runs by itself.
+    /// Adds an animation, which plays automatically.
     ///
     /// # Errors
     /// Those of [`Animation::png_bytes`].
@@ -183,7 +184,7 @@ impl Page {
     }
 }
 
-/// How a picture stands on a page: its width and height, and whether its pixels stay sharp.
+/// How a picture is shown on a page: its width and height, and whether its pixels stay sharp.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Figure {
     size: (usize, usize),

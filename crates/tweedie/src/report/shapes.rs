@@ -1,8 +1,8 @@
-//! What drawings are made of: points, rectangles, pens and text, in pixels.
+//! The elements of drawings: points, rectangles, pens and text, in pixels.
 
 use super::color::Color;
 
-/// A place in pixels: x to the right, y down, from the top left corner.
+/// A position in pixels: x to the right, y down, from the top left corner.
 pub(super) type Point = (f64, f64);
 
 /// A rectangle in pixels; `left <= right` and `top <= bottom`.
@@ -71,7 +71,7 @@ impl Pen {
     }
 }
 
-/// Which part of a text stands at its place.
+/// Which part of a text is at its position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Anchor {
     Start,

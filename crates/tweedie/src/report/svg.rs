@@ -1,4 +1,4 @@
-//! Drawings as SVG text: the one form that charts and panels are drawn in.
+//! Drawings as SVG text: the one format that charts and panels are drawn in.
 
 use std::fmt::Write;
 

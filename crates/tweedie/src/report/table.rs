@@ -5,9 +5,9 @@ use crate::measure::Estimate;
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// Words.
+    /// Text.
     Text(String),
-    /// A number that is what it is.
+    /// An exact number.
     Number(f64),
     /// A number and its standard error: two columns of the CSV file.
     Measured(Estimate),
@@ -44,7 +44,7 @@ impl From<Estimate> for Cell {
 }
 
 impl Cell {
-    /// As the page shows it: five digits, a measured number up to two digits of its error.
+    /// As shown on the page: five digits, or a measured number up to two digits of its error.
     fn shown(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -98,7 +98,7 @@ impl Table {
         }
     }
 
-    /// Adds a row, a cell a column.
+    /// Adds a row, one cell per column.
     pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
         debug_assert_eq!(N, self.header.len(), "{:?}", self.header);
         self.rows.push(cells.to_vec());

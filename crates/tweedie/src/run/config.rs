@@ -22,9 +22,9 @@ pub struct Config {
     /// Determines initial weights, the order of the data, and all noise of training.
     #[serde(default)]
     pub seed: u64,
-    /// What to learn from.
+    /// The data set.
     pub data: DataSpec,
-    /// The noise levels.
+    /// The noise levels of training.
     #[serde(default)]
     pub noise: NoiseConfig,
     /// The network.
@@ -33,7 +33,7 @@ pub struct Config {
     /// The objective.
     #[serde(default)]
     pub loss: LossConfig,
-    /// The optimiser and the loop.
+    /// The optimiser and the training loop.
     #[serde(default)]
     pub train: TrainConfig,
     /// How samples are drawn unless the command line says otherwise.
@@ -93,7 +93,7 @@ impl Config {
         for change in changes {
             set(&mut table, change)?;
         }
-        // From text again, so that a message can say where.
+        // Parsed from text again, so that messages have line numbers.
         let config: Self = if changes.is_empty() {
             toml::from_str(text).map_err(|e| one_line(&e))?
         } else {
@@ -105,7 +105,7 @@ impl Config {
 
     /// The configuration as TOML.
     pub fn to_toml(&self) -> String {
-        // Tables of numbers, strings and booleans always have a TOML form.
+        // Tables of numbers, strings and booleans can always be written as TOML.
         toml::to_string(self).unwrap_or_default()
     }
 
@@ -122,14 +122,14 @@ impl Config {
     /// # Errors
     /// When a value is out of its range.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
-        let law = self.noise.distribution.of_own_range(self.noise.timesteps)?;
-        if let Some(law) = law {
+        let distribution = self.noise.distribution.of_own_range(self.noise.timesteps)?;
+        if let Some(distribution) = distribution {
             // Sampling starts where training does.
-            let (smallest, largest) = (law.sigma(0.0), law.sigma(1.0));
+            let (smallest, largest) = (distribution.sigma(0.0), distribution.sigma(1.0));
             match self.noise.sigma_max {
                 Some(max) if (max / largest - 1.0).abs() > 1e-6 || max.is_nan() => {
                     let reason = format!(
-                        "this distribution goes up to {largest} by itself; leave sigma_max out"
+                        "this distribution has its own maximum, {largest}; leave sigma_max out"
                     );
                     return Err(Error::setting("noise.sigma_max", max, reason));
                 }
@@ -156,7 +156,7 @@ impl Config {
         let train = self.train.validate();
         train.map_err(|error| error.within("train"))?;
         if self.train.flip && matches!(data.shape(), Shape::Signal { .. }) {
-            let reason = "mirrors images; a signal played backwards is another one: leave it out";
+            let reason = "mirrors images; it would reverse signals in time: leave it out";
             return Err(Error::setting("train.flip", true, reason));
         }
         self.training_noise()?;
@@ -198,8 +198,8 @@ impl Config {
     /// When a value is out of its range.
     pub fn training_noise(&self) -> Result<TrainingNoise> {
         let (max, min) = self.sigma_range()?;
-        if let Some(law) = self.noise.distribution.of_own_range(self.noise.timesteps)? {
-            return Ok(law);
+        if let Some(distribution) = self.noise.distribution.of_own_range(self.noise.timesteps)? {
+            return Ok(distribution);
         }
         if let Some(schedule) = self.noise.distribution.by_levels() {
             let levels = self.noise.levels.unwrap_or(0);
@@ -225,7 +225,7 @@ impl Config {
         }
     }
 
-    /// The first key in which a continued run would differ from the stored one, with both
+    /// The first key in which a resumed run would differ from the stored one, with both
     /// values; lengths, intervals, the engine and the defaults of sampling may change.
     pub fn first_difference(&self, stored: &Self) -> Option<(String, String, String)> {
         let free = |config: &Self| {
@@ -237,7 +237,7 @@ impl Config {
             config.train.samples_every = t.samples_every;
             config.train.keep = t.keep;
             config.train.engine = t.engine;
-            if config.train.schedule == crate::train::Schedule::Constant {
+            if config.train.schedule == crate::train::LearningRateSchedule::Constant {
                 config.train.steps = t.steps;
             }
             config.sample = SampleConfig::default();
@@ -310,7 +310,7 @@ pub(super) fn level_count(max: f64, min: f64, dim: usize) -> Result<usize> {
     Ok((((max / min).ln() / 1.25_f64.ln()).ceil() as usize).saturating_add(1))
 }
 
-/// Rounds up to two significant digits: a noise level needs no more, and never less.
+/// Rounds up to two significant digits: a noise level needs no more, and must not be smaller.
 pub(super) fn round_up(sigma: f64) -> f64 {
     // Dividing by a power of ten, not multiplying by its inverse, gives 6.1 and not 6.1000...05.
     let digits = 1.0 - sigma.log10().floor();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn every_distribution_resolves_to_a_law_whose_range_is_that_of_sampling() {
+    fn every_kind_resolves_to_a_distribution_whose_range_is_that_of_sampling() {
         let data = crate::data::open(&DataSpec::new("digits")).unwrap();
         for (name, own_range) in [
             ("geometric", false),
@@ -417,7 +417,7 @@ mod tests {
             law.validate().unwrap();
             assert!((law.sigma(1.0) / max - 1.0).abs() < 1e-12, "{name}");
             assert!(law.sigma(0.0) <= min * (1.0 + 1e-12), "{name}");
-            // Read back, as when a run goes on, it is the same.
+            // Read back, as in a resumed run, it is the same.
             let again = Config::parse(&resolved.to_toml(), &[]).unwrap();
             assert_eq!(again.resolve(&data).unwrap(), resolved, "{name}");
             let mut given = Config::parse(SMALL, &change).unwrap();

@@ -9,7 +9,7 @@
 //!     checkpoints/    see `train::Checkpoints`
 //!     samples/        grids drawn while training
 //!     report/         index.html and its pictures
-//!     tweedie.lock    while a process trains: who does
+//!     tweedie.lock    while a process trains: its number and host
 //! ```
 
 use std::fs;
@@ -25,23 +25,23 @@ use crate::error::{Error, Result};
 use crate::files::{is_entry, read_if_there, sweep, sync_folder, write_atomic};
 use crate::train::{About, Checkpoints, digest};
 
-/// The files that say what a run's weights mean.
+/// The files that define the meaning of a run's weights.
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const DATA: &str = "data.json";
 
-/// Values that one item of a run's data may have.
+/// The most values that one item of a run's data may have.
 const MOST_VALUES: usize = 1 << 28;
 
-/// What is remembered of the data.
+/// The description of the data that a run stores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataCard {
-    /// What the user called it.
+    /// The name the user gave it.
     pub name: String,
-    /// Items.
+    /// Number of items.
     pub count: usize,
-    /// One item's.
+    /// The shape of an item.
     pub shape: Shape,
-    /// From model values back to the data's own.
+    /// The map between stored values and model values.
     pub map: ValueMap,
     /// Mean and standard deviation of all model values; older runs did not keep them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,8 +52,8 @@ pub struct DataCard {
 }
 
 impl DataCard {
-    /// Whether both are of the same data, as far as a card tells. Moments are left out: they are
-    /// rounded in text, and older runs have none.
+    /// Whether both describe the same data. Moments are not compared: they are rounded in text, and
+    /// older runs have none.
     pub fn is_like(&self, other: &Self) -> bool {
         let bare = |card: &Self| Self {
             moments: None,
@@ -87,10 +87,10 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder of a new run, and takes its lock.
+    /// Creates the folder of a new run, and takes its lock.
     ///
     /// # Errors
-    /// When it already holds a run, or anything that no run has, or cannot be made.
+    /// When it already holds a run or other files, or cannot be created.
     pub fn create(path: &Path, config: &Config, data: &DataCard) -> Result<(Self, Lock)> {
         let run = Self {
             path: path.to_path_buf(),
@@ -98,11 +98,11 @@ impl RunDir {
         run.refuse_if_taken()?;
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
         let lock = Lock::take(path)?;
-        // Another process may have been as fast.
+        // Another process may have been faster.
         run.refuse_if_taken()?;
         let checkpoints = run.checkpoints();
         let folder = checkpoints.folder();
-        // It says from now on that there are checkpoints, or none yet.
+        // From now on its presence shows whether there are checkpoints yet.
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         write_atomic(&run.data_path(), &data.to_bytes(&run.data_path())?)?;
         write_atomic(&run.config_path(), config.to_toml().as_bytes())?;
@@ -112,19 +112,19 @@ impl RunDir {
         Ok((run, lock))
     }
 
-    /// Refuses a folder that a new run would spoil.
+    /// Refuses a folder whose files a new run would overwrite.
     fn refuse_if_taken(&self) -> Result<()> {
         let taken = is_entry(&self.config_path())?
             || is_entry(self.statistics().path())?
             || !self.checkpoints().steps()?.is_empty()
-            // A data.json alone is what an interrupted start leaves; a stranger's is not ours.
+            // An interrupted start leaves a data.json alone; one that does not parse is not ours.
             || (is_entry(&self.data_path())? && self.data().is_err());
         if taken {
             let reason = "already holds a run; continue it with --resume, or choose another \
                           folder with --out";
             return Err(Error::content(&self.path, reason));
         }
-        // What a run, or a demo, may leave beside those.
+        // Other files that a run or a demo may leave.
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -195,7 +195,7 @@ impl RunDir {
         StatsFile::new(self.path.join("stats.jsonl"))
     }
 
-    /// The right to write to this run.
+    /// The lock that allows writing to this run.
     ///
     /// # Errors
     /// When another process has it.
@@ -203,8 +203,8 @@ impl RunDir {
         Lock::take(&self.path)
     }
 
-    /// Removes what a killed process left half written or half removed, but nothing that a living
-    /// one is writing.
+    /// Removes what a killed process left half written or half removed, but nothing that a running
+    /// process is writing.
     ///
     /// # Errors
     /// When the system refuses.
@@ -224,8 +224,9 @@ impl RunDir {
         Config::load(&self.config_path(), &[])
     }
 
-    /// Refuses the run's configuration and data card unless they are those that the checkpoint of
-    /// `step` was written with, as `about` it says; of old checkpoints nothing is known.
+    /// Refuses the run's configuration and data description unless they are those that the
+    /// checkpoint of `step` was written with, as recorded in `about`; checkpoints of format 1 have
+    /// no record.
     ///
     /// # Errors
     /// Names the file, and the way out.
@@ -233,9 +234,9 @@ impl RunDir {
         for name in [CONFIG, DATA] {
             if !self.is_of(about, name)? {
                 let reason = format!(
-                    "is damaged or was changed (its SHA-256 is not what the checkpoint of step \
-                     {step} was written with); restore it: `tweedie train` with the run's own \
-                     configuration and --resume does"
+                    "is damaged or was changed (its SHA-256 is not that recorded by the \
+                     checkpoint of step {step}); restore it by `tweedie train` with the run's own \
+                     configuration and --resume"
                 );
                 return Err(Error::content(self.path.join(name), reason));
             }
@@ -243,7 +244,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Whether the run's file `name` is as the checkpoint that `about` is of knows it.
+    /// Whether the run's file `name` matches the record `about` of a checkpoint.
     pub(super) fn is_of(&self, about: &About, name: &str) -> Result<bool> {
         let path = self.path.join(name);
         let Some(known) = about.run.get(name) else {
@@ -253,7 +254,7 @@ impl RunDir {
         Ok(known.contains(&digest(&bytes)))
     }
 
-    /// What checkpoints written from now on say they belong to.
+    /// The digests that checkpoints written from now on record.
     pub(super) fn about(&self) -> Result<About> {
         let mut about = About::default();
         for name in [CONFIG, DATA] {
@@ -264,25 +265,25 @@ impl RunDir {
         Ok(about)
     }
 
-    /// Replaces the stored configuration, where a continued run may differ from it, or where it
-    /// was damaged.
+    /// Replaces the stored configuration, where a resumed run may differ from it, or where it was
+    /// damaged.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn replace_config(&self, config: &Config) -> Result<()> {
         let text = config.to_toml();
-        // First, so that the checkpoints go with what is there at every moment.
+        // First, so that the checkpoints match the file at every moment.
         let digest = digest(text.as_bytes());
         self.checkpoints().accept(CONFIG, &digest)?;
         write_atomic(&self.config_path(), text.as_bytes())
     }
 
-    /// Writes the data card anew, where it was damaged.
+    /// Rewrites the data description, where it was damaged.
     pub(super) fn replace_data(&self, card: &DataCard) -> Result<()> {
         write_atomic(&self.data_path(), &card.to_bytes(&self.data_path())?)
     }
 
-    /// What is remembered of the data.
+    /// The description of the data that a run stores.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -308,15 +309,15 @@ impl RunDir {
         Checkpoints::new(self.path.join("checkpoints"))
     }
 
-    /// What there is to say where no checkpoint is.
+    /// The error where there is no checkpoint.
     pub(super) fn no_checkpoint(&self) -> Error {
         let reason = "has no checkpoint yet; let `tweedie train` reach train.checkpoint_every \
                       steps first";
         Error::content(&self.path, reason)
     }
 
-    /// Refuses to take a run without checkpoints for one that has not come to its first yet, if
-    /// its statistics know better.
+    /// Refuses a run without checkpoints whose statistics show that there was one, instead of
+    /// starting it from the beginning.
     ///
     /// # Errors
     /// When there was a checkpoint.
@@ -326,7 +327,7 @@ impl RunDir {
             return Ok(());
         };
         let checkpoints = self.checkpoints();
-        // A line is written just before the first checkpoint, none behind it without telling.
+        // Every line after the first checkpoint names it.
         let lost = !is_entry(checkpoints.folder())?
             || stats.lines.iter().any(|line| line.checkpoint.is_some())
             || last > checkpoint_every;
@@ -348,7 +349,7 @@ impl RunDir {
         self.statistics().append(line)
     }
 
-    /// Makes the statistics outlast a loss of power.
+    /// Syncs the statistics to the disk.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -365,7 +366,7 @@ impl RunDir {
         self.statistics().read()
     }
 
-    /// Forgets the statistics of steps after `step`, which a resumed run makes again.
+    /// Removes the statistics of steps after `step`, which a resumed run writes again.
     ///
     /// # Errors
     /// When the file cannot be read or written.

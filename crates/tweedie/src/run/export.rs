@@ -71,7 +71,7 @@ impl<'a> Export<'a> {
         self.folder.join("samples.npz")
     }
 
-    /// The files that a person should look at.
+    /// The files to show the user.
     pub fn shown(&self) -> Vec<PathBuf> {
         let picture = match self.is_image() {
             true => "grid.png",
@@ -85,7 +85,7 @@ impl<'a> Export<'a> {
         self.folder.join(format!("{seed:06}.png"))
     }
 
-    /// Model values as rows of `samples.npz`: pixels beside each other, or numbers in the data's
+    /// Model values as rows of `samples.npz`: interleaved pixels, or numbers in the data's
     /// units.
     pub fn rows(&self, values: &[f64]) -> Vec<u8> {
         let map = &self.model.data().map;
@@ -112,7 +112,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    /// The rows written so far, cut to the first `count`.
+    /// The rows written so far, truncated to the first `count`.
     pub fn open_rows(&self, count: u64) -> Result<Rows> {
         Rows::open(self.folder.join("samples.partial"), self.row_bytes(), count)
     }
@@ -220,7 +220,7 @@ impl Rows {
         })
     }
 
-    /// Rows there are.
+    /// Number of rows.
     pub fn len(&self) -> u64 {
         self.count
     }
@@ -229,13 +229,13 @@ impl Rows {
         self.count * self.row as u64
     }
 
-    /// Makes the rows outlast a loss of power.
+    /// Syncs the rows to the disk.
     pub fn sync(&self) -> Result<()> {
         let synced = self.file.sync_data();
         synced.map_err(Error::io("sync", &self.path))
     }
 
-    /// Adds whole rows.
+    /// Appends whole rows.
     pub fn append(&mut self, rows: &[u8]) -> Result<()> {
         let written = self.file.write_all(rows);
         written.map_err(Error::io("write", &self.path))?;
@@ -261,7 +261,7 @@ impl Rows {
         Ok(found)
     }
 
-    /// Removes the file: its rows are elsewhere.
+    /// Removes the file, whose rows have been copied.
     pub fn remove(self) -> Result<()> {
         fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))
     }

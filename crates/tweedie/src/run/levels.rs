@@ -1,5 +1,5 @@
-//! The job `levels`: what noise a data set asks for, by the numbers of Song & Ermon 2020's
-//! Techniques 1, 2 and 4.
+//! The job `levels`: noise levels and step sizes for a data set, by Techniques 1, 2 and 4 of Song &
+//! Ermon 2020.
 
 use serde::Serialize;
 
@@ -12,10 +12,10 @@ use crate::noise::{
 };
 use crate::random::{NoiseSource, Stream};
 
-/// Pairs whose distance may be computed: seconds of work.
+/// Budget of pairs whose distance is computed: seconds of work.
 const PAIRS: u64 = 20_000_000;
 
-/// The advice of [`levels`].
+/// The result of [`levels`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LevelsReport {
     /// The data.

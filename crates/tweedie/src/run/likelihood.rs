@@ -1,4 +1,4 @@
-//! The job `likelihood`: how likely a run's model finds data.
+//! The job `likelihood`: the likelihood of data under a run's model.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -23,13 +23,13 @@ use crate::random::{NoiseSource, Stream};
 pub struct LikelihoodJob {
     /// How many items, from the first on.
     pub count: usize,
-    /// How the divergence is found.
+    /// How the divergence is computed.
     pub divergence: Divergence,
     /// The relative and absolute tolerance of the solver.
     pub tolerance: f64,
-    /// Determines probes and dequantisation.
+    /// The seed of probes and dequantisation.
     pub seed: u64,
-    /// Items on their way at a time; bounds the memory, changes nothing else.
+    /// Items computed at a time; bounds the memory and does not affect the results.
     pub batch: usize,
     /// Where to write each item's numbers as CSV, once all are known; nowhere when missing.
     pub file: Option<PathBuf>,
@@ -49,7 +49,7 @@ impl Default for LikelihoodJob {
     }
 }
 
-/// What is known of one item.
+/// The likelihood of one item.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ItemLikelihood {
     /// Its number, from 0.
@@ -107,10 +107,9 @@ impl Likelihoods {
 /// The likelihood of each of the first items of `data` under `model`.
 ///
 /// `data` must be in the model's units: vectors under the map of the run's own data
-/// ([`Dataset::remapped`]), images on the same range. Images of whole-numbered levels are
-/// dequantised: each value is spread evenly over its level.
-/// The latents' law is N(mean, (sigma_max^2 + std^2) I) with the mean and the standard deviation of
-/// the run's data. The file is written at the end, or not at all.
+/// ([`Dataset::remapped`]), images on the same range. Images of integer values are dequantised
+/// uniformly. The distribution of the latents is N(mean, (sigma_max^2 + std^2) I) with the mean and
+/// the standard deviation of the run's data. The file is written at the end, or not at all.
 ///
 /// # Errors
 /// When the data's shape is not the model's, a setting is out of range, the network's output is

@@ -1,5 +1,5 @@
-//! One writer at a time: a lock on a folder that the system lets go of when its holder ends,
-//! however it ends.
+//! One writer at a time: a lock on a folder, which the system releases when the process that holds
+//! it ends, however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The file that is locked; it says who holds it.
+/// The file that is locked; it names the process that holds it.
 pub(super) const NAME: &str = "tweedie.lock";
 
-/// The right to write to a folder, until it is dropped.
+/// The lock of a folder, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock of `folder`, which must exist.
     ///
-    /// On a file system that knows no locks, two writers are not kept apart.
+    /// On a file system without locks, two writers cannot be detected.
     ///
     /// # Errors
     /// When another process holds it: the message names its number and host.
@@ -42,7 +42,7 @@ impl Lock {
                     return Err(Error::content(folder, reason));
                 }
             }
-            // The holder before may have removed the file between its opening and its locking.
+            // The previous holder may have removed the file between its opening and its locking.
             if !is_still(&path, &file) {
                 continue;
             }
@@ -58,18 +58,18 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still held, so that it is nobody else's.
+        // While the lock is still held, so that the file is not another process's.
         if cfg!(unix) && is_still(&self.path, &self.file) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Who holds the lock of `file`, as it wrote there; it may have to be waited for a moment.
+/// The holder of the lock of `file`, as written there; it may take a moment to appear.
 fn holder(file: &mut File) -> String {
     for _ in 0..20 {
         let mut text = String::new();
-        // Only the message is the poorer for a failure.
+        // A failure only makes the message less informative.
         let _ = file.rewind();
         let _ = Read::by_ref(file).take(300).read_to_string(&mut text);
         if let Some((who, _)) = text.split_once('\n') {
@@ -86,7 +86,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A link in its place leads to something that is not ours to write to.
+        // A link in its place leads to a file that must not be written to.
         options.custom_flags(libc::O_NOFOLLOW);
     }
     options.open(path)

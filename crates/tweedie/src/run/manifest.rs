@@ -1,5 +1,5 @@
-//! `sample.json`: what a folder of samples holds and how far it is, so that a stopped `sample`
-//! goes on where it was, and other samples are not mixed with it.
+//! `sample.json`: what a folder of samples holds and how far it is, so that a stopped `sample` can
+//! continue, and samples of other settings are not mixed with it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,13 +20,13 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub format: u32,
-    /// All that the samples depend on, by name.
+    /// Everything that the samples depend on, by name.
     pub settings: BTreeMap<String, String>,
-    /// The first number and the one behind the last.
+    /// The first seed and the one after the last.
     pub seeds: [u64; 2],
     /// Whether each sample has a PNG file.
     pub pictures: bool,
-    /// Samples that are safe on the disk.
+    /// Number of samples synced to the disk.
     pub done: u64,
     /// The most network calls that a sample took.
     pub calls: usize,
@@ -35,7 +35,7 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// A beginning.
+    /// The manifest of a new folder.
     pub fn new(model: &Model, draw: &Draw, pictures: bool) -> Result<Self> {
         let sample = Table::try_from(&draw.sample)
             .map_err(|e| Error::setting("sample", "settings", e.to_string()))?;
@@ -44,7 +44,7 @@ impl Manifest {
             .map(|(key, value)| (key, value.to_string()))
             .collect();
         let config = model.config();
-        // The rest of the configuration only says how the weights came to be.
+        // The rest of the configuration only describes how the weights were trained.
         let meaning = [
             Value::try_from(&config.network).map(|v| v.to_string()),
             Value::try_from(&config.noise).map(|v| v.to_string()),
@@ -69,8 +69,8 @@ impl Manifest {
         })
     }
 
-    /// What the samples in `folder` are; none where nothing is there, or what a version without
-    /// this file left.
+    /// The manifest of `folder`; `None` where the folder is empty or was written by a version
+    /// without this file.
     ///
     /// # Errors
     /// When the folder holds anything else.
@@ -100,7 +100,7 @@ impl Manifest {
         }
     }
 
-    /// Takes over how far `found` is, if it is of the same samples.
+    /// Takes over the progress of `found`, if it is of the same samples.
     ///
     /// # Errors
     /// Names what differs, and the way out.
@@ -122,14 +122,14 @@ impl Manifest {
         if let Some((key, there, here)) = difference {
             let short = |text: String| text.chars().take(40).collect::<String>();
             let reason = format!(
-                "holds samples drawn in another way ({key}: {} there, {} now); remove the folder, \
+                "holds samples drawn with other settings ({key}: {} there, {} now); remove the folder, \
                  or choose another with --out",
                 short(there),
                 short(here)
             );
             return Err(Error::content(folder, reason));
         }
-        // Pictures that were not asked for then are drawn now, with all before.
+        // If pictures were not asked for then, all are drawn now.
         if found.pictures || !self.pictures {
             (self.done, self.calls, self.complete) = (found.done, found.calls, found.complete);
             self.pictures = found.pictures;

@@ -1,5 +1,5 @@
-//! Runs: the configuration a user writes, the folder a run lives in, and the jobs that tie the
-//! library together: train, sample, likelihood, levels, report.
+//! Runs: the configuration a user writes, the folder of a run, and the jobs that connect the parts
+//! of the library: train, sample, likelihood, levels, report.
 
 mod classes;
 mod config;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::Result;
 use crate::noise::{Process, Schedule, TrainingNoise};
 
-/// From which distribution training draws its noise levels.
+/// The distribution from which training draws its noise levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseKind {
     /// Uniform among the levels or timesteps of a schedule.

@@ -1,11 +1,11 @@
 //! The job `sample`: samples written batch by batch as they are ready, in memory that does not
-//! grow with their number. A job that was stopped, even by force, goes on where it was.
+//! grow with their number. A job that was stopped, even by force, can be continued.
 //!
 //! ```text
 //! 000017.png         sample 17, as soon as its batch is done
-//! samples.partial    rows of samples.npz so far; goes away at the end
-//! sample.json        what is drawn, and how far it is: written after what it speaks of
-//! samples.npz        at the end, and with it grid.png, or samples.png for vectors
+//! samples.partial    rows of samples.npz so far; removed at the end
+//! sample.json        the settings and the progress: written after the samples it counts
+//! samples.npz        at the end, together with grid.png, or samples.png for vectors
 //! ```
 
 use std::fs;
@@ -27,22 +27,22 @@ use crate::job::{self, Monitor};
 pub struct SampleJob {
     /// The samples.
     pub draw: Draw,
-    /// Their folder, which is made.
+    /// Their folder, which is created.
     pub folder: PathBuf,
     /// Whether to write a PNG file for each image.
     pub pictures: bool,
 }
 
-/// What was drawn.
+/// The result of the job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sampled {
-    /// Updates behind the weights.
+    /// Training step of the weights.
     pub step: u64,
-    /// Samples asked for.
+    /// Samples requested.
     pub count: u64,
-    /// Of these, those that are there.
+    /// Of these, those that are done.
     pub done: u64,
-    /// Of these, those drawn now.
+    /// Of these, those drawn by this call.
     pub drawn: u64,
     /// Seconds they took.
     pub seconds: f64,
@@ -53,23 +53,23 @@ pub struct Sampled {
     /// The samples' folder.
     #[serde(serialize_with = "job::text::path")]
     pub folder: PathBuf,
-    /// What a person should look at.
+    /// The files to show the user.
     #[serde(serialize_with = "job::text::paths")]
     pub files: Vec<PathBuf>,
 }
 
-/// Most bytes of `samples.npz`: a slip of the pen asks for more.
+/// Upper bound on the bytes of `samples.npz`: more is taken for a typing error.
 const MOST_BYTES: u64 = 1 << 42;
 
-/// What a kill may cost: samples are noted as done this often, or as often as a batch is.
+/// The most work that a kill loses: progress is recorded this often, or once per batch.
 const KEEP: Duration = Duration::from_millis(200);
 
-/// Draws samples into a folder, or goes on with it.
+/// Draws samples into a folder, or continues one.
 ///
 /// Images: `000017.png` (the seed), `grid.png` with the first 400, and `samples.npz` with `arr_0`
 /// `[n, H, W, C]` of bytes. Vectors: `samples.npz` with `arr_0` `[n, D]` of float32 in the data's
-/// units, and `samples.png` of the first 100 000. When `monitor` wants it to stop, the samples on
-/// their way are given up.
+/// units, and `samples.png` of the first 100 000. When `monitor` stops the job, the current batch
+/// is discarded.
 ///
 /// # Errors
 /// When a setting is not feasible, the network's output is not finite, the folder holds something
@@ -91,7 +91,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
     let images = export.is_image();
     let mut manifest = Manifest::new(model, draw, job.pictures && images)?;
 
-    // Whatever is in the way is found before the folder is touched.
+    // Obstacles are found before the folder is changed.
     Manifest::read(folder)?;
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let _lock = Lock::take(folder)?;
@@ -158,7 +158,7 @@ pub fn sample(model: &Model, job: &SampleJob, monitor: &mut Monitor<'_>) -> Resu
     Ok(sampled)
 }
 
-/// Notes how far the job is, after what the note speaks of is safe.
+/// Records the progress, after the samples it counts are synced.
 fn keep(manifest: &mut Manifest, rows: &Rows, folder: &Path) -> Result<()> {
     rows.sync()?;
     sync_folder(folder)?;

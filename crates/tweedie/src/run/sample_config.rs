@@ -14,7 +14,7 @@ use crate::sample::{Description, Sampler, SamplerKind};
 use crate::score::Condition;
 use crate::score::guidance::Threshold;
 
-/// What is done to H before a sampler sees it.
+/// Clipping of H before a sampler uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clip {
@@ -31,15 +31,15 @@ pub enum Clip {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SampleConfig {
-    /// The scheme.
+    /// The sampler.
     pub sampler: SamplerKind,
     /// Noise levels between sigma_max and sigma_min.
     pub steps: usize,
-    /// How they are spread.
+    /// The schedule of the levels.
     pub schedule: Schedule,
     /// The exponent of `karras`.
     pub rho: f64,
-    /// What is done to the expected denoised sample before the sampler sees it.
+    /// Clipping of the expected denoised sample before the sampler uses it.
     pub clip: Clip,
     /// The quantile of `clip = "dynamic"`.
     pub quantile: f64,
@@ -50,7 +50,7 @@ pub struct SampleConfig {
     /// network's own samples of the class, more to sharpen them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
-    /// Whether the result is the expected denoised sample rather than the last state.
+    /// Whether the result is the expected denoised sample rather than the final state.
     pub denoise: bool,
     /// Whether the moving average of the weights is used rather than the raw ones.
     pub ema: bool,
@@ -81,8 +81,8 @@ impl Default for SampleConfig {
 }
 
 impl SampleConfig {
-    /// The same with one of the sampler's settings changed. Of settings that say the same in
-    /// several ways, as the three step sizes, the one given now counts.
+    /// The same with one of the sampler's settings changed. It replaces settings that express the
+    /// same quantity, as the three step sizes do.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         let description = self.sampler.description();
         description.set(&mut self.settings, key, value.into());
@@ -124,7 +124,7 @@ impl SampleConfig {
     /// Checks that the sampler has the settings given.
     ///
     /// # Errors
-    /// Names the key that it does not have, and those there are.
+    /// Names the key that it does not have, and the valid ones.
     pub fn check(&self) -> Result<()> {
         if self.settings.get("variance").and_then(Value::as_str) == Some("learned") {
             let reason = "networks trained here learn no variances; take fixed-small or \
@@ -212,7 +212,7 @@ impl SampleConfig {
         sampler.map_err(in_table)
     }
 
-    /// The noise levels. Those of a table of timesteps keep to the noise the table has.
+    /// The noise levels. Those of a table of timesteps stay within its range of noise.
     ///
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
@@ -234,7 +234,7 @@ impl SampleConfig {
     }
 }
 
-/// A sampler's refusal of what is a key of this table, by the key's full name. A sampler's own
+/// A sampler's refusal of a key of this table, with the key's full name. A sampler's own
 /// settings keep theirs, by which `--eta` and its like go as well.
 fn in_table(error: Error) -> Error {
     match error {
@@ -249,7 +249,7 @@ fn in_table(error: Error) -> Error {
     }
 }
 
-/// The keys of the table that every sampler has.
+/// The keys of the table that apply to every sampler.
 const KEYS: [&str; 11] = [
     "sampler",
     "steps",
@@ -264,7 +264,7 @@ const KEYS: [&str; 11] = [
     "precision",
 ];
 
-/// More steps than any sampler is given; it keeps a slip from exhausting the memory.
+/// Upper bound on the steps, so that a typing error does not exhaust the memory.
 const MOST_STEPS: usize = 10_000_000;
 
 #[cfg(test)]

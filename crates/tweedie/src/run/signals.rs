@@ -1,16 +1,16 @@
-//! Pictures of signals: a chart each, with a line for every channel, side by side.
+//! Pictures of signals: one chart each, with a line for every channel, side by side.
 
 use crate::error::Result;
 use crate::report::{Axis, Chart, Picture, Series};
 
-/// Charts in a row.
+/// Charts per row.
 pub(super) const COLUMNS: usize = 3;
 /// Size of a chart, in pixels: high enough for a scale.
 const SIZE: (usize, usize) = (400, 300);
-/// Most channels drawn in a chart: more lines than colours tell nothing apart.
+/// Most channels drawn in a chart: more lines than colours could not be distinguished.
 const CHANNELS: usize = 6;
 
-/// One signal and what stands above it.
+/// One signal and its title.
 pub(super) struct Panel {
     title: String,
     values: Vec<f32>,

@@ -1,6 +1,6 @@
 //! The statistics of a run: `stats.jsonl`, one line every `log_every` steps.
 //!
-//! A line that cannot be read, whoever wrote it, is skipped and counted, and stays where it is.
+//! A line that cannot be read is skipped and counted, and stays in the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::train::LevelLoss;
 /// The version of the lines that are written; lines without one are of version 1 too.
 const VERSION: u32 = 1;
 
-/// One line of `stats.jsonl`: means since the line before.
+/// One line of `stats.jsonl`: means since the previous line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// Updates made.
@@ -30,7 +30,7 @@ pub struct Line {
     pub levels: Vec<LevelLoss>,
     /// Seconds of training since the run began or was resumed.
     pub seconds: f64,
-    /// Training examples a second since the line before.
+    /// Training examples per second since the previous line.
     pub examples_per_second: f64,
     /// The step of the latest checkpoint when the line was written; none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ struct Versioned<'a> {
 pub struct Stats {
     /// The lines, in order.
     pub lines: Vec<Line>,
-    /// How many others there are: damaged, blank, or of a later version.
+    /// The number of other lines: damaged, blank, or of a later version.
     pub skipped: usize,
 }
 
@@ -89,7 +89,7 @@ impl StatsFile {
             .map_err(Error::io("write", &self.0))
     }
 
-    /// Makes what was added outlast a loss of power.
+    /// Syncs the added lines to the disk.
     pub fn sync(&self) -> Result<()> {
         let synced = File::open(&self.0).and_then(|file| file.sync_all());
         match synced {
@@ -111,7 +111,7 @@ impl StatsFile {
         Ok(stats)
     }
 
-    /// Forgets the steps after `step`, which a resumed run makes again.
+    /// Removes the lines of steps after `step`, which a resumed run writes again.
     pub fn truncate(&self, step: u64) -> Result<()> {
         let Some(bytes) = read_if_there(&self.0)? else {
             return Ok(());
@@ -123,7 +123,7 @@ impl StatsFile {
                 None => !is_torn(line),
             };
             if stays {
-                // As it is: numbers survive a rewriting only nearly.
+                // Copied as text: parsing and printing need not preserve every number.
                 kept.extend_from_slice(line);
                 if is_torn(line) {
                     kept.push(b'\n');
@@ -142,7 +142,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|&byte| byte == b'\n')
 }
 
-/// Whether the line lacks its end: a crash cut it short.
+/// Whether the line was cut short by a crash.
 fn is_torn(line: &[u8]) -> bool {
     !line.ends_with(b"\n")
 }
@@ -219,7 +219,7 @@ mod tests {
         let stats = file.read().unwrap();
         assert_eq!((&stats.lines[..], stats.skipped), (&[line(2)][..], 10));
         file.truncate(2).unwrap();
-        // All but what a crash tore.
+        // All but the line that a crash cut short.
         let kept = fs::read(file.path()).unwrap();
         assert_eq!(kept, bytes[..bytes.len() - 6]);
         file.append(&line(4)).unwrap();

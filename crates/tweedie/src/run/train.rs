@@ -19,16 +19,16 @@ use crate::train::{About, Checkpoint, Losses, ScoreMatching, StepReport, Trainer
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Training begins, at a step that is not 0 when it continues.
+    /// Training begins, at a step other than 0 when it is resumed.
     Started {
-        /// Updates already made.
+        /// Updates already completed.
         step: u64,
-        /// Updates to reach.
+        /// Updates in all.
         steps: u64,
-        /// Numbers in the network.
+        /// Parameters of the network.
         parameters: usize,
     },
-    /// An update was made.
+    /// An update was completed.
     Step(&'a StepReport),
     /// A line of statistics was written.
     Logged(&'a Line),
@@ -36,11 +36,11 @@ pub enum Event<'a> {
     Saved(&'a Path),
     /// A grid of samples was written.
     Samples(&'a Path),
-    /// The grid of samples at a step could not be drawn or written; training goes on.
+    /// The sample grid of a step could not be drawn or written; training continues.
     NoSamples {
         /// Updates made.
         step: u64,
-        /// Why there is none.
+        /// The reason.
         error: &'a Error,
     },
 }
@@ -51,9 +51,9 @@ pub struct Trained {
     /// The run's folder.
     #[serde(serialize_with = "job::text::path")]
     pub run: PathBuf,
-    /// Numbers in the network.
+    /// Parameters of the network.
     pub parameters: usize,
-    /// Updates made in all.
+    /// Updates completed.
     pub step: u64,
     /// Updates to reach.
     pub steps: u64,
@@ -74,7 +74,7 @@ const LOSS_BINS: usize = 12;
 /// Samples in the grids drawn while training.
 const GRID: u64 = 64;
 
-/// What a new loss contributes to the running mean: single batches jump.
+/// Weight of a new loss in the running mean, since single batches fluctuate.
 const FOLLOW: f64 = 0.02;
 
 /// A training run: its folder, configuration and data.
@@ -82,11 +82,11 @@ pub struct Session {
     run: RunDir,
     config: Config,
     data: Dataset,
-    /// Where it goes on from; none for a start from the beginning.
+    /// The checkpoint it resumes from; `None` for a start from the beginning.
     start: Option<(Checkpoint, About)>,
-    /// What a person should know of how it goes on.
+    /// Notes for the user about the resumed run.
     notes: Vec<String>,
-    /// No other process trains in this folder.
+    /// The lock that keeps other processes from training in this folder.
     _lock: Lock,
 }
 
@@ -94,12 +94,11 @@ impl Session {
     /// A new run in `folder`.
     ///
     /// # Errors
-    /// When the configuration does not hold together or the folder already has a run, or other
-    /// things.
+    /// When the configuration is inconsistent, or the folder already holds a run or other files.
     pub fn start(config: Config, folder: &Path) -> Result<Self> {
         let data = config.open_data()?;
         let config = config.resolve(&data)?;
-        // Find out before anything is written whether the network can be built.
+        // Checks that the network can be built before anything is written.
         trainer(&config, &data)?;
         let (run, lock) = RunDir::create(folder, &config, &DataCard::new(&data))?;
         Ok(Self {
@@ -112,11 +111,11 @@ impl Session {
         })
     }
 
-    /// Continues the run in `folder` from its latest checkpoint, or from the start when there
-    /// is none yet; or from the checkpoint `from`, in which case later ones are set aside.
+    /// Resumes the run in `folder` from its latest checkpoint, or from the start when there is none
+    /// yet; or from the checkpoint `from`, in which case later ones are renamed and kept.
     ///
-    /// A damaged checkpoint is never passed over: the error names the one before it, which `from`
-    /// can ask for.
+    /// A damaged checkpoint is never skipped silently: the error names the one before it, which can
+    /// be given as `from`.
     ///
     /// # Errors
     /// When there is no run, another process trains it, a checkpoint is damaged or missing, or the
@@ -137,8 +136,8 @@ impl Session {
             None => About::default(),
         };
 
-        // The run's own files are compared with what is given now, unless they are damaged and
-        // what is given now is just what they were.
+        // The run's own files are compared with the given ones, unless they are damaged and the
+        // given ones match the checkpoint's record.
         let card = DataCard::new(&data);
         let was = |name: &str, bytes: &[u8]| {
             let known = about.run.get(name);
@@ -158,7 +157,7 @@ impl Session {
             check_file(&run, &about, CONFIG, step)?;
             if let Some((key, new, old)) = config.first_difference(&run.config()?) {
                 let reason = format!(
-                    "differs from the run in {} (where it is {old}); a continued run cannot \
+                    "differs from the run in {} (where it is {old}); a resumed run cannot \
                      change it: restore it, or start another run with --out",
                     folder.display()
                 );
@@ -166,7 +165,7 @@ impl Session {
             }
         }
 
-        // Whatever cannot go on is found before the run is touched.
+        // Everything that prevents resuming is found before the run is changed.
         let trainer = trainer(&config, &data)?;
         let start = match step {
             Some(step) => {
@@ -225,13 +224,13 @@ impl Session {
         &self.data
     }
 
-    /// What a person should know of how the run goes on.
+    /// Notes for the user about the resumed run.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Trains to the last step, telling `monitor` after each. `stop_after` ends the session early,
-    /// and so does `monitor`, each after a whole step and with a checkpoint. A session trains once.
+    /// Trains to the last step, reporting to `monitor` after each. `stop_after` and `monitor` can
+    /// end the session early, after a complete step and with a checkpoint. A session trains once.
     ///
     /// # Errors
     /// [`Error::Diverged`] names the last good checkpoint; otherwise when the disk refuses.
@@ -260,7 +259,7 @@ impl Session {
             parameters: trainer.parameters(),
         });
         monitor.at("training", trainer.step(), train.steps, "steps");
-        // A process killed between a checkpoint and its grid left that out.
+        // A process killed between a checkpoint and its grid has not drawn the grid.
         let at = trainer.step();
         if at > 0 && this.is_grid_due(at, at == train.steps) && !this.grid_path(at).is_file() {
             this.draw_grid(&trainer, on);
@@ -303,7 +302,7 @@ impl Session {
                 (saved, saved_at) = (Some(step), Instant::now());
                 on(Event::Saved(&this.run.checkpoints().path(step)));
             }
-            // Whoever wants it to stop does not wait for a grid; it is drawn when training goes on.
+            // A stop does not wait for a grid; it is drawn when training is resumed.
             if this.is_grid_due(step, last) && (last || !stopped) {
                 this.draw_grid(&trainer, on);
             }
@@ -320,7 +319,7 @@ impl Session {
         })
     }
 
-    /// Writes a checkpoint. What it is beside, the statistics, is safe before.
+    /// Writes a checkpoint, after the statistics are synced.
     fn save(&self, trainer: &Trainer<'_>, about: &About) -> Result<()> {
         self.run.sync_stats()?;
         let checkpoints = self.run.checkpoints();
@@ -338,7 +337,7 @@ impl Session {
         self.run.path().join(name)
     }
 
-    /// Draws a grid; training goes on without it if it must.
+    /// Draws a grid; training continues where that fails.
     fn draw_grid(&self, trainer: &Trainer<'_>, on: &mut dyn FnMut(Event<'_>)) {
         let step = trainer.step();
         match self.try_to_draw_grid(trainer) {
@@ -350,7 +349,7 @@ impl Session {
         }
     }
 
-    /// A picture of samples from the moving average.
+    /// A picture of samples drawn with the averaged weights.
     fn try_to_draw_grid(&self, trainer: &Trainer<'_>) -> Result<PathBuf> {
         let Shape::Image {
             channels,
@@ -388,7 +387,7 @@ impl Session {
                 checkpoints.path(good).display()
             ),
             Ok(None) => "there is no earlier checkpoint".into(),
-            Err(error) => format!("no checkpoint could be looked for: {error}"),
+            Err(error) => format!("the checkpoints cannot be listed: {error}"),
         };
         Error::Diverged {
             step,
@@ -398,15 +397,15 @@ impl Session {
     }
 }
 
-/// Refuses a damaged file of the run, before it is compared with what it should be.
+/// Refuses a damaged file of the run before it is compared with the given one.
 fn check_file(run: &RunDir, about: &About, name: &str, step: Option<u64>) -> Result<()> {
     if run.is_of(about, name)? {
         return Ok(());
     }
     let reason = format!(
-        "is damaged or was changed (its SHA-256 is not what the checkpoint of step {} was written \
-         with), and what is given now is not what it was; give the configuration and the data that \
-         the run was started with",
+        "is damaged or was changed (its SHA-256 is not that recorded by the checkpoint of step {}), \
+         and the configuration or data given now do not match that record; give those that the run \
+         was started with",
         step.unwrap_or(0)
     );
     Err(Error::content(run.path().join(name), reason))
@@ -456,18 +455,18 @@ fn trainer<'a>(config: &Config, data: &'a Dataset) -> Result<Trainer<'a>> {
     trainer.map_err(|error| error.within("network"))
 }
 
-/// What a run would take, measured on its first few steps.
+/// The cost of a run, measured on its first few steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// The resolved configuration.
     pub config: Config,
-    /// Numbers in the network.
+    /// Parameters of the network.
     pub parameters: usize,
     /// Items in the data.
     pub items: usize,
     /// Median time of a step.
     pub seconds_per_step: f64,
-    /// The process's peak memory after those steps, in bytes, where the system tells.
+    /// The process's peak memory after those steps, in bytes, where the system reports it.
     pub peak_memory: Option<u64>,
 }
 
@@ -475,7 +474,7 @@ impl Plan {
     /// Makes `steps` updates without writing anything.
     ///
     /// # Errors
-    /// When the configuration does not hold together.
+    /// When the configuration is inconsistent.
     pub fn measure(config: Config, steps: usize) -> Result<Self> {
         let data = config.open_data()?;
         let config = config.resolve(&data)?;

@@ -1,16 +1,16 @@
-//! Means since the last line of statistics.
+//! Running means since the last line of statistics.
 
 use std::time::{Duration, Instant};
 
 use super::Line;
 use crate::train::{Losses, StepReport};
 
-/// What a line of statistics is made of.
+/// The sums behind a line of statistics.
 pub(super) struct Window {
     losses: Losses,
     norms: f64,
     steps: u64,
-    /// Steps of an earlier session among them, which took none of this one's time.
+    /// Steps of an earlier session among them, which do not count in this one's time.
     before: u64,
     since: Instant,
 }
@@ -69,8 +69,8 @@ impl Window {
         words
     }
 
-    /// Goes on from such sums. Others than these leave the window empty: the line to come is then
-    /// of the steps after the checkpoint alone.
+    /// Restores such sums. Others leave the window empty: the next line then covers only the steps
+    /// after the checkpoint.
     pub fn restore(&mut self, words: &[u64]) {
         if let [steps, norms, losses @ ..] = words
             && self.losses.restore(losses)
@@ -117,7 +117,7 @@ mod tests {
             ..window.line(&report(6), 2, Duration::ZERO, Some(4))
         };
         assert_eq!(line(&mut whole), line(&mut second));
-        // Sums of something else are not taken.
+        // Other sums are not restored.
         second.restore(&[3, 4, 5]);
         assert!(second.to_words().is_empty());
     }

@@ -1,8 +1,8 @@
-//! One or several networks that are trained in turns.
+//! One or several networks, trained alternately.
 //!
-//! The state is the groups (weights, moments, averages) and the number of rounds made: which
-//! update of which network comes next, and every random number of it, follows from that. So a
-//! continued training equals an uninterrupted one bit for bit.
+//! The state is the groups (weights, moments, averages) and the number of completed rounds, which
+//! determines which update of which network comes next and all its random numbers. So a resumed
+//! run equals an uninterrupted one bit for bit.
 
 use super::gradient::{Clip, Hook, NetworkGradient, Turn};
 use super::state::{Sections, sections_of};
@@ -20,12 +20,12 @@ pub struct Alternation<'a> {
 }
 
 impl<'a> Alternation<'a> {
-    /// Starts at round 0. A checkpoint names the sections of the first group without, those of
-    /// the others with the network's name before them.
+    /// Starts at round 0. In a checkpoint, the sections of every group but the first have the
+    /// network's name as a prefix.
     ///
     /// # Errors
-    /// When two networks have one name, a phase is of none of them, or its numbers are not
-    /// possible.
+    /// When two networks have the same name, a phase names none of them, or a phase's numbers are
+    /// invalid.
     pub fn new(groups: Vec<(String, Group)>, phases: Vec<Phase<'a>>) -> Result<Self> {
         for (place, (name, _)) in groups.iter().enumerate() {
             if name.is_empty() || name.contains('/') {
@@ -59,14 +59,14 @@ impl<'a> Alternation<'a> {
         })
     }
 
-    /// The same with `hook` called on every complete gradient, after those given before.
+    /// Adds `hook`, which is called on every complete gradient, after the hooks added before.
     #[must_use]
     pub fn with_hook(mut self, hook: impl Hook + 'a) -> Self {
         self.hooks.push(Box::new(hook));
         self
     }
 
-    /// Rounds made so far.
+    /// Completed rounds.
     pub fn step(&self) -> u64 {
         self.step
     }
@@ -89,14 +89,14 @@ impl<'a> Alternation<'a> {
         self.group(name).map(Group::network)
     }
 
-    /// Makes one round: every phase in order. Reports each update.
+    /// Runs one round, every phase in order, and reports each update.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when a loss, a gradient or new weights are not finite, and what
-    /// objectives and hooks refuse. The networks are then of no further use; their last
-    /// checkpoint is.
+    /// [`Error::Diverged`] when a loss, a gradient or new weights are not finite, and the errors of
+    /// objectives and hooks. The networks cannot be used after that; go back to the last
+    /// checkpoint.
     pub fn update(&mut self) -> Result<Vec<UpdateReport>> {
-        // On a thread of the pool, so that no parallel loop has to wake one up to begin.
+        // On a thread of the pool, so that parallel loops need not wake one up to start.
         rayon::scope(|_| self.round())
     }
 
@@ -130,7 +130,7 @@ impl<'a> Alternation<'a> {
         let mut names = names
             .enumerate()
             .filter(|(_, name)| **name == phase.network);
-        // A phase of no group was refused.
+        // Phases without a group were refused.
         let trained = names.next().map_or(0, |(place, _)| place);
         let diverged = |found| Error::Diverged {
             step,
@@ -242,7 +242,7 @@ impl<'a> Alternation<'a> {
     }
 }
 
-/// Adds the values of a further part; those of the first are taken as they are.
+/// Appends the values of a further part; those of the first are moved in.
 fn join<T>(all: &mut Vec<T>, mut part: Vec<T>) {
     match all.is_empty() {
         true => *all = part,
@@ -250,7 +250,7 @@ fn join<T>(all: &mut Vec<T>, mut part: Vec<T>) {
     }
 }
 
-/// An objective must give one loss an example, and each its noise level or none.
+/// An objective must return one loss per example, and a noise level for each or for none.
 fn check(found: &ExampleLosses, examples: usize) -> Result<()> {
     let [losses] = found.each.dims();
     let shape = |what: &str, found| {

@@ -23,7 +23,7 @@ pub(super) struct Batch {
     pub classes: Option<Vec<Option<u32>>>,
     /// The network's input, `[N, D]`.
     pub input: Vec<f32>,
-    /// The factor of its output in the residual, `[N]`.
+    /// The factor on its output in the residual, `[N]`.
     pub gain: Vec<f32>,
     /// What is added to that, `[N, D]`.
     pub offset: Vec<f32>,
@@ -51,7 +51,7 @@ struct Labels<'a> {
     dropout: f64,
 }
 
-/// Which uniform number of an example decides what.
+/// The index of each uniform number of an example.
 const LEVEL_DRAW: u32 = 0;
 const FLIP_DRAW: u32 = 1;
 const LABEL_DRAW: u32 = 2;
@@ -78,16 +78,16 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// The same, images mirrored left to right with probability 1/2 if `flip`.
+    /// With `flip`, mirrors images left to right with probability 1/2.
     #[must_use]
     pub fn flipped(self, flip: bool) -> Self {
         Self { flip, ..self }
     }
 
-    /// The same with the classes `labels` of the items, each withheld with probability `dropout`.
+    /// Adds the classes `labels` of the items, each withheld with probability `dropout`.
     ///
     /// # Errors
-    /// When there is not one label an item, or `dropout` is no probability.
+    /// When there is not one label per item, or `dropout` is not a probability.
     pub fn labelled(self, labels: &'a [u32], dropout: f64) -> Result<Self> {
         if labels.len() != self.data.len() {
             return Err(Error::Shape {
@@ -118,7 +118,7 @@ impl<'a> Examples<'a> {
         Some(labels.values.iter().max().map_or(0, |max| max + 1))
     }
 
-    /// What the network's output means.
+    /// The parameterisation of the network's output.
     pub(super) fn parameterisation(&self) -> Parameterisation {
         self.objective.parameterisation()
     }
@@ -139,7 +139,7 @@ impl<'a> Examples<'a> {
         };
         // An example costs several times what a value of noise does.
         let rows = rows_a_task(4 * dim);
-        // None for every task where the items are not asked for.
+        // Empty for every task where the items are not asked for.
         let mut kept: Vec<Option<&mut [f32]>> = match &mut batch.clean {
             Some(clean) => clean.chunks_mut(rows * dim).map(Some).collect(),
             None => items.chunks(rows).map(|_| None).collect(),
@@ -293,8 +293,9 @@ mod tests {
             let data = Dataset::from_f32("test", shape, values, ValueMap::identity()).unwrap();
             let labels: Vec<u32> = (0..items as u32).map(|i| i % 4).collect();
             for noise in [&discrete, &continuous] {
-                let form = Parameterisation::new(Preconditioning::Edm, 0.7);
-                let objective = ScoreMatching::new(&LossConfig::default(), form).unwrap();
+                let parameterisation = Parameterisation::new(Preconditioning::Edm, 0.7);
+                let objective =
+                    ScoreMatching::new(&LossConfig::default(), parameterisation).unwrap();
                 let new = || {
                     let examples = Examples::new(&data, noise.clone(), objective.clone(), 3);
                     examples.flipped(true).labelled(&labels, 0.3).unwrap()
@@ -327,8 +328,8 @@ mod tests {
 
     fn examples(data: &Dataset) -> Examples<'_> {
         let noise = TrainingNoise::Discrete(Levels::geometric(2.0, 0.5, 16).unwrap());
-        let form = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
-        let objective = ScoreMatching::new(&LossConfig::default(), form).unwrap();
+        let parameterisation = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
+        let objective = ScoreMatching::new(&LossConfig::default(), parameterisation).unwrap();
         Examples::new(data, noise, objective, 3)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdamConfig, GroupConfig, LearningRate, Schedule};
+use super::{AdamConfig, GroupConfig, LearningRate, LearningRateSchedule};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -10,44 +10,44 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Updates to make.
+    /// Number of updates.
     pub steps: u64,
     /// Examples in one update.
     pub batch: usize,
-    /// Parts that an update's examples are computed in, one after another: their gradients add
-    /// up to that of the whole, in 1/k of the memory. Divides `batch`.
+    /// Gradient accumulation: the number of parts that a batch is computed in, one after another,
+    /// to save memory. Divides `batch`.
     pub accumulate: usize,
     /// Adam's learning rate after the warm-up.
     pub lr: f64,
     /// Steps of linear warm-up.
     pub warmup: u64,
     /// What the learning rate does after the warm-up.
-    pub schedule: Schedule,
-    /// Adam's decays; the first may be negative.
+    pub schedule: LearningRateSchedule,
+    /// Adam's decay rates beta1 and beta2; beta1 may be negative.
     pub betas: [f64; 2],
     /// Adam's epsilon.
     pub adam_eps: f64,
-    /// Largest norm of the gradient; 0 leaves it as it is.
+    /// Largest norm of the gradient; 0 turns clipping off.
     pub clip: f64,
     /// Decay of the moving average of the weights.
     pub ema: f64,
     /// Mirrors each image left to right with probability 1/2.
     pub flip: bool,
-    /// Where the network has classes: how often an example's label is withheld, so that the
-    /// network also learns the score without one (Ho & Salimans 2022).
+    /// Where the network has classes: the probability of withholding an example's label, so that
+    /// the network also learns the unconditional score (Ho & Salimans 2022).
     pub label_dropout: f64,
     /// Steps between two lines of `stats.jsonl`.
     pub log_every: u64,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
-    /// Minutes after which there is a checkpoint in any case, which a kill or a crash costs at
-    /// most; 0 for none.
+    /// Longest time between two checkpoints in minutes, and so the most that a crash costs; 0 for
+    /// no limit.
     pub checkpoint_minutes: f64,
     /// How many checkpoints to keep.
     pub keep: usize,
-    /// Steps between two grids of samples; 0 draws none while training.
+    /// Steps between two sample grids; 0 draws none while training.
     pub samples_every: u64,
-    /// Who computes.
+    /// The engine that computes.
     pub engine: Engine,
 }
 
@@ -59,7 +59,7 @@ impl Default for TrainConfig {
             accumulate: 1,
             lr: 1e-4,
             warmup: 0,
-            schedule: Schedule::Constant,
+            schedule: LearningRateSchedule::Constant,
             betas: [0.9, 0.999],
             adam_eps: 1e-8,
             clip: 0.0,
@@ -76,7 +76,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// Examples of an update: more would overflow memory long before they help.
+/// Upper bound on the batch: more would exhaust the memory long before it helps.
 const LARGEST_BATCH: usize = 1 << 20;
 
 impl TrainConfig {

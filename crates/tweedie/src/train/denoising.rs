@@ -1,5 +1,5 @@
-//! Training a network to denoise: examples of a data set, and losses of what the network makes of
-//! them.
+//! Training a network to denoise: noised examples of a data set, and losses on the network's
+//! prediction.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -8,15 +8,15 @@ use super::{Draw, ExampleLosses, Networks, Objective};
 use crate::error::{Error, Result};
 use crate::nn::{Conditioning, Network, Parameterisation, ops};
 
-/// A loss of denoised examples.
+/// A loss on the denoised examples.
 pub trait Term: Send {
-    /// One loss an example, `[N]`, inside the graph.
+    /// One loss per example, `[N]`, inside the graph.
     ///
     /// # Errors
     /// When a network does not fit.
     fn losses(&self, prediction: &Prediction, networks: &Networks<'_>) -> Result<Tensor<1>>;
 
-    /// Whether the term looks at x, x~ or H; without, they need not be kept.
+    /// Whether the term uses x, x~ or H; otherwise they need not be kept.
     fn needs_samples(&self) -> bool {
         true
     }
@@ -65,8 +65,9 @@ impl Objective for Denoising<'_> {
     fn losses(&mut self, networks: &Networks<'_>, draw: &Draw) -> Result<ExampleLosses> {
         let keep = self.terms.iter().any(|(_, term)| term.needs_samples());
         let batch = self.examples.draw(draw, keep);
-        let form = self.examples.parameterisation();
-        let (prediction, sigmas) = Prediction::new(&networks.get(&self.network)?, batch, form)?;
+        let parameterisation = self.examples.parameterisation();
+        let (prediction, sigmas) =
+            Prediction::new(&networks.get(&self.network)?, batch, parameterisation)?;
         let mut sum: Option<Tensor<1>> = None;
         for (weight, term) in &self.terms {
             let losses = term.losses(&prediction, networks)?;
@@ -85,7 +86,7 @@ impl Objective for Denoising<'_> {
     }
 }
 
-/// What a network makes of noised examples, x~ = x + sigma z: tensors `[N, D]` of its device,
+/// A network's prediction on noised examples, x~ = x + sigma z: tensors `[N, D]` on its device,
 /// those that depend on it inside the graph.
 pub struct Prediction {
     raw: Tensor<2>,
@@ -106,7 +107,11 @@ struct Samples {
 
 impl Prediction {
     /// Calls `network` on `batch`; also gives the examples' noise levels.
-    fn new(network: &Network, batch: Batch, form: Parameterisation) -> Result<(Self, Vec<f64>)> {
+    fn new(
+        network: &Network,
+        batch: Batch,
+        parameterisation: Parameterisation,
+    ) -> Result<(Self, Vec<f64>)> {
         let (n, device) = (batch.sigmas.len(), network.device());
         if network.outputs() != network.inputs() {
             return Err(Error::Shape {
@@ -123,9 +128,9 @@ impl Prediction {
         let samples = match batch.clean {
             Some(clean) => Some(Samples {
                 clean: network.input(clean)?,
-                noisy: input.clone() / column(&|sigma| form.coefficients(sigma).c_in),
-                c_skip: column(&|sigma| form.coefficients(sigma).c_skip),
-                c_out: column(&|sigma| form.coefficients(sigma).c_out),
+                noisy: input.clone() / column(&|sigma| parameterisation.coefficients(sigma).c_in),
+                c_skip: column(&|sigma| parameterisation.coefficients(sigma).c_skip),
+                c_out: column(&|sigma| parameterisation.coefficients(sigma).c_out),
                 sigmas: batch.sigmas.clone(),
                 classes: batch.classes.clone(),
             }),

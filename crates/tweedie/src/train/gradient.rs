@@ -1,4 +1,4 @@
-//! A network's gradient when it is complete, and what may happen to it before the update.
+//! A network's complete gradient, and the hooks that may change it before the update.
 
 use std::ops::Deref;
 
@@ -10,9 +10,10 @@ use super::sums::{CHUNK, sum};
 use crate::error::Result;
 use crate::nn::{ByName, Values, params};
 
-/// The gradient of one network's objective by its parameters, over all examples of an update.
+/// The gradient of one network's objective with respect to its parameters, over all examples of an
+/// update.
 ///
-/// It is where the network is: on the CPU in plain arrays, where the backward pass left them, on
+/// It lives where the network does: on the CPU in the plain arrays that the backward pass wrote, on
 /// another engine in tensors.
 #[derive(Clone, Debug)]
 pub struct NetworkGradient {
@@ -37,7 +38,7 @@ impl NetworkGradient {
         }
     }
 
-    /// Adds the gradient of further examples; both as they came from the backward pass.
+    /// Adds the gradient of further examples, as the backward pass returned it.
     pub(super) fn add(&mut self, other: Self) {
         match (&mut self.parts, other.parts) {
             (Parts::Host(a), Parts::Host(b)) => {
@@ -56,7 +57,7 @@ impl NetworkGradient {
         self.norm = None;
     }
 
-    /// The Euclidean norm of all values together; not finite where one of them is not.
+    /// The Euclidean norm of all values; not finite where one of them is not.
     pub fn norm(&mut self) -> f64 {
         let parts = &self.parts;
         let norm = *self.norm.get_or_insert_with(|| match parts {
@@ -66,17 +67,17 @@ impl NetworkGradient {
         norm * self.scale.abs()
     }
 
-    /// Multiplies every value by `factor`, which the update does on its way: nothing is read or
-    /// written here.
+    /// Multiplies every value by `factor`. The multiplication is deferred to the update; nothing
+    /// is read or written here.
     pub fn scale(&mut self, factor: f64) {
         self.scale *= factor;
     }
 
-    /// Hands the values of each parameter to `change`, by name. On the CPU they are changed in
-    /// place; on another engine they come to the host and go back.
+    /// Passes the values of each parameter to `change`, by name. On the CPU they are changed in
+    /// place; on another engine they are copied to the host and back.
     ///
     /// # Errors
-    /// The first that `change` returns.
+    /// The first error that `change` returns.
     pub fn each(&mut self, change: &mut dyn FnMut(&str, &mut [f32]) -> Result<()>) -> Result<()> {
         self.norm = None;
         let scale = std::mem::replace(&mut self.scale, 1.0) as f32;
@@ -121,7 +122,7 @@ pub(super) fn on_host(tensors: ByName<Tensor<1>>) -> ByName<Values> {
     values.map(|(name, t)| (name, Values::of(t))).collect()
 }
 
-/// The Euclidean norm of all arrays together.
+/// The Euclidean norm of all arrays.
 fn global_norm<'a, G: Deref<Target = [f32]> + 'a>(arrays: impl Iterator<Item = &'a G>) -> f64 {
     let chunks: Vec<&[f32]> = arrays.flat_map(|g| g.chunks(CHUNK)).collect();
     let squares: Vec<f64> = chunks
@@ -133,7 +134,7 @@ fn global_norm<'a, G: Deref<Target = [f32]> + 'a>(arrays: impl Iterator<Item = &
     squares.iter().sum::<f64>().sqrt()
 }
 
-/// The same of tensors; one row of numbers is read.
+/// The same for tensors; a single row of numbers is read back.
 fn device_norm(tensors: &ByName<Tensor<1>>) -> f64 {
     // Divided by the largest of a parameter first: squares leave the range of f32 where the
     // values do not.
@@ -155,7 +156,7 @@ fn device_norm(tensors: &ByName<Tensor<1>>) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// Which update of which network something is about.
+/// The network and the number of its update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn<'a> {
     /// The network's name.
@@ -166,12 +167,12 @@ pub struct Turn<'a> {
 
 /// Sees each gradient when it is complete, before the update: clipping, a sum over machines.
 ///
-/// Every function of these two arguments is one.
+/// Every function of these two arguments is a hook.
 pub trait Hook: Send {
-    /// Changes the gradient of `turn`, or looks at it.
+    /// Changes or inspects the gradient of `turn`.
     ///
     /// # Errors
-    /// Where there can be no update; training then stops.
+    /// When the update must not be made; training then stops.
     fn complete(&mut self, turn: Turn<'_>, gradient: &mut NetworkGradient) -> Result<()>;
 }
 
@@ -181,7 +182,7 @@ impl<F: FnMut(Turn<'_>, &mut NetworkGradient) -> Result<()> + Send> Hook for F {
     }
 }
 
-/// Scales a gradient whose norm is larger than this down to it.
+/// Scales gradients down to at most this norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip(pub f64);
 

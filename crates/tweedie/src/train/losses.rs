@@ -1,13 +1,13 @@
-//! The training loss by noise level: where the network is good and where it is not.
+//! The training loss by noise level.
 
 use serde::{Deserialize, Serialize};
 
 /// The mean loss of the examples near one noise level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelLoss {
-    /// The geometric middle of the bin.
+    /// The geometric mean of the bin's ends.
     pub sigma: f64,
-    /// The mean loss, or none where no example fell.
+    /// The mean loss, or none where no example fell into the bin.
     pub loss: Option<f64>,
     /// How many examples fell into the bin.
     pub count: u64,
@@ -23,7 +23,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// `bins` bins from `sigma_min` to `sigma_max`; what lies outside falls into the end bins.
+    /// `bins` bins from `sigma_min` to `sigma_max`; values outside fall into the end bins.
     pub fn new(sigma_min: f64, sigma_max: f64, bins: usize) -> Self {
         Self {
             sigma_min,
@@ -53,7 +53,7 @@ impl Losses {
         (count > 0).then(|| self.sums.iter().sum::<f64>() / count as f64)
     }
 
-    /// The mean of each bin, finest noise first.
+    /// The mean of each bin, smallest noise first.
     pub fn levels(&self) -> Vec<LevelLoss> {
         let step = (self.sigma_max / self.sigma_min).powf(1.0 / self.sums.len() as f64);
         (0..self.sums.len())
@@ -71,7 +71,7 @@ impl Losses {
         sums.chain(self.counts.iter().copied()).collect()
     }
 
-    /// Takes over sums and counts of as many bins; says whether they were.
+    /// Restores the sums and counts of the same number of bins; false where the number differs.
     pub fn restore(&mut self, words: &[u64]) -> bool {
         let bins = self.sums.len();
         if words.len() != 2 * bins {
@@ -83,7 +83,7 @@ impl Losses {
         true
     }
 
-    /// Forgets everything.
+    /// Resets all bins.
     pub fn clear(&mut self) {
         self.sums.fill(0.0);
         self.counts.fill(0);

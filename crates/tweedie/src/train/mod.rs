@@ -1,6 +1,6 @@
-//! Training as a composition: a network with its optimiser is a [`Group`], what it is trained for
-//! an [`Objective`], and an [`Alternation`] gives each its turns. [`Trainer`] is that of one score
-//! network by denoising score matching.
+//! Training as a composition: a [`Group`] is a network with its optimiser, an [`Objective`] is the
+//! loss it is trained on, and an [`Alternation`] updates the networks in turn. [`Trainer`] is the
+//! special case of one score network under denoising score matching.
 
 mod alternation;
 mod batch;
@@ -9,12 +9,12 @@ mod config;
 mod denoising;
 mod gradient;
 mod group;
+mod learning_rate;
 mod losses;
 mod objective;
 mod optimiser;
 mod order;
 mod phase;
-mod schedule;
 mod score_matching;
 mod state;
 mod sums;
@@ -27,10 +27,10 @@ pub use config::TrainConfig;
 pub use denoising::{Denoising, HalfSquares, Prediction, Term};
 pub use gradient::{Clip, Hook, NetworkGradient, Turn};
 pub use group::{Group, GroupConfig};
+pub use learning_rate::{LearningRate, LearningRateSchedule, ema_decay};
 pub use losses::{LevelLoss, Losses};
 pub use objective::{Draw, ExampleLosses, Networks, Objective};
 pub use optimiser::{Adam, AdamConfig, DeviceAdam, UpdateNumbers};
 pub use phase::{Phase, UpdateReport};
-pub use schedule::{LearningRate, Schedule, ema_decay};
 pub use score_matching::{Factors, LossConfig, ScoreMatching, Weighting};
 pub use trainer::{StepReport, Trainer};

@@ -1,4 +1,4 @@
-//! What a network is trained for: a loss of each example, inside the graph.
+//! What a network is trained on: a loss for each example, inside the graph.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use super::Group;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 
-/// What a network is trained for. An objective has its own examples, and may call any of the
-/// networks in training; only the one whose turn it is gets a gradient by its parameters.
+/// What a network is trained on. An objective has its own examples and may call any of the
+/// networks in training; only the network being updated gets a gradient.
 pub trait Objective: Send {
     /// The losses of the examples at `draw.places`, which depend on `draw` and the networks
-    /// alone: a continued training draws the same ones.
+    /// alone, so that a resumed run draws the same ones.
     ///
     /// # Errors
-    /// When a network does not fit, or the examples cannot be had.
+    /// When a network does not fit, or the examples cannot be prepared.
     fn losses(&mut self, networks: &Networks<'_>, draw: &Draw) -> Result<ExampleLosses>;
 }
 
@@ -26,15 +26,14 @@ pub struct Draw {
     pub update: u64,
     /// Examples in the whole update.
     pub batch: usize,
-    /// The places in the batch that are asked for: all of them, or a part where gradients are
-    /// accumulated.
+    /// The requested places in the batch: all, or a part where gradients are accumulated.
     pub places: Range<usize>,
 }
 
 /// The losses of some examples.
 #[derive(Clone, Debug)]
 pub struct ExampleLosses {
-    /// One an example, `[N]`, in the graph of the network in training. The objective is their
+    /// One per example, `[N]`, in the graph of the network in training. The objective is their
     /// mean.
     pub each: Tensor<1>,
     /// Each one's noise level, `[N]`; empty where there is no noise.
@@ -49,8 +48,8 @@ pub struct Networks<'a> {
 }
 
 impl Networks<'_> {
-    /// The network `name` inside the graph: its output depends on its input and, if it is the one
-    /// in training, on its parameters.
+    /// The network `name` inside the graph: gradients flow to its input and, if it is the one being
+    /// updated, to its parameters.
     ///
     /// # Errors
     /// When there is no such network.
@@ -63,8 +62,8 @@ impl Networks<'_> {
         })
     }
 
-    /// The network `name` outside any graph, on the device without gradients: for outputs that
-    /// are given, such as a generator's samples when the discriminator is in training.
+    /// The network `name` outside the graph, on the device without gradients: for outputs that are
+    /// treated as constant, such as a generator's samples while the discriminator is updated.
     ///
     /// # Errors
     /// When there is no such network.

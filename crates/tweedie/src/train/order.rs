@@ -1,4 +1,4 @@
-//! In which order the items of a data set are seen: epoch after epoch, each shuffled anew.
+//! The order in which the items of a data set are seen: every epoch is shuffled anew.
 
 use rayon::prelude::*;
 
@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(items, [0, 1, 2, 3, 4, 5, 6]);
         }
         assert_ne!(whole[..7], whole[7..14]);
-        // However it is cut, forwards or back.
+        // However it is split, forwards or backwards.
         for (first, count) in [(0, 5), (5, 9), (14, 7), (3, 1), (6, 2), (0, 21), (20, 1)] {
             assert_eq!(order.at(first as u64, count), whole[first..first + count]);
         }

@@ -1,4 +1,4 @@
-//! A network's turn in a round, and what an update of it reports.
+//! A network's turn in a round, and the report of an update.
 
 use super::Objective;
 
@@ -6,13 +6,13 @@ use super::Objective;
 pub struct Phase<'a> {
     /// The network that is updated.
     pub network: String,
-    /// How many times in a row.
+    /// Updates per round.
     pub times: u64,
     /// Examples of an update.
     pub batch: usize,
-    /// Parts that they are computed in; a divisor of `batch`. Their gradients add up.
+    /// Parts that the batch is computed in, for gradient accumulation; a divisor of `batch`.
     pub accumulate: usize,
-    /// What for.
+    /// The objective.
     pub objective: Box<dyn Objective + 'a>,
 }
 
@@ -28,13 +28,13 @@ impl<'a> Phase<'a> {
         }
     }
 
-    /// The same, `times` times a round.
+    /// With `times` updates per round.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times, ..self }
     }
 
-    /// The same with each update's examples in `parts` parts.
+    /// With each batch computed in `parts` parts.
     #[must_use]
     pub fn accumulate(self, parts: usize) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl<'a> Phase<'a> {
     }
 }
 
-/// What an update did.
+/// The report of an update.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateReport {
     /// The network.

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! summed over dimensions and averaged over the batch, with gain = sqrt(w) c_out and
-//! offset = sqrt(w) (c_skip x~ - x). In the form s = net/sigma with p = 2 the gain is 1 and the
-//! offset is z: the network predicts -z.
+//! offset = sqrt(w) (c_skip x~ - x). For the parameterisation s = net/sigma with p = 2, the gain is
+//! 1 and the offset is z: the network predicts -z.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ impl ScoreMatching {
         })
     }
 
-    /// What the network's output means.
+    /// The parameterisation of the network's output.
     pub fn parameterisation(&self) -> Parameterisation {
         self.parameterisation
     }
@@ -92,7 +92,7 @@ impl ScoreMatching {
         }
     }
 
-    /// What an example at `sigma` is multiplied by.
+    /// The gain at `sigma`.
     pub fn factors(&self, sigma: f64) -> Factors {
         let c = self.parameterisation.coefficients(sigma);
         let root = self.weight(sigma).sqrt();
@@ -115,7 +115,7 @@ pub struct Factors {
     c_in: f64,
     of_x: f64,
     of_z: f64,
-    /// The factor of the network's output.
+    /// The factor on the network's output.
     pub gain: f32,
 }
 
@@ -146,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_form_compares_the_output_with_minus_z() {
-        let form = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
-        let objective = ScoreMatching::new(&LossConfig::default(), form).unwrap();
+    fn the_scaled_score_compares_the_output_with_minus_z() {
+        let parameterisation = Parameterisation::new(Preconditioning::ScaledScore, 1.0);
+        let objective = ScoreMatching::new(&LossConfig::default(), parameterisation).unwrap();
         let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
         let factors = objective.factors(4.0);
         factors.example(&[1.0, 2.0], &[0.5, -1.5], &mut input, &mut offset);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_gives_a_denoiser_the_loss_of_the_papers() {
+    fn every_parameterisation_gives_a_denoiser_the_loss_of_the_papers() {
         let (x, z, sigma, d) = ([0.3_f32, -0.8], [1.2_f32, 0.4], 0.7, 0.5);
         let h = [0.1, -0.5];
         let [x64, z64] = [x, z].map(|v| v.map(f64::from));
@@ -175,7 +175,7 @@ mod tests {
             (Weighting::Sigma, 0.0, 0.5 * sum(&of_score)),
             (Weighting::Edm, 2.0, 0.5 * lambda * sum(&of_h)),
         ] {
-            for form in [
+            for output in [
                 Preconditioning::Score,
                 Preconditioning::ScaledScore,
                 Preconditioning::Edm,
@@ -184,18 +184,18 @@ mod tests {
                 Preconditioning::V,
             ] {
                 let config = LossConfig { weighting, power };
-                let form = Parameterisation::new(form, d);
-                let objective = ScoreMatching::new(&config, form).unwrap();
-                let c = form.coefficients(sigma);
+                let parameterisation = Parameterisation::new(output, d);
+                let objective = ScoreMatching::new(&config, parameterisation).unwrap();
+                let c = parameterisation.coefficients(sigma);
                 let (mut input, mut offset) = ([0.0; 2], [0.0; 2]);
                 let factors = objective.factors(sigma);
                 factors.example(&x, &z, &mut input, &mut offset);
-                // The raw output that makes H what it is.
+                // The raw output that gives this H.
                 let raw = [0, 1].map(|i| ((h[i] - c.c_skip * noisy[i]) / c.c_out) as f32);
                 let found = loss(factors.gain, &offset, &raw);
                 assert!(
                     (found / expected - 1.0).abs() < 1e-5,
-                    "{form:?}, {weighting:?}, {power}: {found} {expected}"
+                    "{parameterisation:?}, {weighting:?}, {power}: {found} {expected}"
                 );
             }
         }

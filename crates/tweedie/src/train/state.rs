@@ -1,4 +1,4 @@
-//! Between a trainer's state and the sections of a checkpoint.
+//! Conversion between a trainer's state and the sections of a checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::nn::values::checked;
 use crate::nn::{Array, ByName};
 
-/// Arrays by parameter, by section.
+/// The arrays of each section, by parameter.
 pub(super) type Sections = BTreeMap<String, ByName<Array>>;
 
 /// A section of the arrays of `values`.
@@ -41,8 +41,8 @@ pub(super) fn values(
     checked.map_err(|error| error.within(name))
 }
 
-/// Takes the sections of the network `name` out: those named `NAME/...`, or without a name those
-/// without one.
+/// Takes out the sections of the network `name`: those named `NAME/...`, or those without a prefix
+/// where the name is empty.
 pub(super) fn sections_of(sections: &mut Sections, name: &str) -> Sections {
     let mut found = Sections::new();
     sections.retain(|section, arrays| {

@@ -4,10 +4,10 @@
 /// depends on the number of threads.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// Sums side by side, so that none waits for the one before.
+/// Independent partial sums, so that none waits for the one before.
 const LANES: usize = 16;
 
-/// The sum of `f` of all values.
+/// The sum of `f` over all values.
 pub(super) fn sum(values: &[f32], f: impl Fn(f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::noise::TrainingNoise;
 
-/// What one update did.
+/// The report of one update.
 #[derive(Clone, Debug)]
 pub struct StepReport {
     /// The update's number, from 0.
@@ -23,7 +23,7 @@ pub struct StepReport {
     pub rate: f64,
 }
 
-/// What the one network is called.
+/// The name of the network.
 const SCORE: &str = "score";
 
 /// A score network in training: an [`Alternation`] of one network, one update a round.
@@ -57,7 +57,8 @@ impl<'a> Trainer<'a> {
         Self::on(config, examples, network)
     }
 
-    /// The same on prepared examples: `config.flip` and `config.label_dropout` are theirs.
+    /// The same with examples made by the caller: `config.flip` and `config.label_dropout` do not
+    /// apply.
     ///
     /// # Errors
     /// When a setting is out of its range, or the network does not fit the examples.
@@ -72,7 +73,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The same with `hook` called on every complete gradient, before it is clipped.
+    /// Adds `hook`, which is called on every complete gradient before it is clipped.
     #[must_use]
     pub fn with_hook(self, hook: impl Hook + 'a) -> Self {
         Self {
@@ -80,12 +81,12 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Updates made so far.
+    /// Completed updates.
     pub fn step(&self) -> u64 {
         self.alternation.step()
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     ///
     /// # Errors
     /// Never: there is one.
@@ -101,7 +102,7 @@ impl<'a> Trainer<'a> {
         self.alternation.group(SCORE)?.average()
     }
 
-    /// Numbers in the network.
+    /// Number of parameters of the network.
     pub fn parameters(&self) -> usize {
         let shapes = self.network().map(Network::shapes).unwrap_or_default();
         let counts = shapes.values().map(|shape| shape.iter().product::<usize>());
@@ -142,7 +143,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A score network takes and gives samples, and classes if it has any.
+/// A score network maps samples to samples, given classes if it has any.
 fn fits(network: &Network, examples: &Examples<'_>) -> Result<()> {
     let data = examples.data();
     for width in [network.inputs(), network.outputs()] {

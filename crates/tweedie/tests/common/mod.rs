@@ -1,4 +1,4 @@
-//! What the tests of samplers share.
+//! Shared by the tests of samplers.
 
 // Each test program uses some of it.
 #![allow(dead_code)]
@@ -11,7 +11,7 @@ use tweedie::score::{Denoiser, GaussianMixture, Posterior, Query, by_level};
 
 pub const TOLERANCE: f64 = 1e-10;
 
-/// A score that is no gradient of anything, (1 + sigma^2) s = sin(x) + cos(y), y the coordinate
+/// A score that is not a gradient, (1 + sigma^2) s = sin(x) + cos(y), y the coordinate
 /// after x.
 pub struct Arbitrary;
 
@@ -41,7 +41,7 @@ impl Denoiser for Arbitrary {
     }
 }
 
-/// The target of the one-dimensional tutorial.
+/// The target of the one-dimensional tutorial, 0.1 N(-3, 1) + 0.9 N(3, 1).
 pub fn two_gaussians() -> GaussianMixture {
     GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0]).unwrap()
 }

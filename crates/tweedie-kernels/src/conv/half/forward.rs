@@ -1,4 +1,4 @@
-//! The convolution, by whatever unit its weights were laid out for.
+//! The convolution, on the unit that its weights were laid out for.
 
 use half::bf16;
 
@@ -41,7 +41,7 @@ pub fn forward(
     Ok(out)
 }
 
-/// Everything in `f32` but what comes in and goes out.
+/// In `f32` throughout; only the input and the output are bf16.
 fn wide(
     shape: &Shape,
     x: &[bf16],

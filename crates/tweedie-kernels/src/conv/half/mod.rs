@@ -7,7 +7,8 @@
 //!
 //! Two ways: AMX multiplies tiles of 16 rows of 32 values with tiles of 32 rows of 16 (`amx`);
 //! every other machine widens images to `f32` for the plain kernels and saves memory only.
-//! (Multiplying pairs by AVX-512 BF16 was tried: it is slower than Winograd's way in `f32`.)
+//! (AVX-512 BF16, which multiplies pairs, was tried: it is slower than Winograd convolution in
+//! `f32`.)
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;

@@ -10,8 +10,8 @@ use crate::conv::Shape;
 use crate::conv::epilogue::bias_row;
 use crate::conv::forward::border;
 use crate::conv::pad::Border;
-use crate::level::by_level;
-use crate::{Buffer, Level};
+use crate::instruction_set::by_instruction_set;
+use crate::{Buffer, InstructionSet};
 
 /// Pixels of a tile.
 pub(super) const ROWS: usize = 16;
@@ -66,7 +66,7 @@ struct Runs {
 
 impl Runs {
     /// Row by row, or, where rows are short, straight through the padded image: the outputs
-    /// between the rows mean nothing and are dropped.
+    /// between the rows are meaningless and are dropped.
     fn new(shape: &Shape, output: [usize; 2], width: usize, depth: usize) -> Self {
         let [oh, ow] = output;
         let step = shape.stride * depth;
@@ -218,7 +218,7 @@ pub(super) fn forward(
                     image: n,
                     block,
                 };
-                finish(Level::best(), &finished, &sums, terms, out);
+                finish(InstructionSet::best(), &finished, &sums, terms, out);
             }
         }
     });
@@ -235,7 +235,7 @@ struct Finished<'a> {
     block: usize,
 }
 
-by_level! {
+by_instruction_set! {
     /// Adds the terms, rounds and writes.
     fn finish(place: &Finished, sums: &Sums, terms: &Terms, out: &mut [bf16])
         = finish_body, finish_body, finish_body

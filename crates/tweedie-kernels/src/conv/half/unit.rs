@@ -1,27 +1,27 @@
-//! Which way of multiplying bf16 numbers the machine has.
+//! How this machine multiplies bf16 numbers.
 
 use std::sync::LazyLock;
 
-use crate::Level;
+use crate::InstructionSet;
 
-/// A way of multiplying bf16 numbers that this machine has; the only way to one is to find it
-/// here.
+/// A way of multiplying bf16 numbers on this machine. Only detection makes one, so to hold it is
+/// proof that the machine has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit(pub(super) Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Widened to `f32` first.
-    Widened(Level),
+    Widened(InstructionSet),
     /// Tiles, by AMX.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     Tiles,
 }
 
 static AVAILABLE: LazyLock<Vec<Unit>> = LazyLock::new(|| {
-    let mut found: Vec<Unit> = Level::available()
+    let mut found: Vec<Unit> = InstructionSet::available()
         .iter()
-        .map(|&level| Unit(Kind::Widened(level)))
+        .map(|&isa| Unit(Kind::Widened(isa)))
         .collect();
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if is_x86_feature_detected!("avx512f") && super::amx::permitted() {
@@ -33,7 +33,7 @@ static AVAILABLE: LazyLock<Vec<Unit>> = LazyLock::new(|| {
 impl Unit {
     /// The fastest of this machine.
     pub fn best() -> Self {
-        // At least the portable level is there.
+        // At least the portable instruction set is there.
         AVAILABLE[AVAILABLE.len() - 1]
     }
 

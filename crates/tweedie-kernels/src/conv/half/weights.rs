@@ -40,10 +40,10 @@ impl Weights {
     pub fn new(unit: Unit, shape: &Shape, weight: &[f32]) -> Result<Self> {
         check("weight", weight.len(), &shape.weight_dims())?;
         let form = match unit.0 {
-            Kind::Widened(level) => {
+            Kind::Widened(isa) => {
                 let rounded: Vec<f32> =
                     weight.iter().map(|&w| bf16::from_f32(w).to_f32()).collect();
-                Form::Wide(conv::Weights::new(level, shape, &rounded)?)
+                Form::Wide(conv::Weights::new(isa, shape, &rounded)?)
             }
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Kind::Tiles => Form::Tiles(tiles(shape, weight)),

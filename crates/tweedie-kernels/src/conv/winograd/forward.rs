@@ -11,14 +11,14 @@ use super::{IN, OUT, XI};
 use crate::conv::epilogue::Epilogue;
 use crate::simd::{Simd, by_simd};
 use crate::tile::matrix;
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
-/// Tiles whose transforms are in the second-level cache together.
+/// Tiles whose transforms are in the L2 cache together.
 const TILES: usize = 24;
 
 /// Convolves the images `x` with `weights`; `out` has the right length and is overwritten.
 pub(in crate::conv) fn forward(
-    level: Level,
+    isa: InstructionSet,
     grid: &Grid,
     images: usize,
     weights: &Transformed,
@@ -55,7 +55,7 @@ pub(in crate::conv) fn forward(
             let some = first..tiles.end.min(first + TILES);
             first = some.end;
             transform(
-                level,
+                isa,
                 grid,
                 weights.channels[0],
                 x,
@@ -71,9 +71,9 @@ pub(in crate::conv) fn forward(
                     j,
                 };
                 match weights.block {
-                    32 => wide(level, &block, &v, &mut m, out),
-                    16 => half(level, &block, &v, &mut m, out),
-                    _ => narrow(level, &block, &v, &mut m, out),
+                    32 => wide(isa, &block, &v, &mut m, out),
+                    16 => half(isa, &block, &v, &mut m, out),
+                    _ => narrow(isa, &block, &v, &mut m, out),
                 }
             }
         }
@@ -102,7 +102,8 @@ by_simd! {
         = transform_input, transform_input, transform_input
 }
 
-// Which of these a level uses is up to the weights' block; the others only have to be right.
+// Which of these an instruction set uses is up to the weights' block; the others only have to be
+// right.
 by_simd! {
     fn wide(block: &Block, v: &[f32], m: &mut [f32], out: &mut [f32])
         = products::<_, 4, 2>, products::<_, 6, 2>, products::<_, 12, 2>

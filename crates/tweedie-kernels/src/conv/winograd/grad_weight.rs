@@ -14,9 +14,9 @@ use super::{IN, XI};
 use crate::conv::Shape;
 use crate::simd::{Simd, by_simd};
 use crate::tile::transposed;
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
-/// Values of `V` and `Z` that are kept at a time: they stay in the last-level cache.
+/// Values of `V` and `Z` that are kept at a time: they stay in the L3 cache.
 const KEPT: usize = 1 << 19;
 
 /// Tiles that one task transforms.
@@ -24,7 +24,7 @@ const SHARE: usize = 16;
 
 /// `dw` `[O, I, 3, 3]`, overwritten.
 pub(in crate::conv) fn grad_weight(
-    level: Level,
+    isa: InstructionSet,
     grid: &Grid,
     shape: &Shape,
     x: &[f32],
@@ -34,7 +34,7 @@ pub(in crate::conv) fn grad_weight(
     let [inputs, outputs] = [shape.inputs, shape.outputs];
     let [of_x, of_dy] = [inputs, outputs].map(|c| c.next_multiple_of(LANES));
     let tiles = shape.images * grid.bands * grid.across;
-    // The same for any number of threads: the order of the sums depends on it.
+    // Independent of the number of threads: the order of the sums depends on it.
     let at_once = (KEPT / (XI * (of_x + of_dy))).clamp(SHARE, 1024);
     let at_once = at_once.min(tiles).next_multiple_of(SHARE);
     let [slot_x, slot_dy] = [of_x, of_dy].map(|c| XI * pitch(SHARE, c));
@@ -53,7 +53,7 @@ pub(in crate::conv) fn grad_weight(
             .for_each(|(slot, (v, z))| {
                 let first = some.start + slot * SHARE;
                 let tiles = first..some.end.min(first + SHARE);
-                transform(level, grid, [inputs, outputs], x, dy, tiles, v, z);
+                transform(isa, grid, [inputs, outputs], x, dy, tiles, v, z);
             });
         sums.par_chunks_mut(of_x * of_dy)
             .enumerate()
@@ -66,12 +66,12 @@ pub(in crate::conv) fn grad_weight(
                     depths: [of_x, of_dy],
                     slots: [slot_x, slot_dy],
                 };
-                add(level, &product, sums);
+                add(isa, &product, sums);
             });
     }
     dw.par_chunks_mut(LANES * inputs * 9)
         .enumerate()
-        .for_each(|(block, dw)| back(level, &sums, [of_x, of_dy], block * LANES, inputs, dw));
+        .for_each(|(block, dw)| back(isa, &sums, [of_x, of_dy], block * LANES, inputs, dw));
 }
 
 by_simd! {

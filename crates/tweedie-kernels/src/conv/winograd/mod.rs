@@ -8,11 +8,11 @@
 //! products become 36 matrix products, `M[xi] = V[xi] U[xi]` of `[tiles, I]` with `[I, O]`.
 //!
 //! The transforms evaluate polynomials at 0, +-5/8, +-3/2 and infinity. These points keep the
-//! rounding error within twice that of the plain sum; the textbook's 0, +-1, +-2 lose four times
+//! rounding error within twice that of the direct sum; the textbook's 0, +-1, +-2 lose four times
 //! more.
 //!
-//! The three gradients are the same bilinear form read the other way: that of the input is a
-//! convolution with the kernel turned around, and that of the weights is
+//! The gradients follow from the same bilinear map: that of the input is a convolution with the
+//! flipped kernel, and that of the weights is
 //! `dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G`.
 
 mod forward;
@@ -35,7 +35,7 @@ const IN: usize = 6;
 /// Products of a tile.
 const XI: usize = IN * IN;
 
-/// Whether this is the faster way. The answer depends on nothing but one image, so that an image
+/// Whether this is the faster method. The answer depends on nothing but one image, so that an image
 /// gives the same bits in any batch.
 pub(super) fn pays(shape: &Shape, output: [usize; 2]) -> bool {
     let fits = shape.kernel == 3 && shape.stride == 1;

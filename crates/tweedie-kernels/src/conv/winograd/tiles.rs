@@ -64,7 +64,7 @@ impl Grid {
 }
 
 /// Values between the products of one xi and the next: a row more than needed, since at powers
-/// of two all 36 would fall on the same few lines of the first-level cache.
+/// of two all 36 would fall on the same few lines of the L1 cache.
 pub(super) fn pitch(rows: usize, depth: usize) -> usize {
     rows * depth + LANES
 }

@@ -7,7 +7,7 @@ use super::{IN, XI};
 use crate::conv::Shape;
 use crate::conv::gather::block;
 use crate::simd::{Simd, by_simd};
-use crate::{Buffer, Level};
+use crate::{Buffer, InstructionSet};
 
 /// Channels that the transforms of images handle at a time; depths are rounded up to it.
 pub(super) const LANES: usize = 16;
@@ -17,7 +17,7 @@ pub(super) const LANES: usize = 16;
 pub enum Direction {
     /// From I channels to O.
     Forward,
-    /// From O channels to I, with the kernel turned around: the gradient of the input.
+    /// From O channels to I, with the kernel flipped: the gradient of the input.
     Back,
 }
 
@@ -34,13 +34,13 @@ pub struct Transformed {
 
 impl Transformed {
     /// `weight` is `[O, I, 3, 3]` of `shape`.
-    pub fn new(level: Level, shape: &Shape, direction: Direction, weight: &[f32]) -> Self {
+    pub fn new(isa: InstructionSet, shape: &Shape, direction: Direction, weight: &[f32]) -> Self {
         let channels = match direction {
             Direction::Forward => [shape.inputs, shape.outputs],
             Direction::Back => [shape.outputs, shape.inputs],
         };
         let [inputs, outputs] = channels;
-        let block = block(level, outputs);
+        let block = block(isa, outputs);
         let depth = inputs.next_multiple_of(LANES);
         let mut values = Buffer::take(outputs.div_ceil(block) * XI * depth * block);
         let of = Source {
@@ -52,7 +52,7 @@ impl Transformed {
         values
             .par_chunks_mut(XI * depth * block)
             .enumerate()
-            .for_each(|(j, out)| pack(level, &of, j * block, block, out));
+            .for_each(|(j, out)| pack(isa, &of, j * block, block, out));
         Self {
             values,
             block,

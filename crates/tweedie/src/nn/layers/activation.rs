@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What follows a layer, element by element.
+/// An activation function, applied element by element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     None,
     /// `max(x, 0)`.
     Relu,

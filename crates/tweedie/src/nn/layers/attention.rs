@@ -61,7 +61,7 @@ impl Attention {
         let [n, h, w, c] = x.dims();
         let precision = ops::precision(&x);
         let normed = self.group_norm.forward(x.clone(), Activation::None);
-        // Whatever images are stored in, scores and their softmax are in f32.
+        // Whatever precision images are stored in, scores and their softmax are in f32.
         let tokens = |project: &Linear| {
             let projected = project.forward_pixels(normed.clone(), None);
             ops::stored_in(projected, Precision::F32).reshape([n, h * w, c])

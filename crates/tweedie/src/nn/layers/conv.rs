@@ -27,7 +27,8 @@ impl Conv2d {
         Self::strided(inputs, outputs, kernel, 1, [[kernel / 2; 2]; 2], init)
     }
 
-    /// The same, with initial weights of zero: the block it closes starts as the identity.
+    /// The same with initial weights of zero, so that the residual block it ends starts as the
+    /// identity.
     pub fn zeros(inputs: usize, outputs: usize, kernel: usize, init: &Init) -> Self {
         Self {
             weight: init.constant("weight", [outputs, inputs, kernel, kernel], 0.0),

@@ -1,4 +1,4 @@
-//! How a noise level becomes a vector that every block of the network sees.
+//! The noise embedding: a vector for each noise level, which every block of the network sees.
 
 use burn::module::Module;
 use burn::tensor::Tensor;

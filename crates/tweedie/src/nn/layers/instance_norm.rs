@@ -10,11 +10,11 @@ use crate::nn::ops;
 /// Added to both variances.
 const EPSILON: f64 = 1e-5;
 
-/// Instance normalisation that gives back what the channels' means say of one another, as
+/// Instance normalisation that restores the channels' means relative to one another,
 /// `InstanceNorm2dPlus` of NCSNv2.
 #[derive(Module, Debug)]
 pub struct InstanceNormPlusPlus {
-    /// How much of the standardised means is given back, `[C]`.
+    /// How much of the standardised means is restored, `[C]`.
     pub alpha: Param<Tensor<1>>,
     /// The scale, `[C]`.
     pub gamma: Param<Tensor<1>>,

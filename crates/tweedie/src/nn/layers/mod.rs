@@ -1,4 +1,4 @@
-//! The layers, one a file, with the parameter names and layouts of PyTorch.
+//! The layers, one per file, with the parameter names and layouts of PyTorch.
 
 mod activation;
 mod attention;

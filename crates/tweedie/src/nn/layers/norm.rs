@@ -31,7 +31,7 @@ impl GroupNorm {
         }
     }
 
-    /// The same as an operand, for a convolution to start with.
+    /// The same as an operand, for a convolution that normalises its input.
     pub fn before(&self, then: Activation) -> Normalisation {
         Normalisation {
             scale: self.weight.val(),

@@ -22,7 +22,7 @@ pub enum SigmaInput {
 }
 
 impl SigmaInput {
-    /// What the network sees of `sigma`.
+    /// The network's input for `sigma`.
     pub fn of(self, sigma: f64) -> f32 {
         match self {
             Self::Log => sigma.ln() as f32,
@@ -39,12 +39,12 @@ pub struct MlpConfig {
     pub hidden: Vec<usize>,
     /// Follows every hidden layer.
     pub activation: Activation,
-    /// What a conditional network sees of sigma.
+    /// How a conditional network sees sigma.
     pub sigma_input: SigmaInput,
 }
 
-/// Bounds far beyond any network in use, so that a slip of the pen is an error and not an
-/// exhausted machine.
+/// Bounds far beyond any network in use, so that a typing error is refused instead of exhausting
+/// the memory.
 const WIDEST: usize = 1 << 15;
 const DEEPEST: usize = 256;
 
@@ -127,7 +127,7 @@ impl Forward for Mlp {
         self.conditional
     }
 
-    /// A conditional network has what it sees of sigma in a column behind `x`.
+    /// A conditional network takes sigma in one more column behind `x`.
     fn forward(&self, x: Tensor<2>, conditioning: &Conditioning<'_>) -> Tensor<2> {
         let x = match conditioning.sigmas {
             Some(sigmas) if self.conditional => {

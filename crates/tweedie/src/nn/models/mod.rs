@@ -1,4 +1,4 @@
-//! The models, one a file or folder. Each is a burn module with a [`Forward`](super::Forward)
+//! The models, one per file or folder. Each is a burn module with a [`Forward`](super::Forward)
 //! pass, and the hyper-parameters that build it.
 
 mod mlp;
@@ -14,14 +14,14 @@ use crate::data::Shape;
 use crate::error::Result;
 use crate::noise::TimestepTable;
 
-/// What a score network is built for, beside its hyper-parameters.
+/// What a score network is built for, besides its hyper-parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs {
     /// The samples' shape.
     pub shape: Shape,
     /// Whether the network is conditioned on sigma.
     pub conditional: bool,
-    /// The table on whose timesteps it is, instead of sigma.
+    /// The table of timesteps that it is conditioned on instead of sigma.
     pub timesteps: Option<TimestepTable>,
     /// How many classes it is conditioned on, one or more.
     pub classes: Option<usize>,

@@ -1,4 +1,4 @@
-//! The operations composed of burn's own: right on every engine, fast on GPUs.
+//! The operations composed of burn's own: correct on every engine, fast on GPUs.
 
 use burn::tensor::ops::{
     AttentionModuleOptions, AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions,

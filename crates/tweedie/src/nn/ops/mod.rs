@@ -22,7 +22,7 @@ use tweedie_kernels::Activation as Fused;
 /// Zero padding of the two spatial axes: `[[top, left], [bottom, right]]`.
 pub type Padding = [[usize; 2]; 2];
 
-/// What a convolution works on.
+/// The operands of a convolution.
 #[derive(Clone, Debug)]
 pub struct Convolution {
     /// `[N, H, W, I]`.
@@ -150,7 +150,7 @@ pub fn group_norm(
 
 /// InstanceNorm++ of NCSNv2 (Song & Ermon 2020), followed by an activation: for each image
 /// `[N, H, W, C]` and channel, mean and (biased) variance over the pixels; the means, standardised
-/// among the channels of the image, are given back by `alpha`; then `gamma` and `beta`. Each of
+/// among the channels of the image, are restored by `alpha`; then `gamma` and `beta`. Each of
 /// the three is `[1, C]`, or `[N, C]` for each image.
 pub fn instance_norm_pp(
     x: Tensor<4>,
@@ -236,7 +236,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
     }
 }
 
-/// Joins the channels of two images `[N, H, W, A]` and `[N, H, W, B]`.
+/// Concatenates the channels of two images `[N, H, W, A]` and `[N, H, W, B]`.
 pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     match flex::is_flex(&a.device()) {
         true => flex::concat(a, b),
@@ -244,7 +244,7 @@ pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// Puts the columns of `y` `[N, B]` behind those of `x` `[N, A]`: `[N, A + B]`.
+/// Concatenates the columns of `x` `[N, A]` and `y` `[N, B]`: `[N, A + B]`.
 pub fn append(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
     let ([n, a], [_, b]) = (x.dims(), y.dims());
     // Columns are the channels of images of one pixel.

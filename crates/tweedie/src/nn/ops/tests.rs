@@ -251,7 +251,7 @@ fn kept_weights_are_those_of_the_tensor_given() {
     call(weight, x());
 }
 
-/// A fixed direction to pull gradients back from: the same for both paths, and independent of
+/// A fixed output gradient for the backward pass: the same for both paths, and independent of
 /// their rounding.
 fn cotangent(dims: [usize; 4], device: &Device) -> Tensor<4> {
     let mut values = vec![0.0_f32; dims.iter().product()];

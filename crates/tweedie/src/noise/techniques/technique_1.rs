@@ -3,10 +3,11 @@
 //! Song and Ermon 2020, section 3.1: with a smaller sigma_1 the sampler cannot cross from one data
 //! point to another (their Proposition 1).
 //!
-//! All pairs of a large set are too many, but most cannot matter: two points at distances r_a, r_b
-//! from the mean are at most r_a + r_b apart. Points are taken by decreasing r against a running
-//! maximum; where the bound of every pair left is below it, the maximum is exact. Where the pairs
-//! allowed run out first, the result is a lower bound, and r_a + r_b of the next pair an upper one.
+//! A large set has too many pairs to try all, but most cannot matter: two points at distances r_a,
+//! r_b from the mean are at most r_a + r_b apart. Points are visited by decreasing r; once the
+//! bound of every remaining pair is below the running maximum, the maximum is exact. Where the
+//! budget of pairs runs out first, the result is a lower bound, and r_a + r_b of the next pair an
+//! upper one.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::random::NoiseSource;
 /// What Technique 1 found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InitialNoise {
-    /// The largest distance found, in the data's units: sigma_1. A lower bound of the largest
+    /// The largest distance found, in the data's units: sigma_1. A lower bound on the largest
     /// distance of all unless `exact`.
     pub sigma_1: f64,
     /// No pair of the set is further apart than this; equal to `sigma_1` where `exact`.
@@ -79,7 +80,7 @@ pub fn technique_1(
             pairs_examined: search.pairs,
         });
     }
-    // Blocks small enough that together they take a quarter of the pairs allowed.
+    // Blocks small enough that together they take a quarter of the budget of pairs.
     let affordable = (pairs as f64 / (2 * BLOCKS) as f64).sqrt() as usize;
     let size = affordable.min(points.n / BLOCKS).max(2);
     let order = source.permutation(0, points.n);
@@ -185,7 +186,7 @@ impl<'a> Points<'a> {
         // No pair of places (a, b) or later is further apart; the factor covers rounding.
         let bound =
             |a: usize, b: usize| (self.radii[order[a]] + self.radii[order[b]]) * (1.0 + 1e-9);
-        // A good start leaves more out: the point furthest from the outermost, and from that one.
+        // A good start prunes more: the point furthest from the outermost, and from that one.
         let furthest_from = |from: usize| {
             let distances = order.par_iter().map(|&to| (self.distance(from, to), to));
             distances.reduce(|| (0.0, from), |a, b| if b > a { b } else { a })

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::noise::normal_cdf;
 
-/// sqrt(2D) must exceed 3 for the shells ever to part.
+/// sqrt(2D) must exceed 3 for the shells to separate at all.
 const SMALLEST_DIM: usize = 5;
 
 /// What Technique 2 recommends.

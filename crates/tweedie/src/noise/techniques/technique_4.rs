@@ -25,14 +25,14 @@ pub struct StepChoice {
 }
 
 /// s_T^2/sigma_i^2, the noise variance after `n_sigma` Langevin steps of size `eta` in (0, 2)
-/// over the right one, when level i is entered from sigma_{i-1} = `g` sigma_i.
+/// divided by the right one, when level i is entered from sigma_{i-1} = `g` sigma_i.
 pub fn stationarity(eta: f64, g: f64, n_sigma: usize) -> f64 {
     let fixed_point = 1.0 / (1.0 - eta / 2.0);
     // (1 - eta)^2 is not negative, so the power is defined for eta > 1 too.
     (1.0 - eta).powi(2).powf(n_sigma as f64) * (g * g - fixed_point) + fixed_point
 }
 
-/// The step size for `n_sigma` Langevin steps a level that brings s_T^2/sigma_i^2 closest to 1.
+/// The step size for `n_sigma` Langevin steps per level that brings s_T^2/sigma_i^2 closest to 1.
 ///
 /// The ratio is above 1 for every step size and grows with g, so on levels that are not geometric
 /// the widest gap decides: the choice is best in the worst case.

@@ -1,8 +1,8 @@
-//! A continuum of noise levels out of a table.
+//! A continuum of noise levels made from a table.
 //!
 //! Chen et al., "WaveGrad: estimating gradients for waveform generation", 2021, section 2.2:
 //! with l_0 = 1 and l_t = sqrt(abar(t)), counted from 1, draw one of the bins [l_t, l_{t-1}], then
-//! sqrt(abar) uniformly in it. Training so, a network can be sampled on any schedule.
+//! sqrt(abar) uniformly in it. A network trained so can be sampled on any schedule.
 
 use super::Timesteps;
 
@@ -17,7 +17,7 @@ impl Timesteps {
         let part = place - bin as f64;
         let low = bin.checked_sub(1).map_or(0.0, |t| self.entry(t));
         let [low, high] = [low, self.entry(bin)].map(|r| {
-            // sqrt(abar) and what it lacks of 1, each without cancellation.
+            // sqrt(abar) and 1 - sqrt(abar), each without cancellation.
             let h = 1f64.hypot(r);
             (1.0 / h, r / h * (r / (1.0 + h)))
         });

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Ho et al., "Denoising diffusion probabilistic models", 2020. The relative noise r(t) is the
-//! noise level in VE coordinates, sigma/alpha: what denoisers and samplers know. A network trained
-//! on timesteps is asked at any noise level by [`Timesteps::timestep`], which interpolates ln r
-//! linearly between timesteps, as the k-diffusion library does. Timesteps count from 0 as in the
-//! code of the field; the papers count from 1.
+//! noise level in VE coordinates, sigma/alpha, which denoisers and samplers work with. A network
+//! trained on timesteps is evaluated at any noise level by [`Timesteps::timestep`], which
+//! interpolates ln r linearly between timesteps, as the k-diffusion library does. Timesteps count
+//! from 0 as in the code of the field; the papers count from 1.
 
 mod bins;
 mod schedules;
@@ -39,8 +39,8 @@ impl Timesteps {
     ///
     /// # Errors
     /// [`Error::Setting`] for an empty list, for a beta outside (0, 1), and where so much or so
-    /// little noise is added that the relative noise leaves the numbers. A last beta of 1, which
-    /// some schedules have, makes it infinite: cap it.
+    /// little noise is added that the relative noise overflows or stops growing. A last beta of 1,
+    /// which some schedules have, makes it infinite: cap it.
     pub fn from_betas(betas: &[f64]) -> Result<Self> {
         let refuse = |value: f64, reason: String| Err(Error::setting("betas", value, reason));
         check_count(betas.len())?;
@@ -89,7 +89,8 @@ impl Timesteps {
         &self.betas
     }
 
-    /// abar(t) in (0, 1), the share of the data's variance at timestep `t`; `None` from T on.
+    /// abar(t) in (0, 1), the fraction of the data's variance left at timestep `t`; `None` from T
+    /// on.
     pub fn abar(&self, t: usize) -> Option<f64> {
         let r = *self.table().as_slice().iter().rev().nth(t)?;
         Some(1.0 / r.mul_add(r, 1.0))
@@ -170,7 +171,7 @@ impl Timesteps {
     }
 }
 
-/// Refuses a number of timesteps that no table has.
+/// Refuses an impossible number of timesteps.
 fn check_count(count: usize) -> Result<()> {
     let reason = match count {
         0 => "at least one is needed (1000 is usual)".into(),
@@ -311,7 +312,7 @@ mod tests {
         for wrong in [0.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
             assert!(message(&[0.1, wrong]).contains("timestep 1 must be in (0, 1)"));
         }
-        // Lost in rounding, and more than the numbers hold.
+        // Lost in rounding, and overflow.
         assert!(message(&[0.5, 1e-20]).starts_with("betas = "));
         assert!(message(&[0.999; 200]).starts_with("betas = "));
         for factor in [0.0, f64::NAN, 1e-200, 1e200] {

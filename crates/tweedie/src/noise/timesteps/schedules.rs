@@ -1,4 +1,4 @@
-//! The schedules of beta in use.
+//! The usual schedules of beta.
 //!
 //! | name | beta | used by |
 //! |---|---|---|
@@ -8,15 +8,15 @@
 //! | cosine | 1 - abar(t)/abar(t-1) of a cosine | Nichol and Dhariwal 2021 |
 //! | sigmoid | 1 - abar(t)/abar(t-1) of a sigmoid | Jabri et al. 2022 |
 //!
-//! The last three reach abar(T) = 0, where nothing of the data and no relative noise is left to
-//! speak of. As Nichol and Dhariwal do, beta stops at 0.999, which changes few timesteps but the
-//! last.
+//! The last three reach abar(T) = 0, where nothing of the data is left and the relative noise is
+//! infinite. As in Nichol and Dhariwal, beta is capped at 0.999, which changes few timesteps but
+//! the last.
 
 use super::{Timesteps, check_count};
 use crate::error::{Error, Result};
 use crate::noise::cosine::{angle, lost};
 
-/// Where beta stops.
+/// The cap on beta.
 const CAP: f64 = 0.999;
 
 impl Timesteps {
@@ -85,12 +85,12 @@ impl Timesteps {
     /// The sigmoid schedule at t = 1/T, ..., 1 with T = `count`:
     ///
     /// ```text
-    /// abar(t) = (S(end) - S(start + t (end - start)))/(S(end) - S(start)),  S(x) = 1/(1 + e^(-x/tau))
-    /// ```
+    /// abar(t) = (S(end) - S(start + t (end - start)))/(S(end) - S(start)),  S(x) = 1/(1 +
+    /// e^(-x/tau)) ```
     ///
     /// (Jabri et al., "Scalable adaptive computation for iterative generation", 2022; Chen, "On
     /// the importance of noise scheduling for diffusion models", 2023, with `start` -3, `end` 3,
-    /// `tau` 1 among others). No beta exceeds 0.999. Other libraries give the name to betas that
+    /// `tau` 1 among others). No beta exceeds 0.999. Other libraries use the name for betas that
     /// are themselves a sigmoid, 6 on either side: [`Timesteps::from_betas`] takes those.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Timesteps {
         }
         let at = |t: usize| (start + t as f64 / count as f64 * (end - start)) / tau;
         // (S(x') - S(x))/(S(end) - S(x)), free of cancellation: S(b) - S(a) is
-        // S(-a) S(b) (1 - e^(a-b)), and S(-a) falls out.
+        // S(-a) S(b) (1 - e^(a-b)), and S(-a) cancels.
         let rise = |a: f64, b: f64| -(a - b).exp_m1() / (1.0 + (-b).exp());
         let last = end / tau;
         let betas: Vec<f64> = (0..count)

@@ -1,6 +1,6 @@
 //! Which timesteps of a table a sampler with fewer steps visits.
 //!
-//! The three ways in use, with the rounding of the diffusers library; Lin et al., "Common
+//! The three usual spacings, with the rounding of the diffusers library; Lin et al., "Common
 //! diffusion noise schedules and sample steps are flawed", 2024, Table 2, compares them.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::Timesteps;
 use crate::error::{Error, Result};
 use crate::noise::Levels;
 
-/// Where n timesteps of T lie. Halves are rounded to even.
+/// Which n of T timesteps are visited. Halves are rounded to even.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spacing {

@@ -1,4 +1,4 @@
-//! The job `report`: the page of a run, with data beside samples, losses, noise along the way,
+//! The job `report`: the page of a run, with data beside samples, losses, noise during sampling,
 //! trajectories.
 
 mod noise;
@@ -21,7 +21,7 @@ use crate::sample::{Observer, SamplerKind, Samples, StepView};
 /// Size of the charts, in pixels.
 const CHART: (usize, usize) = (900, 520);
 
-/// What to put on the page.
+/// The options of the page.
 #[derive(Clone, Debug)]
 pub struct ReportOptions {
     /// Numbers of steps to sample with: few, many.
@@ -47,20 +47,20 @@ impl Default for ReportOptions {
 pub struct Reported {
     /// Updates behind the weights.
     pub step: u64,
-    /// Whether the data was there to be shown.
+    /// Whether the data was available to be shown.
     pub data_shown: bool,
     /// Seconds it took.
     pub seconds: f64,
-    /// Where everything is.
+    /// The page and the files beside it.
     #[serde(flatten)]
     pub saved: SavedPage,
 }
 
-/// The page in the making, with everything its sections need.
+/// The page under construction, with everything its sections need.
 struct Report<'a> {
     run: &'a RunDir,
     model: Model,
-    /// The data itself; none where it is no longer where the configuration says.
+    /// The data; `None` where it is no longer where the configuration says.
     data: Option<Dataset>,
     options: ReportOptions,
     folder: PageFolder,
@@ -90,7 +90,7 @@ pub fn write_report(
         .to_string_lossy()
         .into_owned();
     let lead = format!(
-        "A score network after {} steps on {} ({} items).",
+        "A score network after {} training steps on {} ({} items).",
         model.step(),
         model.data().name,
         model.data().count
@@ -109,7 +109,7 @@ pub fn write_report(
         options: options.clone(),
     };
     if report.data.is_none() {
-        let text = "The data is missing or has changed, so it is not shown.";
+        let text = "The data set is missing or has changed, so it is not shown.";
         report.folder.paragraph(text);
     }
     report = samples::section(report, monitor)?;
@@ -155,7 +155,7 @@ impl Report<'_> {
         self
     }
 
-    /// Puts a picture on the page and beside it.
+    /// Adds a picture to the page and writes it as a file beside it.
     fn picture(
         mut self,
         name: &str,
@@ -187,8 +187,8 @@ impl Report<'_> {
         Ok((drawn?, observer))
     }
 
-    /// `sampler` as the run would use it, with one step a level: the run's own step size belongs
-    /// to the run's own scheme, and only eps_c to any number of steps.
+    /// `sampler` as the run would use it, with one step per level: the run's step size applies to
+    /// its own sampler only, and of the ways to give it only eps_c suits any number of steps.
     fn own(&self, sampler: SamplerKind) -> SampleConfig {
         let own = &self.model.config().sample;
         let sample = own.clone().by(sampler);
@@ -198,7 +198,7 @@ impl Report<'_> {
         }
     }
 
-    /// The settings that are compared: each scheme with few and with many steps.
+    /// The settings that are compared: each sampler with few and with many steps.
     fn schemes(&self) -> Vec<(String, SampleConfig)> {
         let mut schemes = Vec::new();
         for sampler in [SamplerKind::Als, SamplerKind::Cas] {

@@ -7,11 +7,12 @@ use crate::job::Monitor;
 use crate::report::{Axis, Chart, Cloud, Grid, Picture, Scatter, Series, density, extent};
 use crate::run::signals::{self, Panel};
 
-const TEXT: &str = "The first row is data. Below, the same seeds under annealed Langevin sampling \
-    (ALS) and consistent annealed sampling (CAS), with few and with many steps. Each scheme is \
-    shown twice: its last state, and the expected denoised sample (EDS) that costs nothing more.";
+const TEXT: &str = "The first row is data. Below are the same seeds under annealed Langevin \
+    sampling (ALS) and consistent annealed sampling (CAS), with few and with many steps. Each is \
+    shown twice: as the final state, and as the expected denoised sample (EDS), which needs no \
+    further network call.";
 
-/// Samples of one scheme, in model values.
+/// Samples of one sampler, in model values.
 struct Row {
     label: String,
     values: Vec<f64>,
@@ -39,7 +40,7 @@ pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Repo
     report.picture("samples", &picture, "Data and samples.", shape.is_image())
 }
 
-/// The data first, then every scheme without and with the EDS.
+/// The data first, then every sampler without and with the EDS.
 fn draw(report: &Report<'_>, count: usize, monitor: &mut Monitor<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if let Some(data) = &report.data {
@@ -71,7 +72,7 @@ fn images(report: &Report<'_>, shape: [usize; 3], rows: &[Row]) -> Result<Pictur
     let dim: usize = shape.iter().product();
     for row in rows {
         bytes.extend(row.values.iter().map(|&v| map.to_u8(v as f32)));
-        // A data set smaller than a row leaves the rest of it empty.
+        // A data set smaller than a row leaves the rest empty.
         bytes.resize(
             bytes.len().next_multiple_of(dim * report.options.columns),
             0,
@@ -108,7 +109,7 @@ fn histogram(report: &Report<'_>, rows: &[Row]) -> Result<Picture> {
     let mut chart = Chart::new("Density of data and samples")
         .x(Axis::linear("value"))
         .y(Axis::linear("density"));
-    // Both results of every scheme are too many lines; these are the ones the run delivers.
+    // Both results of every sampler are too many lines; these are the ones that the run returns.
     let denoise = report.model.config().sample.denoise;
     let shown = |row: &&Row| row.label == "data" || row.label.ends_with("EDS") == denoise;
     for row in rows.iter().filter(shown) {
@@ -139,7 +140,7 @@ fn scatter(report: &Report<'_>, dim: usize, rows: &[Row]) -> Result<Picture> {
             .map(|&v| map.to_raw(v).abs())
             .fold(0.0, f64::max)
     });
-    // A line a scheme: the data, the last states, their EDS.
+    // One row per sampler: the data, the final states, their EDS.
     let (data, schemes) = match rows {
         [data, schemes @ ..] if data.label == "data" => (Some(data), schemes),
         schemes => (None, schemes),

@@ -4,9 +4,9 @@ use super::{CHART, Report};
 use crate::error::Result;
 use crate::report::{Axis, Chart, Series};
 
-const TEXT: &str = "The denoising score matching loss, summed over dimensions, as the training \
-    objective weighs it. Its minimum is not zero: it is the variance that noise leaves \
-    undetermined. By noise level it shows where the network still improves.";
+const TEXT: &str = "The denoising score matching loss, summed over dimensions and weighted as in \
+    the training objective. Its minimum is not zero but the weighted variance of the data given the \
+    noisy sample. The loss by noise level shows where the network still improves.";
 
 pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     let lines = report.run.stats()?.lines;
@@ -17,7 +17,7 @@ pub fn section(report: Report<'_>) -> Result<Report<'_>> {
     let loss = Chart::new("Training loss")
         .x(Axis::linear("step"))
         .y(Axis::log("loss per example"))
-        .series(Series::line("mean since the line before", curve))
+        .series(Series::line("mean over each logging interval", curve))
         .png(CHART.0, CHART.1)?;
 
     // The last tenth of the run, so that every level has examples.

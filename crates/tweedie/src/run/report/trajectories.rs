@@ -1,4 +1,4 @@
-//! How samples come about: the state and what the network makes of it, step by step.
+//! The trajectories of samples: the state and the denoised sample, step by step.
 
 use std::ops::ControlFlow;
 
@@ -11,9 +11,9 @@ use crate::run::SampleConfig;
 use crate::run::signals::{self, Panel};
 use crate::sample::{Observer, SamplerKind, StepView, Trajectory};
 
-const TEXT: &str = "Consistent annealed sampling at work.";
+const TEXT: &str = "Consistent annealed sampling from noise to data.";
 
-/// Samples followed.
+/// Number of samples followed.
 const FOLLOWED: usize = 4;
 
 pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Report<'a>> {
@@ -33,17 +33,17 @@ pub fn section<'a>(report: Report<'a>, monitor: &mut Monitor<'_>) -> Result<Repo
     };
     let report = report.heading("Trajectories", TEXT);
     let caption =
-        "From noise to sample; for images and signals, each state above its denoised sample.";
+        "From noise to sample; for images and signals, each state is above its denoised sample.";
     report.picture("trajectories", &picture, caption, shape.is_image())
 }
 
 /// Keeps the state and the denoised sample at chosen steps.
-struct Film {
+struct Recorder {
     steps: Vec<usize>,
     frames: Vec<(Vec<f64>, Vec<f64>)>,
 }
 
-impl Observer for Film {
+impl Observer for Recorder {
     fn step(&mut self, view: &StepView<'_>) -> ControlFlow<()> {
         if self.steps.contains(&view.step) {
             self.frames.push((view.x.to_vec(), view.denoised.to_vec()));
@@ -58,17 +58,17 @@ fn follow(
     sample: &SampleConfig,
     columns: usize,
     monitor: &mut Monitor<'_>,
-) -> Result<Film> {
+) -> Result<Recorder> {
     let columns = columns.min(sample.steps);
     let last = sample.steps.saturating_sub(1);
-    let film = Film {
+    let recorder = Recorder {
         steps: (0..columns)
             .map(|i| i * last / columns.saturating_sub(1).max(1))
             .collect(),
         frames: Vec::new(),
     };
-    let (_, film) = report.draw("trajectories", sample, FOLLOWED, film, monitor)?;
-    Ok(film)
+    let (_, recorder) = report.draw("trajectories", sample, FOLLOWED, recorder, monitor)?;
+    Ok(recorder)
 }
 
 fn images(
@@ -77,7 +77,7 @@ fn images(
     shape: [usize; 3],
     monitor: &mut Monitor<'_>,
 ) -> Result<Picture> {
-    let film = follow(report, sample, report.options.columns, monitor)?;
+    let recorder = follow(report, sample, report.options.columns, monitor)?;
     let (map, dim) = (&report.model.data().map, shape.iter().product::<usize>());
     let mut bytes = Vec::new();
     let mut labels = Vec::new();
@@ -88,14 +88,14 @@ fn images(
             } else {
                 format!("seed {k}")
             });
-            for (x, h) in &film.frames {
+            for (x, h) in &recorder.frames {
                 let values = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
                 bytes.extend(values.iter().map(|&v| map.to_u8(v as f32)));
             }
         }
     }
     Grid::new(shape)
-        .columns(film.frames.len())
+        .columns(recorder.frames.len())
         .row_labels(labels)
         .render(&bytes)
 }
@@ -106,7 +106,7 @@ fn lines(
     length: usize,
     monitor: &mut Monitor<'_>,
 ) -> Result<Picture> {
-    let film = follow(report, sample, signals::COLUMNS, monitor)?;
+    let recorder = follow(report, sample, signals::COLUMNS, monitor)?;
     let data = report.model.data();
     let dim = data.shape.values();
     let mut panels = Vec::new();
@@ -116,7 +116,7 @@ fn lines(
             (format!("seed {k}"), false),
             (format!("seed {k} EDS"), true),
         ] {
-            for (x, h) in &film.frames {
+            for (x, h) in &recorder.frames {
                 let signal = &(if denoised { h } else { x })[k * dim..(k + 1) * dim];
                 let raw: Vec<f32> = signal.iter().map(|&v| data.map.to_raw(v) as f32).collect();
                 panels.push(Panel::new(title.clone(), &raw));
@@ -141,7 +141,7 @@ fn paths(
     };
     let steps = trajectory.noise().len();
     if dim == 1 {
-        let mut chart = Chart::new("Samples on their way")
+        let mut chart = Chart::new("Trajectories of the samples")
             .x(Axis::linear("step"))
             .y(Axis::linear("value"));
         for k in 0..FOLLOWED {
@@ -161,8 +161,7 @@ fn paths(
         last[0].abs().max(last[1].abs())
     };
     let reach = (0..followed).map(end).fold(1e-9, f64::max);
-    let whole =
-        Scatter::new("The whole way").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
+    let whole = Scatter::new("Full range").cloud(Cloud::new("", Vec::new()).paths(paths.clone()));
     let near = Scatter::new("Close to the data")
         .cloud(Cloud::new("", Vec::new()).paths(paths))
         .range(-1.3 * reach, 1.3 * reach);

@@ -1,4 +1,4 @@
-//! Checkpoints: everything an exact continuation needs, in one folder a step.
+//! Checkpoints: everything that an exact resume needs, one folder per step.
 //!
 //! ```text
 //! checkpoints/000001000/
@@ -8,10 +8,10 @@
 //!     state.json              the step, hashes of these files and of the run's configuration
 //! ```
 //!
-//! The random position is (seed, step): every draw of training is keyed by them, and so is the
-//! order of the data. The folder is written under another name, synced, and renamed when complete;
-//! an old one is renamed before it is removed. So a folder with a step for a name is whole, and
-//! what its files hold is checked against their hashes when they are read.
+//! The state of the random numbers is (seed, step): every draw of training is keyed by them, and
+//! so is the order of the data. The folder is written under another name, synced, and renamed when
+//! complete; an old one is renamed before it is removed. So a folder named by its step is complete,
+//! and its files are checked against their hashes when they are read.
 
 mod read;
 mod state;
@@ -37,7 +37,7 @@ pub use store::Checkpoints;
 pub struct Checkpoint {
     /// Updates made.
     pub step: u64,
-    /// Arrays by their names, by section.
+    /// The arrays of each section, by name.
     pub sections: BTreeMap<String, ByName<Array>>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading checkpoints: everything is checked, and damage is named with the way out.
+//! Reading checkpoints: everything is checked, and errors name the damage and the way out.
 
 use super::state::{Seal, State};
 use super::store::STATE;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::files::{read_if_there, write_atomic};
 use crate::nn::params::{Array, ByName};
 
-/// Tries at the newest checkpoint while another process removes old ones.
+/// Attempts to read the newest checkpoint while another process removes old ones.
 const TRIES: usize = 100;
 
 impl Checkpoints {
@@ -29,7 +29,7 @@ impl Checkpoints {
         Ok(self.section_and_digest(step, name)?.0)
     }
 
-    /// The section, and the [`digest`] of the file that has it: it tells one network from another.
+    /// The section, and the [`digest`] of its file, which identifies the network.
     ///
     /// # Errors
     /// See [`Checkpoints::load`].
@@ -59,15 +59,15 @@ impl Checkpoints {
     /// The latest checkpoint at or before `step` that can be read in full.
     ///
     /// # Errors
-    /// When the system does not say what there is.
+    /// When the folder cannot be listed.
     pub fn last_whole(&self, step: u64) -> Result<Option<u64>> {
         let steps = self.steps()?;
         let mut earlier = steps.into_iter().rev().filter(|&earlier| earlier <= step);
         Ok(earlier.find(|&earlier| self.check(earlier).is_ok()))
     }
 
-    /// What `read` makes of the newest checkpoint; none where there is no checkpoint. One that
-    /// another process removes meanwhile is passed over for the next.
+    /// The result of `read` on the newest checkpoint; `None` where there is none. A checkpoint that
+    /// another process removes meanwhile is skipped for the next.
     ///
     /// # Errors
     /// When the newest cannot be read.
@@ -94,14 +94,14 @@ impl Checkpoints {
         Ok(self.steps()?.last().is_some_and(|&newest| newest > step))
     }
 
-    /// Notes that the content with this `digest` of the run's file `name` goes with every
-    /// checkpoint too: before a continued run replaces it.
+    /// Records in every checkpoint that it also belongs to the content with this `digest` of the
+    /// run's file `name`; called before a resumed run replaces that file.
     ///
     /// # Errors
     /// When a checkpoint's state cannot be read or written.
     pub fn accept(&self, name: &str, digest: &str) -> Result<()> {
         for step in self.steps()? {
-            // A damaged one that training does not go on from stays as it is.
+            // A damaged checkpoint that training does not resume from stays as it is.
             let Ok(mut state) = self.state(step) else {
                 continue;
             };
@@ -152,7 +152,7 @@ impl Checkpoints {
         if state.format >= 2 {
             let is_whole = state.files.get(&place.file) == Some(&found);
             if !is_whole {
-                let reason = "is not what was written (its length or SHA-256 differs)";
+                let reason = "has changed since it was written (its length or SHA-256 differs)";
                 return Err(Error::content(&path, reason));
             }
         }

@@ -1,4 +1,4 @@
-//! `state.json`: what a checkpoint is made of, and hashes by which damage is noticed.
+//! `state.json`: the parts of a checkpoint, with hashes that reveal damage.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,14 @@ pub(super) struct State {
     pub seal: String,
 }
 
-/// What a file's bytes were when they were written.
+/// The length and hash of a file as it was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seal {
     pub sha256: String,
     pub bytes: u64,
 }
 
-/// A section's file, and what its arrays' names begin with there.
+/// A section's file, and the prefix of its arrays' names there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub file: String,
@@ -43,16 +43,17 @@ pub(super) struct Place {
     pub prefix: String,
 }
 
-/// What belongs to a checkpoint beside the trainer's state.
+/// What a checkpoint stores beside the trainer's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct About {
-    /// The run's files that say what the weights mean (`config.toml`, `data.json`): the
-    /// [`digest`]s of each content that goes with the checkpoint. One is that of its time;
-    /// others come where a continued run changes what it may.
+    /// The run's files that define the meaning of the weights (`config.toml`, `data.json`): the
+    /// [`digest`]s of every content that is compatible with the checkpoint. The first is the
+    /// content at the time of writing; others are added when a resumed run changes settings that
+    /// may change.
     #[serde(default)]
     pub run: BTreeMap<String, Vec<String>>,
-    /// Losses since the last line of statistics, where the checkpoint lies between two: numbers
-    /// whose meaning is the writer's own.
+    /// The sums of losses since the last line of statistics, where the checkpoint lies between two
+    /// lines; only their writer interprets them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub window: Vec<u64>,
 }
@@ -78,7 +79,7 @@ impl State {
         if state.format == 1 {
             state.sections = usual_places();
         } else if state.sealed().ok().as_ref() != Some(&state.seal) {
-            return Err("is not what was written (its SHA-256 differs)".into());
+            return Err("has changed since it was written (its SHA-256 differs)".into());
         }
         if state.format == 0 || state.step != step {
             return Err(format!(
@@ -108,7 +109,7 @@ pub fn digest(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Where the sections of one network have always been.
+/// The sections of one network in format 1.
 fn usual_places() -> BTreeMap<String, Place> {
     ["model", "ema", "adam.first", "adam.second"]
         .into_iter()

@@ -12,7 +12,7 @@ use crate::files::{is_entry, sync_folder};
 /// The file that makes a folder a checkpoint.
 pub(super) const STATE: &str = "state.json";
 
-/// What a checkpoint's folder is called while it is written, and while it is removed.
+/// The suffixes of a checkpoint's folder while it is written, and while it is removed.
 const PARTIAL: &str = "partial";
 const REMOVED: &str = "removed";
 
@@ -35,20 +35,20 @@ impl Checkpoints {
         &self.folder
     }
 
-    /// Where the checkpoint of `step` lies.
+    /// The folder of the checkpoint of `step`.
     pub fn path(&self, step: u64) -> PathBuf {
         self.folder.join(format!("{step:09}"))
     }
 
     /// The steps at which there are checkpoints, in ascending order: none where the folder does
-    /// not exist. What lies in them is not looked at (see [`Checkpoints::check`]).
+    /// not exist. Their contents are not checked (see [`Checkpoints::check`]).
     ///
     /// # Errors
-    /// When the system does not say what there is.
+    /// When the folder cannot be listed.
     pub fn steps(&self) -> Result<Vec<u64>> {
         let (mut steps, half) = self.list()?;
-        // Older than a whole one, it is what an interrupted removal left. Newer, it was a
-        // checkpoint, and whoever reads it is told.
+        // Older than a complete one, it is the remains of an interrupted removal. Newer, it was a
+        // checkpoint, and reading it is an error.
         if let Some(&newest) = half.last()
             && steps.last().is_none_or(|&whole| whole < newest)
         {
@@ -62,7 +62,7 @@ impl Checkpoints {
         let unreadable = |e| Error::io("list", &self.folder)(e);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            // A link that leads nowhere is not found either, but was there.
+            // A dangling link is not found either, but it is damage.
             Err(e) if e.kind() == ErrorKind::NotFound && !is_entry(&self.folder)? => {
                 return Ok((Vec::new(), Vec::new()));
             }
@@ -72,7 +72,7 @@ impl Checkpoints {
         for entry in entries {
             let name = entry.map_err(unreadable)?.file_name();
             let step: Option<u64> = name.to_str().and_then(|name| name.parse().ok());
-            // Nothing else in the folder is ours, however it is called.
+            // Anything else in the folder is not ours, whatever its name.
             let Some(step) = step.filter(|&step| self.path(step).file_name() == Some(&name)) else {
                 continue;
             };
@@ -107,7 +107,7 @@ impl Checkpoints {
             sync_folder(&self.folder)
         });
         if written.is_err() {
-            // Best effort: the error that matters is the one returned.
+            // Best effort: the error that matters is the one returned below.
             let _ = fs::remove_dir_all(&partial);
             return written;
         }
@@ -117,7 +117,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes the checkpoint of `step`, if there is one: no reader finds half of it.
+    /// Removes the checkpoint of `step`, if there is one, so that no reader finds half of it.
     fn remove(&self, step: u64) -> Result<()> {
         let place = self.path(step);
         let removed = place.with_extension(REMOVED);
@@ -186,7 +186,7 @@ impl Checkpoints {
     }
 }
 
-/// Removes a folder with all it holds, or a file or link; nothing there is as well.
+/// Removes a folder with its contents, a file, or a link; it is no error where there is none.
 pub(super) fn discard(path: &Path) -> Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),

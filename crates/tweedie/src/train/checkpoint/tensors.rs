@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::nn::params::{Array, ByName};
 
-/// The file of several sections, each with what its names begin with. The error is a reason.
+/// The file of several sections, each with the prefix of its names. The error is a reason.
 pub(super) fn to_bytes(sections: &[(String, &ByName<Array>)]) -> Result<Vec<u8>, String> {
     let arrays: Vec<(String, &Array, Cow<'_, [u8]>)> = sections
         .iter()

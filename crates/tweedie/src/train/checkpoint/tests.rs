@@ -109,7 +109,7 @@ fn no_flipped_bit_and_no_torn_file_passes() {
         }
         fs::remove_file(&path).unwrap();
         assert!(checkpoints.load(20).is_err(), "{name} is gone");
-        // It is not passed over in silence, even so.
+        // Even so, it is not skipped silently.
         assert_eq!(checkpoints.steps().unwrap(), [10, 20]);
         assert_eq!(checkpoints.last_whole(20).unwrap(), Some(10));
         fs::write(&path, &bytes).unwrap();
@@ -239,7 +239,7 @@ fn only_what_is_not_there_means_no_checkpoints() {
     let folder = dir.path().join("checkpoints");
     let checkpoints = Checkpoints::new(&folder);
     assert!(checkpoints.steps().unwrap().is_empty());
-    // A link that leads nowhere, a file, a link to itself.
+    // A dangling link, a file, a link to itself.
     symlink(dir.path().join("gone"), &folder).unwrap();
     assert!(checkpoints.steps().is_err());
     fs::remove_file(&folder).unwrap();
@@ -274,7 +274,7 @@ fn only_what_is_not_there_means_no_checkpoints() {
     let state = checkpoints.path(20).join("state.json");
     symlink(&state, &state).unwrap();
     assert!(checkpoints.steps().is_err());
-    // What is called otherwise is not ours.
+    // Folders of other names are not ours.
     fs::remove_dir_all(checkpoints.path(20)).unwrap();
     for name in ["20", "000000020.aside", "notes", "00000000020"] {
         fs::create_dir(folder.join(name)).unwrap();

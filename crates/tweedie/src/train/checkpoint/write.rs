@@ -21,7 +21,7 @@ pub(super) fn write(checkpoint: &Checkpoint, about: &About, folder: &Path) -> Re
         about: about.clone(),
         seal: String::new(),
     };
-    // Sections by file, each with what its names begin with.
+    // Sections by file, each with the prefix of its names.
     let mut files: BTreeMap<String, Vec<(String, &ByName<Array>)>> = BTreeMap::new();
     for (name, arrays) in &checkpoint.sections {
         let refused = |reason| Error::setting("section", name, reason);
@@ -38,7 +38,7 @@ pub(super) fn write(checkpoint: &Checkpoint, about: &About, folder: &Path) -> Re
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     for (file, sections) in files {
         let path = folder.join(&file);
-        // Named as it would be called: the folder being written goes away.
+        // Named by its final path: the folder being written is temporary.
         let bytes = tensors::to_bytes(&sections)
             .map_err(|reason| Error::content(folder.with_extension("").join(&file), reason))?;
         write_atomic(&path, &bytes)?;

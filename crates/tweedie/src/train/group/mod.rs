@@ -1,4 +1,4 @@
-//! A parameter group: one network, and all that its optimiser keeps beside the weights.
+//! A parameter group: one network and the state of its optimiser.
 
 #[cfg(test)]
 mod tests;
@@ -8,8 +8,8 @@ use std::ops::Deref;
 use burn::tensor::{Gradients, Tensor};
 
 use super::gradient::{NetworkGradient, Parts, on_host};
+use super::learning_rate::{LearningRate, ema_decay};
 use super::optimiser::{Adam, AdamConfig, DeviceAdam, UpdateNumbers};
-use super::schedule::{LearningRate, ema_decay};
 use super::state::{self, Sections};
 use crate::error::{Error, Result};
 use crate::nn::{ByName, Network, Values, ops};
@@ -19,16 +19,16 @@ use crate::nn::{ByName, Network, Values, ops};
 pub struct GroupConfig {
     /// Adam's constants.
     pub adam: AdamConfig,
-    /// The learning rate, by the network's own updates.
+    /// The learning rate over the network's own updates.
     pub rate: LearningRate,
-    /// The largest norm of the gradient; none leaves it as it is.
+    /// The largest norm of the gradient; `None` turns clipping off.
     pub clip: Option<f64>,
     /// The decay of the moving average of the weights; none keeps no average.
     pub ema: Option<f64>,
 }
 
 impl GroupConfig {
-    /// Adam with its usual decays and a constant rate, without clipping and average.
+    /// Adam with its usual decay rates and a constant learning rate, without clipping or averaging.
     pub fn new(rate: f64) -> Self {
         Self {
             adam: AdamConfig::default(),
@@ -59,7 +59,7 @@ impl GroupConfig {
     }
 }
 
-/// A network with its optimiser's state. The weights are the network's own and nowhere else.
+/// A network with its optimiser's state. The weights are stored once, in the network.
 #[derive(Debug)]
 pub struct Group {
     config: GroupConfig,
@@ -67,7 +67,7 @@ pub struct Group {
     optimiser: Optimiser,
 }
 
-/// Where the optimiser's state is: with the network.
+/// The optimiser's state, on the network's device.
 #[derive(Debug)]
 enum Optimiser {
     Host(Adam),
@@ -90,7 +90,7 @@ impl Group {
         Self::placed(network, config, on_cpu)
     }
 
-    /// With the optimiser on the host, or by the engine's operations.
+    /// The optimiser on the host, or by the engine's operations.
     fn placed(network: Network, config: GroupConfig, host: bool) -> Result<Self> {
         let average = config.ema.is_some();
         let optimiser = network.clone().update(|weights| match host {
@@ -107,17 +107,18 @@ impl Group {
         })
     }
 
-    /// How it is updated.
+    /// The optimiser's settings.
     pub fn config(&self) -> &GroupConfig {
         &self.config
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The network with the moving average of its weights; as it is now where none is kept.
+    /// The network with the moving average of its weights, or the current weights where none is
+    /// kept.
     ///
     /// # Errors
     /// Never in practice: the arrays come from the same network.
@@ -138,7 +139,7 @@ impl Group {
         self.config.rate.at(number)
     }
 
-    /// The gradient by the network's parameters, taken out of `gradients`.
+    /// The gradient with respect to the network's parameters, taken out of `gradients`.
     pub(super) fn gradient(&self, gradients: &mut Gradients) -> NetworkGradient {
         let tensors = self.network.gradient_tensors(gradients);
         NetworkGradient::new(match self.optimiser {
@@ -148,7 +149,7 @@ impl Group {
     }
 
     /// Update `number`, from 0, along a complete gradient. Returns the first parameter whose new
-    /// values are not all finite; the group is then of no further use.
+    /// values are not all finite; the group cannot be used after that.
     pub(super) fn update(
         &mut self,
         gradient: NetworkGradient,
@@ -209,7 +210,7 @@ impl Group {
     /// moved.
     ///
     /// # Errors
-    /// When a section is missing or of another network; nothing has changed then.
+    /// When a section is missing or belongs to another network; nothing has changed then.
     pub(super) fn restore(&mut self, mut sections: Sections) -> Result<()> {
         let shapes = self.network.shapes();
         let mut take = |name: &str| {

@@ -1,11 +1,11 @@
-//! Adam on the network's own device: moments and average stay there, and so do the weights.
+//! Adam on the network's own device, where the moments, the average and the weights stay.
 
 use burn::tensor::Tensor;
 
 use super::{AdamConfig, UpdateNumbers};
 use crate::nn::ByName;
 
-/// Moments and moving average as tensors, one of each for a parameter, without their shape.
+/// Moments and moving average as flat tensors, one of each per parameter.
 #[derive(Clone, Debug)]
 pub struct DeviceAdam {
     config: AdamConfig,
@@ -83,15 +83,15 @@ fn state<'a>(states: &'a mut ByName<Tensor<1>>, name: &str) -> &'a mut Tensor<1>
     }
 }
 
-/// Replaces a tensor by what `f` makes of it, which may then use its memory.
+/// Replaces a tensor by `f` of it, which may reuse its memory.
 fn change(tensor: &mut Tensor<1>, f: impl FnOnce(Tensor<1>) -> Tensor<1>) {
     let device = tensor.device();
     let old = std::mem::replace(tensor, Tensor::empty([0], &device));
     *tensor = f(old);
 }
 
-/// The first of the tensors that holds a value which is not finite. Where there is none, one
-/// number is read.
+/// The first tensor with a value that is not finite. Where there is none, a single number is read
+/// back.
 pub(in crate::train) fn not_finite(tensors: &ByName<Tensor<1>>) -> Option<String> {
     // 0 x is 0 for a finite x, and NaN otherwise.
     let check = |tensor: &Tensor<1>| (tensor.clone() * 0.0).sum();

@@ -55,7 +55,8 @@ impl AdamConfig {
         Ok(())
     }
 
-    /// 1 - beta1^t and 1 - beta2^t at t = `step` + 1: what the moments, which start at zero, lack.
+    /// The bias corrections 1 - beta1^t and 1 - beta2^t at t = `step` + 1, for moments that start
+    /// at zero.
     fn corrections(&self, step: u64) -> [f64; 2] {
         // A whole number, for which powf also takes a negative base.
         let t = (step + 1) as f64;
@@ -63,7 +64,7 @@ impl AdamConfig {
     }
 }
 
-/// What an update needs beside the gradient.
+/// What an update needs besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateNumbers {
     /// The update's number, from 0.

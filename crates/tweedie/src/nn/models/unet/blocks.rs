@@ -10,7 +10,7 @@ use crate::nn::layers::{
 };
 use crate::nn::ops;
 
-/// Residual blocks at one resolution, then the step to the next coarser one.
+/// Residual blocks at one resolution, then downsampling to the next.
 #[derive(Module, Debug)]
 pub struct DownBlock {
     resnets: Vec<ResnetBlock>,
@@ -21,7 +21,7 @@ pub struct DownBlock {
 impl DownBlock {
     pub fn new(
         config: &UNetConfig,
-        level: usize,
+        i: usize,
         shape: ResnetConfig,
         is_last: bool,
         init: &Init,
@@ -32,7 +32,7 @@ impl DownBlock {
             let inputs = if j == 0 { shape.inputs } else { shape.outputs };
             let shape_here = ResnetConfig { inputs, ..shape };
             resnets.push(ResnetBlock::new(shape_here, &init.at("resnets").at(j)));
-            if config.attends_down(level) {
+            if config.attends_down(i) {
                 let init = init.at("attentions").at(j);
                 attentions.push(Attention::new(attention(config, shape), &init));
             }
@@ -54,7 +54,7 @@ impl DownBlock {
         }
     }
 
-    /// Every intermediate result is pushed on `skips` for the way up.
+    /// Every intermediate result is pushed on `skips` for the up path.
     pub fn forward(
         &self,
         mut h: Tensor<4>,
@@ -108,7 +108,7 @@ impl MidBlock {
     }
 }
 
-/// Residual blocks that take the skips back in, then the step to the next finer resolution.
+/// Residual blocks that take in the skip connections, then upsampling to the next resolution.
 #[derive(Module, Debug)]
 pub struct UpBlock {
     resnets: Vec<ResnetBlock>,
@@ -163,7 +163,7 @@ impl UpBlock {
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (j, resnet) in self.resnets.iter().enumerate() {
-            // The way down pushed one skip for every residual block here.
+            // The down path pushed one skip for every residual block here.
             if let Some(skip) = skips.pop() {
                 h = ops::concat(h, skip);
             }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A block on the way down.
+/// A block of the down path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownBlockType {
     /// Residual blocks.
@@ -13,7 +13,7 @@ pub enum DownBlockType {
     AttnDownBlock2D,
 }
 
-/// A block on the way up.
+/// A block of the up path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpBlockType {
     /// Residual blocks.
@@ -30,7 +30,7 @@ pub enum UpBlockType {
 pub struct UNetConfig {
     /// Channels at each resolution, finest first; each further one halves the image.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks per resolution on the way down (one more on the way up).
+    /// Residual blocks per resolution of the down path (one more on the up path).
     pub layers_per_block: usize,
     /// One per resolution; empty means attention at the coarsest resolution only.
     pub down_block_types: Vec<DownBlockType>,
@@ -53,10 +53,10 @@ pub struct UNetConfig {
     pub flip_sin_to_cos: bool,
 }
 
-/// Bounds far beyond any network in use, so that a slip of the pen is an error and not an
-/// exhausted machine.
+/// Bounds far beyond any network in use, so that a typing error is refused instead of exhausting
+/// the memory.
 const WIDEST: usize = 8192;
-const MOST_LEVELS: usize = 8;
+const MOST_RESOLUTIONS: usize = 8;
 const MOST_LAYERS: usize = 64;
 
 impl Default for UNetConfig {
@@ -82,15 +82,15 @@ fn null_is_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::
 }
 
 impl UNetConfig {
-    /// Whether the block at `level` (0 is the finest) attends on the way down.
-    pub fn attends_down(&self, level: usize) -> bool {
-        match self.down_block_types.get(level) {
+    /// Whether block `i` of the down path (0 is the finest) has attention.
+    pub fn attends_down(&self, i: usize) -> bool {
+        match self.down_block_types.get(i) {
             Some(kind) => *kind == DownBlockType::AttnDownBlock2D,
-            None => level + 1 == self.block_out_channels.len(),
+            None => i + 1 == self.block_out_channels.len(),
         }
     }
 
-    /// Whether the block number `i` on the way up (0 is the coarsest) attends.
+    /// Whether block `i` of the up path (0 is the coarsest) has attention.
     pub fn attends_up(&self, i: usize) -> bool {
         match self.up_block_types.get(i) {
             Some(kind) => *kind == UpBlockType::AttnUpBlock2D,
@@ -118,8 +118,8 @@ impl UNetConfig {
             let reason = "needs at least one resolution, each with one channel or more";
             return refuse("block_out_channels", format!("{widths:?}"), reason.into());
         }
-        if widths.len() > MOST_LEVELS || widths.iter().any(|&c| c > WIDEST) {
-            let reason = format!("at most {MOST_LEVELS} resolutions of {WIDEST} channels");
+        if widths.len() > MOST_RESOLUTIONS || widths.iter().any(|&c| c > WIDEST) {
+            let reason = format!("at most {MOST_RESOLUTIONS} resolutions of {WIDEST} channels");
             return refuse("block_out_channels", format!("{widths:?}"), reason);
         }
         if !widths[0].is_multiple_of(2) {

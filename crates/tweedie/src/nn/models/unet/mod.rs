@@ -103,14 +103,14 @@ impl UNet2d {
         let mut up_blocks = Vec::new();
         let mut previous = last;
         for (i, &outputs) in widths.iter().rev().enumerate() {
-            let level = widths.len() - 1 - i;
-            let shallower = widths[level.saturating_sub(1)];
+            let resolution = widths.len() - 1 - i;
+            let shallower = widths[resolution.saturating_sub(1)];
             up_blocks.push(UpBlock::new(
                 config,
                 i,
                 resnet(previous, outputs),
                 shallower,
-                level == 0,
+                resolution == 0,
                 &init.at("up_blocks").at(i),
             ));
             previous = outputs;

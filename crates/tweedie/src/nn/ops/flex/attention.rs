@@ -8,7 +8,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use tweedie_kernels::Level;
+use tweedie_kernels::InstructionSet;
 use tweedie_kernels::attention::{self as kernel, Shape};
 
 use super::{done, sizes, slice, tensor};
@@ -35,9 +35,9 @@ pub trait AttentionOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait AttentionGradients: AttentionOps {
-    /// The output, and the logarithms of the softmax's sums, which the gradients need.
+    /// The output, and the log-sum-exps of the softmax, which the gradients need.
     fn attention_output(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -71,7 +71,7 @@ impl AttentionGradients for Flex {
         let [q, k, v] = [q, k, v].map(|x| x.to_contiguous());
         let shape = shape(&q, heads);
         let forward = done(kernel::forward(
-            Level::best(),
+            InstructionSet::best(),
             &shape,
             slice(&q),
             slice(&k),
@@ -97,7 +97,7 @@ impl AttentionGradients for Flex {
             log_sums: slice(&log_sums),
         };
         let grads = done(kernel::backward(
-            Level::best(),
+            InstructionSet::best(),
             &shape(&q, heads),
             slice(&q),
             slice(&k),
@@ -140,7 +140,7 @@ impl<B: AttentionGradients, C: CheckpointStrategy> AttentionOps for Autodiff<B, 
     }
 }
 
-/// The step back through an attention.
+/// The backward pass of an attention.
 #[derive(Debug)]
 struct Attention;
 

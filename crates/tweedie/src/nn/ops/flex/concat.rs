@@ -1,4 +1,4 @@
-//! Joining channels on flex.
+//! Concatenating channels on flex.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -24,11 +24,11 @@ pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 /// The operation as burn routes it.
 #[backend_extension(Flex, Autodiff)]
 pub trait ConcatOps: Backend {
-    /// Joins channels.
+    /// Concatenates channels.
     fn tweedie_concat(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait ConcatGradients: ConcatOps {
     /// The parts of the output's gradient that belong to `channels`.
     fn concat_grads(dy: FloatTensor<Self>, channels: [usize; 2]) -> [FloatTensor<Self>; 2];
@@ -76,7 +76,7 @@ impl<B: ConcatGradients, C: CheckpointStrategy> ConcatOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a joining.
+/// The backward pass of a concatenation.
 #[derive(Debug)]
 struct Concat;
 

@@ -12,7 +12,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Tensor};
 use tweedie_kernels::conv::half;
-use tweedie_kernels::{Buffer, Level, conv};
+use tweedie_kernels::{Buffer, InstructionSet, conv};
 
 use super::{dims, done, slice, tensor};
 use crate::nn::ops::{Convolution, Padding};
@@ -68,7 +68,7 @@ impl Weights {
                 slice(&weight),
             ))),
             _ => Self::Single(done(conv::Weights::new(
-                Level::best(),
+                InstructionSet::best(),
                 shape,
                 slice(&weight),
             ))),
@@ -88,7 +88,7 @@ impl Kept {
     fn weights(&self, shape: &conv::Shape, weight: &FlexTensor, of: DType) -> Arc<Weights> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((tensor, weights)) = &*kept
-            // Held here, the tensor's memory can be neither written to nor given to another.
+            // While it is held here, the tensor's memory can be neither overwritten nor reused.
             && Arc::ptr_eq(&tensor.data_arc(), &weight.data_arc())
             && weights.fit(shape, of)
         {
@@ -142,7 +142,7 @@ pub trait ConvOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait ConvGradients: ConvOps {
     /// Of the convolution's input, whose height and width are `size`.
     fn conv2d_grad_input(
@@ -234,7 +234,7 @@ impl ConvGradients for Flex {
         let [n, ..] = dims(&dy);
         let [o, i, k, _] = dims(&weight);
         let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
-        let dx = conv::grad_input(Level::best(), &shape, slice(&weight), slice(&dy));
+        let dx = conv::grad_input(InstructionSet::best(), &shape, slice(&weight), slice(&dy));
         tensor(done(dx), [n, h, w, i])
     }
 
@@ -249,7 +249,7 @@ impl ConvGradients for Flex {
         let input = dims(&x);
         let [.., o] = dims(&dy);
         let shape = conv_shape(input, [o, kernel], stride, padding);
-        let dw = conv::grad_weight(Level::best(), &shape, slice(&x), slice(&dy));
+        let dw = conv::grad_weight(InstructionSet::best(), &shape, slice(&x), slice(&dy));
         tensor(done(dw), [o, input[3], kernel, kernel])
     }
 
@@ -258,7 +258,7 @@ impl ConvGradients for Flex {
         let [n, h, w, o] = dims(&dy);
         // The sum over a window of one pixel.
         let shape = conv_shape([n, h, w, 1], [o, 1], 1, [[0; 2]; 2]);
-        let rows = done(conv::grad_bias(Level::best(), &shape, slice(&dy)));
+        let rows = done(conv::grad_bias(InstructionSet::best(), &shape, slice(&dy)));
         if each_image {
             return tensor(rows, [n, o]);
         }
@@ -330,7 +330,7 @@ impl<B: ConvGradients, C: CheckpointStrategy> ConvOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a convolution of x, weight, bias and, where `N` is 4, a residual.
+/// The backward pass of a convolution of x, weight, bias and, where `N` is 4, a residual.
 #[derive(Debug)]
 struct Conv2d;
 

@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use tweedie_kernels::instance_norm::{self as norm, Parameters};
-use tweedie_kernels::{Buffer, Level};
+use tweedie_kernels::{Buffer, InstructionSet};
 
 use super::{dims, done, sizes, slice, tensor};
 use crate::nn::ops::Fused;
@@ -45,7 +45,7 @@ pub trait InstanceNormOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait InstanceNormGradients: InstanceNormOps {
     /// Of input, gamma, alpha and beta.
     fn instance_norm_pp_grads(
@@ -68,7 +68,12 @@ impl InstanceNormOps for Flex {
         let given = [x, gamma, alpha, beta].map(|tensor| tensor.to_contiguous());
         let [x, parameters @ ..] = &given;
         let shape = norm_shape(x, epsilon, then);
-        let y = norm::forward(Level::best(), &shape, slice(x), &slices(parameters));
+        let y = norm::forward(
+            InstructionSet::best(),
+            &shape,
+            slice(x),
+            &slices(parameters),
+        );
         tensor(done(y), dims(x))
     }
 }
@@ -85,7 +90,7 @@ impl InstanceNormGradients for Flex {
         let [x, parameters @ ..] = &given;
         let shape = norm_shape(x, epsilon, then);
         let grads = done(norm::backward(
-            Level::best(),
+            InstructionSet::best(),
             &shape,
             slice(x),
             &slices(parameters),
@@ -141,7 +146,7 @@ impl<B: InstanceNormGradients, C: CheckpointStrategy> InstanceNormOps for Autodi
     }
 }
 
-/// The step back through a normalisation.
+/// The backward pass of a normalisation.
 #[derive(Debug)]
 struct InstanceNorm;
 

@@ -22,7 +22,7 @@ pub fn channels_first(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::tweedie_channels(x.into_dispatch(), Order::First))
 }
 
-/// Where channels are to go.
+/// The position of the channels.
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
     /// Behind the pixels.
@@ -76,7 +76,7 @@ impl<B: LayoutOps, C: CheckpointStrategy> LayoutOps for Autodiff<B, C> {
     }
 }
 
-/// The step back: the other way.
+/// The backward pass: the inverse permutation.
 #[derive(Debug)]
 struct Channels;
 

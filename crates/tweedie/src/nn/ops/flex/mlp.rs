@@ -11,14 +11,14 @@ use burn::backend::{
     DispatchTensorKind, ExtensionType, Flex, backend_extension,
 };
 use burn::tensor::Tensor;
-use tweedie_kernels::Level;
+use tweedie_kernels::InstructionSet;
 use tweedie_kernels::mlp::{self, Layer, Shape};
 
 use super::{done, slice, tensor};
 use crate::nn::layers::Activation;
 use crate::nn::ops::{Fused, LayerParameters, activate, fused};
 
-/// Layers of one operation at most: the steps back are compiled for each number of them.
+/// Layers of one operation at most: the backward pass is compiled for each number of them.
 const TOGETHER: usize = 8;
 
 /// Linear layers on `x` `[N, I]`, with an activation after each but the last.
@@ -104,9 +104,9 @@ pub trait MlpOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait MlpGradients: MlpOps {
-    /// The output, and hidden values for the step back.
+    /// The output, and hidden values for the backward pass.
     fn mlp_keeping(
         x: FloatTensor<Self>,
         parameters: Vec<FloatTensor<Self>>,
@@ -170,7 +170,12 @@ impl MlpOps for Flex {
     fn tweedie_mlp(x: FlexTensor, parameters: Parameters<Self>, activation: Fused) -> FlexTensor {
         let given = Given::new(x, parameters.0, activation);
         let shape = &given.shape;
-        let y = mlp::forward(Level::best(), shape, slice(&given.x), &given.layers());
+        let y = mlp::forward(
+            InstructionSet::best(),
+            shape,
+            slice(&given.x),
+            &given.layers(),
+        );
         tensor(done(y), [shape.rows, shape.widths[shape.widths.len() - 1]])
     }
 }
@@ -183,7 +188,12 @@ impl MlpGradients for Flex {
     ) -> [FlexTensor; 2] {
         let given = Given::new(x, parameters, activation);
         let shape = &given.shape;
-        let found = mlp::forward_keeping(Level::best(), shape, slice(&given.x), &given.layers());
+        let found = mlp::forward_keeping(
+            InstructionSet::best(),
+            shape,
+            slice(&given.x),
+            &given.layers(),
+        );
         let [y, hidden] = done(found);
         let dims = [hidden.len()];
         [
@@ -203,7 +213,7 @@ impl MlpGradients for Flex {
         let given = Given::new(x, parameters, activation);
         let (shape, dy) = (&given.shape, dy.to_contiguous());
         let grads = done(mlp::backward(
-            Level::best(),
+            InstructionSet::best(),
             shape,
             slice(&given.x),
             &given.layers(),
@@ -250,7 +260,7 @@ impl<B: MlpGradients, C: CheckpointStrategy> MlpOps for Autodiff<B, C> {
     }
 }
 
-/// The operation on an input and its parameters, with its step back.
+/// The operation on an input and its parameters, with its backward pass.
 fn record<B: MlpGradients, C: CheckpointStrategy, const N: usize>(
     inputs: Vec<FloatTensor<Autodiff<B, C>>>,
     activation: Fused,
@@ -266,7 +276,7 @@ fn record<B: MlpGradients, C: CheckpointStrategy, const N: usize>(
     }
 }
 
-/// The step back through all layers.
+/// The backward pass of all layers.
 #[derive(Debug)]
 struct Mlp;
 

@@ -1,8 +1,8 @@
 //! The operations on burn's CPU engine, `flex`, by the kernels of `tweedie-kernels`.
 //!
-//! One operation a file: the call, the trait by which burn routes it, the kernel behind it, and
-//! the step back. burn routes each call by the tensor's engine: to the kernels on flex, and on
-//! flex with gradients to a wrapper that records the step back. On any other engine a call
+//! One operation per file: the call, the trait by which burn routes it, the kernel behind it, and
+//! the backward pass. burn routes each call by the tensor's engine: to the kernels on flex, and on
+//! flex with gradients to a wrapper that records the backward pass. On any other engine a call
 //! panics, so ask [`is_flex`] first. Second derivatives are not provided.
 
 mod attention;

@@ -8,7 +8,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Tensor};
-use tweedie_kernels::{Buffer, Level, group_norm as norm};
+use tweedie_kernels::{Buffer, InstructionSet, group_norm as norm};
 
 use super::{dims, done, slice, tensor};
 use crate::nn::ops::Fused;
@@ -50,7 +50,7 @@ pub trait NormOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait NormGradients: NormOps {
     /// Of the normalisation's input, weight and bias.
     fn group_norm_grads(
@@ -79,15 +79,15 @@ impl NormOps for Flex {
             bias.to_contiguous(),
         );
         let shape = norm_shape(&x, groups, epsilon, then);
-        let (level, size) = (Level::best(), dims(&x));
+        let (isa, size) = (InstructionSet::best(), dims(&x));
         let (weight, bias) = (slice(&weight), slice(&bias));
         match x.dtype() {
             DType::BF16 => {
-                let y = norm::forward_half(level, &shape, slice(&x), weight, bias);
+                let y = norm::forward_half(isa, &shape, slice(&x), weight, bias);
                 tensor(done(y), size)
             }
             _ => tensor(
-                done(norm::forward(level, &shape, slice(&x), weight, bias)),
+                done(norm::forward(isa, &shape, slice(&x), weight, bias)),
                 size,
             ),
         }
@@ -109,7 +109,7 @@ impl NormGradients for Flex {
         let shape = norm_shape(&x, groups, epsilon, then);
         let (w, b) = (slice(&weight), slice(&bias));
         let grads = done(norm::backward(
-            Level::best(),
+            InstructionSet::best(),
             &shape,
             slice(&x),
             w,
@@ -163,7 +163,7 @@ impl<B: NormGradients, C: CheckpointStrategy> NormOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a normalisation.
+/// The backward pass of a normalisation.
 #[derive(Debug)]
 struct GroupNorm;
 

@@ -1,8 +1,8 @@
 //! GroupNorm and the convolution of its result on flex, as one operation.
 //!
 //! In training a convolution has to keep its input for the gradient of its weights. Here that is
-//! the normalised image, which can be computed again from the image before it; keeping that one
-//! alone halves the memory of a network's step for a few percent of its time.
+//! the normalised image, which can be recomputed from the image before it; keeping only that one
+//! halves the memory of a training step for a few percent of its time.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -28,7 +28,7 @@ pub struct Norm {
     pub then: Fused,
 }
 
-/// How a convolution moves over its input.
+/// The stride and padding of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Input pixels from one output to the next.
@@ -135,7 +135,7 @@ fn normalise<B: NormOps>(
     B::tweedie_group_norm(x, scale, shift, norm.groups, norm.epsilon, norm.then)
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait NormedConvGradients: NormedConvOps + NormGradients + ConvGradients {}
 
 impl<B: NormedConvOps + NormGradients + ConvGradients> NormedConvGradients for B {}
@@ -188,7 +188,7 @@ impl<B: NormedConvGradients, C: CheckpointStrategy> NormedConvOps for Autodiff<B
     }
 }
 
-/// The step back: x, scale, shift, weight, bias and, where `N` is 6, a residual.
+/// The backward pass: x, scale, shift, weight, bias and, where `N` is 6, a residual.
 #[derive(Debug)]
 struct NormedConv;
 

@@ -27,7 +27,7 @@ pub trait PoolOps: Backend {
     fn tweedie_avg_pool_2x(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait PoolGradients: PoolOps {
     /// Of the pooling's input.
     fn avg_pool_2x_grad(dy: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -65,7 +65,7 @@ impl<B: PoolGradients, C: CheckpointStrategy> PoolOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through a pooling.
+/// The backward pass of a pooling.
 #[derive(Debug)]
 struct AvgPool2x;
 

@@ -8,7 +8,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use tweedie_kernels::{Level, squares as kernel};
+use tweedie_kernels::{InstructionSet, squares as kernel};
 
 use super::{done, slice, tensor};
 
@@ -36,7 +36,7 @@ pub trait SquaresOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait SquaresGradients: SquaresOps {
     /// Of `f`.
     fn half_squares_grad(
@@ -52,7 +52,7 @@ impl SquaresOps for Flex {
         let [f, gain, offset] = [f, gain, offset].map(|tensor| tensor.to_contiguous());
         let [n, d] = f.layout().shape().dims();
         let (gain, offset) = (slice(&gain), slice(&offset));
-        let losses = kernel::forward(Level::best(), [n, d], slice(&f), gain, offset);
+        let losses = kernel::forward(InstructionSet::best(), [n, d], slice(&f), gain, offset);
         tensor(done(losses), [n])
     }
 }
@@ -67,7 +67,14 @@ impl SquaresGradients for Flex {
         let [f, gain, offset, dl] = [f, gain, offset, dl].map(|tensor| tensor.to_contiguous());
         let [n, d] = f.layout().shape().dims();
         let (gain, offset) = (slice(&gain), slice(&offset));
-        let df = kernel::backward(Level::best(), [n, d], slice(&f), gain, offset, slice(&dl));
+        let df = kernel::backward(
+            InstructionSet::best(),
+            [n, d],
+            slice(&f),
+            gain,
+            offset,
+            slice(&dl),
+        );
         tensor(done(df), [n, d])
     }
 }
@@ -88,7 +95,7 @@ impl<B: SquaresGradients, C: CheckpointStrategy> SquaresOps for Autodiff<B, C> {
     }
 }
 
-/// The step back through the losses.
+/// The backward pass of the losses.
 #[derive(Debug)]
 struct HalfSquares;
 

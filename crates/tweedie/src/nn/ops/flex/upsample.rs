@@ -24,7 +24,7 @@ pub trait UpsampleOps: Backend {
     fn tweedie_upsample_2x(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// What the step back needs of an engine.
+/// What the backward pass needs of an engine.
 pub trait UpsampleGradients: UpsampleOps {
     /// Of the upsampling's input.
     fn upsample_2x_grad(dy: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -65,7 +65,7 @@ impl<B: UpsampleGradients, C: CheckpointStrategy> UpsampleOps for Autodiff<B, C>
     }
 }
 
-/// The step back through an upsampling.
+/// The backward pass of an upsampling.
 #[derive(Debug)]
 struct Upsample2x;
 

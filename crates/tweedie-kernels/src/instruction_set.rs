@@ -1,10 +1,11 @@
-//! Which instructions the machine has, asked once at run time.
+//! The instruction sets of this machine, detected once at run time.
 
 use std::sync::LazyLock;
 
-/// An instruction set that this machine has; the only way to one is to find it here.
+/// An instruction set of this machine. Only detection makes one, so to hold it is proof that the
+/// machine has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(pub(crate) Set);
+pub struct InstructionSet(pub(crate) Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
@@ -16,22 +17,22 @@ pub(crate) enum Set {
     Avx512,
 }
 
-static AVAILABLE: LazyLock<Vec<Level>> = LazyLock::new(|| {
+static AVAILABLE: LazyLock<Vec<InstructionSet>> = LazyLock::new(|| {
     #[allow(unused_mut)]
-    let mut found = vec![Level(Set::Portable)];
+    let mut found = vec![InstructionSet(Set::Portable)];
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            found.push(Level(Set::Avx2));
+            found.push(InstructionSet(Set::Avx2));
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                found.push(Level(Set::Avx512));
+                found.push(InstructionSet(Set::Avx512));
             }
         }
     }
     found
 });
 
-impl Level {
+impl InstructionSet {
     /// The fastest of this machine.
     pub fn best() -> Self {
         *AVAILABLE.last().unwrap_or(&Self(Set::Portable))
@@ -54,17 +55,17 @@ impl Level {
     }
 }
 
-/// Defines a function `name(level, arguments...)` whose body, an `#[inline(always)]` function
+/// Defines a function `name(isa, arguments...)` whose body, an `#[inline(always)]` function
 /// generic over `const FMA: bool`, is compiled once for each instruction set.
 ///
 /// `f32::mul_add` is a slow library call where the instruction is missing, so a body uses it
 /// only under `FMA`.
-macro_rules! by_level {
+macro_rules! by_instruction_set {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? =
         $portable:expr, $avx2:expr, $avx512:expr) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name(level: $crate::Level, $($arg: $type),*) $(-> $out)? {
+        $vis fn $name(isa: $crate::InstructionSet, $($arg: $type),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2,fma")]
@@ -77,20 +78,20 @@ macro_rules! by_level {
             fn avx512($($arg: $type),*) $(-> $out)? {
                 $avx512($($arg),*)
             }
-            match level.0 {
-                $crate::level::Set::Portable => $portable($($arg),*),
+            match isa.0 {
+                $crate::instruction_set::Set::Portable => $portable($($arg),*),
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Level` of this set is made only where the machine has AVX2 and FMA.
-                $crate::level::Set::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: this value is made only where the machine has AVX2 and FMA.
+                $crate::instruction_set::Set::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a `Level` of this set is made only where the machine has AVX2, FMA,
+                // SAFETY: this value is made only where the machine has AVX2, FMA,
                 // AVX-512F and AVX-512VL.
-                $crate::level::Set::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::instruction_set::Set::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };
 }
-pub(crate) use by_level;
+pub(crate) use by_instruction_set;
 
 /// `a b + c`, rounded once where `FMA` says that the machine can.
 #[inline(always)]

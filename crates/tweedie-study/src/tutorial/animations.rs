@@ -11,12 +11,12 @@ use tweedie::score::Denoiser;
 const SIZE: (usize, usize) = (470, 420);
 const DELAY: u16 = 150;
 
-/// A film of charts of one size.
-pub fn film(frames: Vec<Picture>) -> Result<Animation> {
+/// An animation of charts of one size.
+pub fn animation(frames: Vec<Picture>) -> Result<Animation> {
     Animation::new(frames, DELAY)
 }
 
-/// The score and the density in it, over the training.
+/// The learned score and the density it implies, in the course of training.
 pub fn training(
     folder: &mut PageFolder,
     tutorial: &Tutorial<'_, '_>,
@@ -29,8 +29,8 @@ pub fn training(
         denoiser.score_at(&grid, sigma, &mut score)?;
         Ok::<_, tweedie::Error>(grid.iter().copied().zip(score).collect::<Vec<_>>())
     };
-    let true_score = score(&tutorial.law)?;
-    let true_density = curve(&tutorial.law, sigma)?;
+    let true_score = score(&tutorial.distribution)?;
+    let true_density = curve(&tutorial.distribution, sigma)?;
     let mut frames = Vec::new();
     for (epoch, network) in &fitted.snapshots {
         let left = Chart::new(format!("epoch {epoch}"))
@@ -46,10 +46,10 @@ pub fn training(
         let charts = [left.png(SIZE.0, SIZE.1)?, right.png(SIZE.0, SIZE.1)?];
         frames.push(Picture::side_by_side(&charts, 4)?);
     }
-    folder.section("The training, animated");
+    folder.section("Animation of the training");
     folder.animation(
         "training",
-        &film(frames)?,
+        &animation(frames)?,
         "The learned score at sigma = 0.5 and the density recovered from it, over the epochs.",
     )
 }

@@ -1,17 +1,17 @@
-//! The learning rate, and how fast the moving average follows, step by step.
+//! The learning rate, and the decay of the moving average, at each step.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How the learning rate moves after the warm-up.
+/// How the learning rate changes after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// It stays.
+pub enum LearningRateSchedule {
+    /// Constant.
     #[default]
     Constant,
-    /// It falls to zero at the last step along half a cosine.
+    /// Half a cosine, down to zero at the last step (cosine annealing).
     Cosine,
 }
 
@@ -22,8 +22,8 @@ pub struct LearningRate {
     pub peak: f64,
     /// Steps of linear warm-up.
     pub warmup: u64,
-    /// What follows.
-    pub schedule: Schedule,
+    /// The schedule after the warm-up.
+    pub schedule: LearningRateSchedule,
     /// The last step, where `cosine` reaches zero.
     pub steps: u64,
 }
@@ -34,7 +34,7 @@ impl LearningRate {
         Self {
             peak: rate,
             warmup: 0,
-            schedule: Schedule::Constant,
+            schedule: LearningRateSchedule::Constant,
             steps: 0,
         }
     }
@@ -57,8 +57,8 @@ impl LearningRate {
             return self.peak * (step + 1) as f64 / self.warmup as f64;
         }
         match self.schedule {
-            Schedule::Constant => self.peak,
-            Schedule::Cosine => {
+            LearningRateSchedule::Constant => self.peak,
+            LearningRateSchedule::Cosine => {
                 let length = self.steps.saturating_sub(self.warmup).max(1) as f64;
                 let done = ((step - self.warmup) as f64 / length).min(1.0);
                 self.peak * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
@@ -84,14 +84,14 @@ mod tests {
         let rate = LearningRate {
             peak: 2.0,
             warmup: 4,
-            schedule: Schedule::Cosine,
+            schedule: LearningRateSchedule::Cosine,
             steps: 104,
         };
         assert_eq!([rate.at(0), rate.at(3), rate.at(4)], [0.5, 2.0, 2.0]);
         assert!((rate.at(54) - 1.0).abs() < 1e-12);
         assert!(rate.at(104).abs() < 1e-12);
         let constant = LearningRate {
-            schedule: Schedule::Constant,
+            schedule: LearningRateSchedule::Constant,
             ..rate
         };
         assert_eq!(constant.at(1000), 2.0);
