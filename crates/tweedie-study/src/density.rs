@@ -223,10 +223,10 @@ mod tests {
     fn a_linear_chain_moves_a_gaussian_as_its_moments_predict() {
         // Data N(m, v): H = x + sigma^2/(v + sigma^2) (m - x).
         let (m, v, sigma) = (1.5, 0.8, 0.6);
-        let law = GaussianMixture::gaussian(vec![m], v).unwrap();
+        let target = GaussianMixture::gaussian(vec![m], v).unwrap();
         let [a, b, c] = [0.7, 0.25, 0.3];
         let mut density = GridDensity::new(-10.0, 10.0, 401, normal(-2.0, 1.0)).unwrap();
-        density.advance(&law, sigma, [a, b, c], 5).unwrap();
+        density.advance(&target, sigma, [a, b, c], 5).unwrap();
         let pull = sigma * sigma / (v + sigma * sigma);
         let (mut mean, mut variance) = (-2.0, 1.0);
         for _ in 0..5 {
@@ -244,8 +244,10 @@ mod tests {
         assert!(GridDensity::new(0.0, 1.0, 1, |_| 0.0).is_err());
         assert!(GridDensity::new(0.0, 1.0, 9, |_| f64::NAN).is_err());
         let mut density = GridDensity::new(0.0, 1.0, 11, |_| 1.0).unwrap();
-        let law = GaussianMixture::gaussian(vec![0.0], 1.0).unwrap();
-        let message = density.advance(&law, 1.0, [1.0, 0.0, 0.01], 1).unwrap_err();
+        let target = GaussianMixture::gaussian(vec![0.0], 1.0).unwrap();
+        let message = density
+            .advance(&target, 1.0, [1.0, 0.0, 0.01], 1)
+            .unwrap_err();
         assert!(message.to_string().starts_with("c = 0.01"), "{message}");
         let plane = GaussianMixture::gaussian(vec![0.0; 2], 1.0).unwrap();
         assert!(density.advance(&plane, 1.0, [1.0, 0.0, 1.0], 1).is_err());

@@ -33,13 +33,13 @@ mod tests {
 
     #[test]
     fn steps_that_scale_with_the_variance_are_annealed_langevin_sampling() {
-        let law = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0]).unwrap();
+        let target = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0]).unwrap();
         let levels = Levels::geometric(2.0, 0.5, 4).unwrap();
         let source = NoiseSource::new(3, Stream::Sampling);
         let mut als = Als::new(levels.clone(), 5, StepSize::EpsB(0.0125)).unwrap();
         let mut own = langevin(&levels, 5, |sigma| 0.0125 * sigma * sigma / 0.25);
-        let expected = run(&law, &mut als, &source, &[0, 1, 2], &mut ()).unwrap();
-        let found = run(&law, &mut own, &source, &[0, 1, 2], &mut ()).unwrap();
+        let expected = run(&target, &mut als, &source, &[0, 1, 2], &mut ()).unwrap();
+        let found = run(&target, &mut own, &source, &[0, 1, 2], &mut ()).unwrap();
         for (a, b) in found.x.iter().zip(&expected.x) {
             assert!((a - b).abs() < 1e-12);
         }

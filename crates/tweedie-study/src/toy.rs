@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_mixtures_are_the_distributions_of_the_data() {
-        for (name, law) in [
+        for (name, target) in [
             ("swiss-roll", roll().unwrap()),
             ("gaussians-25", mixture("gaussians-25").unwrap()),
         ] {
@@ -360,7 +360,7 @@ mod tests {
             let mut drawn = vec![0.0; 2 * a.len()];
             let seeds: Vec<u64> = (0..a.len() as u64).collect();
             let source = NoiseSource::new(0, Stream::Evaluation);
-            law.sample(&source, &seeds, 0.0, &mut drawn).unwrap();
+            target.sample(&source, &seeds, 0.0, &mut drawn).unwrap();
             let drawn = drawn.as_chunks::<2>().0.to_vec();
             let (found, floor) = (nearest(&drawn, &a).unwrap(), nearest(&b, &a).unwrap());
             let (found, floor) = (found.symmetric(), floor.symmetric());

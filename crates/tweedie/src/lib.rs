@@ -11,11 +11,11 @@
 //! use tweedie::score::GaussianMixture;
 //!
 //! // A sampler takes any Denoiser: an analytic one, or a network.
-//! let law = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0])?;
+//! let target = GaussianMixture::new(&[0.1, 0.9], vec![-3.0, 3.0], &[1.0, 1.0])?;
 //! let levels = Levels::geometric(20.0, 0.01, 100)?;
 //! let mut cas = Cas::new(&levels, StepSize::EpsC(2.0))?;
 //! let source = NoiseSource::new(0, Stream::Sampling);
-//! let samples = run(&law, &mut cas, &source, &[0, 1, 2, 3], &mut ())?;
+//! let samples = run(&target, &mut cas, &source, &[0, 1, 2, 3], &mut ())?;
 //! assert_eq!((samples.denoised.len(), samples.most_evaluations()), (4, 100));
 //! # Ok::<(), tweedie::Error>(())
 //! ```

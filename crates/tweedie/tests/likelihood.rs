@@ -33,10 +33,10 @@ fn hutchinson(probes: usize, probe: Probe) -> Divergence {
 }
 
 /// Points as the distribution noised by `sigma` might give them.
-fn points(law: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
+fn points(target: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
     let samples: Vec<u64> = (0..n).collect();
-    let mut x = vec![0.0; n as usize * law.dim()];
-    law.sample(&source(), &samples, sigma, &mut x).unwrap();
+    let mut x = vec![0.0; n as usize * target.dim()];
+    target.sample(&source(), &samples, sigma, &mut x).unwrap();
     (x, samples)
 }
 
@@ -44,11 +44,11 @@ fn points(law: &dyn Distribution, sigma: f64, n: u64) -> (Vec<f64>, Vec<u64>) {
 #[test]
 fn property_14_likelihood_is_exact_on_gaussians() {
     let (m, s, dim) = (1.5, 0.7f64, 3);
-    let law = GaussianMixture::gaussian(vec![m; dim], s * s).unwrap();
+    let target = GaussianMixture::gaussian(vec![m; dim], s * s).unwrap();
     let (low, high) = (0.05, 20.0);
-    let (x, samples) = points(&law, low, 20);
+    let (x, samples) = points(&target, low, 20);
     let mut right = vec![0.0; samples.len()];
-    law.log_density_at(&x, low, &mut right).unwrap();
+    target.log_density_at(&x, low, &mut right).unwrap();
     // A diagonal Jacobian: Rademacher vectors are exact, even one.
     for divergence in [Divergence::Exact, hutchinson(1, Probe::Rademacher)] {
         let options = LikelihoodOptions {
@@ -58,7 +58,7 @@ fn property_14_likelihood_is_exact_on_gaussians() {
             solver: tight(1e-9),
             ..LikelihoodOptions::new(low, high)
         };
-        let found = log_likelihood(&law, &x, &samples, &source(), &options).unwrap();
+        let found = log_likelihood(&target, &x, &samples, &source(), &options).unwrap();
         for (found, right) in found.log_density.iter().zip(&right) {
             assert!((found - right).abs() < 1e-6, "{found} {right}");
         }
@@ -73,7 +73,7 @@ fn property_14_likelihood_is_exact_on_gaussians() {
         solver: tight(1e-10),
         ..LikelihoodOptions::new(low, high)
     };
-    let found = log_likelihood(&law, &x, &samples, &source(), &options).unwrap();
+    let found = log_likelihood(&target, &x, &samples, &source(), &options).unwrap();
     for (row, log_density) in found.latents.chunks(dim).zip(&found.log_density) {
         let square: f64 = row.iter().map(|x| x * x).sum();
         let volume = dim as f64 * (std::f64::consts::TAU * high * high).ln();
@@ -87,16 +87,16 @@ fn property_14_likelihood_is_exact_on_gaussians() {
 /// latents is nearly exact.
 #[test]
 fn likelihood_is_the_density_of_a_mixture() {
-    for law in [two_gaussians(), mixture()] {
+    for target in [two_gaussians(), mixture()] {
         let (low, high) = (0.3, 4000.0);
-        let (x, samples) = points(&law, low, 30);
+        let (x, samples) = points(&target, low, 30);
         let mut right = vec![0.0; samples.len()];
-        law.log_density_at(&x, low, &mut right).unwrap();
+        target.log_density_at(&x, low, &mut right).unwrap();
         let options = LikelihoodOptions {
             solver: tight(1e-9),
             ..LikelihoodOptions::new(low, high)
         };
-        let found = log_likelihood(&law, &x, &samples, &source(), &options).unwrap();
+        let found = log_likelihood(&target, &x, &samples, &source(), &options).unwrap();
         for (found, right) in found.log_density.iter().zip(&right) {
             // ((mean^2 + variance)/high^2) is 1e-6.
             assert!((found - right).abs() < 2e-3, "{found} {right}");
@@ -108,16 +108,16 @@ fn likelihood_is_the_density_of_a_mixture() {
 /// Hutchinson's estimate against the exact one, in its own standard errors.
 #[test]
 fn hutchinson_is_unbiased() {
-    let law = mixture();
-    let (x, samples) = points(&law, 0.3, 64);
+    let target = mixture();
+    let (x, samples) = points(&target, 0.3, 64);
     let exact = LikelihoodOptions::new(0.3, 10.0);
-    let right = log_likelihood(&law, &x, &samples, &source(), &exact).unwrap();
+    let right = log_likelihood(&target, &x, &samples, &source(), &exact).unwrap();
     for probe in [Probe::Rademacher, Probe::Gaussian] {
         let options = LikelihoodOptions {
             divergence: hutchinson(32, probe),
             ..exact
         };
-        let found = log_likelihood(&law, &x, &samples, &source(), &options).unwrap();
+        let found = log_likelihood(&target, &x, &samples, &source(), &options).unwrap();
         let n = samples.len() as f64;
         let errors = found.log_density.iter().zip(&right.log_density);
         let scaled = errors
@@ -134,30 +134,30 @@ fn hutchinson_is_unbiased() {
 
 #[test]
 fn neither_batch_nor_order_changes_a_bit() {
-    let law = mixture();
-    let (x, samples) = points(&law, 0.3, 10);
+    let target = mixture();
+    let (x, samples) = points(&target, 0.3, 10);
     let options = LikelihoodOptions {
         divergence: hutchinson(2, Probe::Gaussian),
         ..LikelihoodOptions::new(0.3, 10.0)
     };
-    let whole = log_likelihood(&law, &x, &samples, &source(), &options).unwrap();
+    let whole = log_likelihood(&target, &x, &samples, &source(), &options).unwrap();
     for row in [0, 7] {
         let (x, sample) = (&x[3 * row..3 * row + 3], &samples[row..row + 1]);
-        let alone = log_likelihood(&law, x, sample, &source(), &options).unwrap();
+        let alone = log_likelihood(&target, x, sample, &source(), &options).unwrap();
         assert_eq!(alone.log_density, whole.log_density[row..row + 1]);
         assert_eq!(alone.standard_error, whole.standard_error[row..row + 1]);
         assert_eq!(alone.latents, whole.latents[3 * row..3 * row + 3]);
     }
-    let none = log_likelihood(&law, &[], &[], &source(), &options).unwrap();
+    let none = log_likelihood(&target, &[], &[], &source(), &options).unwrap();
     assert!(none.log_density.is_empty());
 }
 
 /// Each row's density and latent are those of its own class, and so are its evaluations.
 #[test]
 fn rows_are_conditioned_on_their_classes() {
-    let law = mixture();
-    let oracle = ClassConditional::components(law.clone()).unwrap();
-    let (x, samples) = points(&law, 0.3, 4);
+    let target = mixture();
+    let oracle = ClassConditional::components(target.clone()).unwrap();
+    let (x, samples) = points(&target, 0.3, 4);
     let conditions = [0, 2, 1, 2].map(Condition::class);
     let batch = Batch::new(&samples).conditioned_on(&conditions).unwrap();
     let options = LikelihoodOptions::new(0.3, 10.0);
@@ -165,7 +165,7 @@ fn rows_are_conditioned_on_their_classes() {
     let latents = encode(&oracle, &x, batch, 0.3, 10.0, &options.solver).unwrap();
     for (row, class) in [0, 2, 1, 2].into_iter().enumerate() {
         let (x, sample) = (&x[3 * row..3 * row + 3], &samples[row..=row]);
-        let one = law.component(class).unwrap();
+        let one = target.component(class).unwrap();
         let alone = log_likelihood(&one, x, sample, &source(), &options).unwrap();
         assert_eq!(alone.log_density, whole.log_density[row..=row]);
         assert_eq!(alone.evaluations, whole.evaluations[row..=row]);
@@ -178,11 +178,11 @@ fn rows_are_conditioned_on_their_classes() {
 
 #[test]
 fn decoding_inverts_encoding() {
-    let law = mixture();
-    let (x, samples) = points(&law, 0.1, 20);
+    let target = mixture();
+    let (x, samples) = points(&target, 0.1, 20);
     let solver = tight(1e-12);
-    let latents = encode(&law, &x, &samples, 0.1, 30.0, &solver).unwrap();
-    let back = decode(&law, &latents, &samples, 0.1, 30.0, &solver).unwrap();
+    let latents = encode(&target, &x, &samples, 0.1, 30.0, &solver).unwrap();
+    let back = decode(&target, &latents, &samples, 0.1, 30.0, &solver).unwrap();
     for (x, back) in x.iter().zip(&back) {
         assert!((x - back).abs() < 1e-7, "{x} {back}");
     }
@@ -190,9 +190,9 @@ fn decoding_inverts_encoding() {
 
 #[test]
 fn wrong_options_are_named() {
-    let law = mixture();
+    let target = mixture();
     let refusal = |options: LikelihoodOptions| {
-        log_likelihood(&law, &[0.0; 3], &[0], &source(), &options)
+        log_likelihood(&target, &[0.0; 3], &[0], &source(), &options)
             .unwrap_err()
             .to_string()
     };
@@ -214,7 +214,7 @@ fn wrong_options_are_named() {
         ..fine
     };
     assert!(refusal(prior).starts_with("prior_std = -1"));
-    let error = log_likelihood(&law, &[0.0; 4], &[0], &source(), &fine).unwrap_err();
+    let error = log_likelihood(&target, &[0.0; 4], &[0], &source(), &fine).unwrap_err();
     assert!(error.to_string().contains("x has shape"));
 }
 

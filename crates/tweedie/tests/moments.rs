@@ -44,10 +44,10 @@ fn property_15_ddpm_preserves_the_standard_normal_distribution() {
 
 /// (A, C) of every step x' = A x + C z of a sampler with one draw a step, on data for which H is
 /// linear, from the paths of two samples.
-fn moments(law: &GaussianMixture, mut sampler: impl Sampler) -> Vec<(f64, f64)> {
+fn moments(target: &GaussianMixture, mut sampler: impl Sampler) -> Vec<(f64, f64)> {
     let numbers = [3, 8];
     let mut path = Trajectory::new(vec![0, 1]);
-    run(law, &mut sampler, &source(), &numbers, &mut path).unwrap();
+    run(target, &mut sampler, &source(), &numbers, &mut path).unwrap();
     let x = path.points();
     (0..sampler.steps())
         .map(|i| {
@@ -66,7 +66,7 @@ fn moments(law: &GaussianMixture, mut sampler: impl Sampler) -> Vec<(f64, f64)> 
 #[test]
 fn property_12_the_reverse_diffusion_predictor_keeps_too_much_noise() {
     for s in [0.0f64, 0.1, 1.0, 6.0] {
-        let law = GaussianMixture::gaussian(vec![0.0], s * s).unwrap();
+        let target = GaussianMixture::gaussian(vec![0.0], s * s).unwrap();
         for levels in schedules() {
             let path = Path::new(&levels, Coordinates::Ve);
             let corrector = Corrector::Ald(0.1);
@@ -79,7 +79,14 @@ fn property_12_the_reverse_diffusion_predictor_keeps_too_much_noise() {
             );
             let numbers = [3, 8];
             let mut paths = Trajectory::new(vec![0, 1]);
-            run(&law, &mut sampler.unwrap(), &source(), &numbers, &mut paths).unwrap();
+            run(
+                &target,
+                &mut sampler.unwrap(),
+                &source(),
+                &numbers,
+                &mut paths,
+            )
+            .unwrap();
             for (i, (sigma, next)) in pairs(&levels).into_iter().enumerate() {
                 // x' = x + delta s + sqrt(delta) z with s = -x/(s^2 + sigma^2); no noise at last.
                 let before = s * s + sigma * sigma;
@@ -165,7 +172,7 @@ fn tight() -> DormandPrince {
 #[test]
 fn property_14_the_flow_of_a_gaussian() {
     let (m, s) = ([1.0, -2.0], 0.7f64);
-    let law = GaussianMixture::gaussian(m.to_vec(), s * s).unwrap();
+    let target = GaussianMixture::gaussian(m.to_vec(), s * s).unwrap();
     for levels in schedules() {
         let flow = ProbabilityFlow::new(levels.clone(), tight()).unwrap();
         let mut look = |view: &StepView<'_>| {
@@ -177,15 +184,15 @@ fn property_14_the_flow_of_a_gaussian() {
                 assert!((x - right).abs() < TOLERANCE, "{x} {right}");
             }
         };
-        let result = run(&law, &mut flow.clone(), &source(), &SAMPLES, &mut look).unwrap();
+        let result = run(&target, &mut flow.clone(), &source(), &SAMPLES, &mut look).unwrap();
         let mut h = vec![0.0; result.x.len()];
-        law.denoise_at(&result.x, levels.last(), &mut h).unwrap();
+        target.denoise_at(&result.x, levels.last(), &mut h).unwrap();
         assert_close(&result.denoised, &h);
     }
 }
 
 /// Samples at the last level, before the step to the data.
-fn at_the_last_level(law: &GaussianMixture, mut sampler: impl Sampler) -> Vec<f64> {
+fn at_the_last_level(target: &GaussianMixture, mut sampler: impl Sampler) -> Vec<f64> {
     let mut x = Vec::new();
     let mut keep = |view: &StepView<'_>| {
         if view.to.sigma > 0.0 {
@@ -193,7 +200,7 @@ fn at_the_last_level(law: &GaussianMixture, mut sampler: impl Sampler) -> Vec<f6
         }
     };
     let numbers: Vec<u64> = (0..200).collect();
-    run(law, &mut sampler, &source(), &numbers, &mut keep).unwrap();
+    run(target, &mut sampler, &source(), &numbers, &mut keep).unwrap();
     x
 }
 
@@ -204,27 +211,27 @@ fn order(steps: usize, error: impl Fn(usize) -> f64) -> f64 {
 
 #[test]
 fn orders_of_the_deterministic_solvers() {
-    let law = two_gaussians();
+    let target = two_gaussians();
     // Steps in ln sigma, doubled by halving each: the last level stays.
     let levels = |n: usize| Levels::geometric(10.0, 0.2, n + 1).unwrap();
     let ends = Levels::new(vec![10.0, 0.2]).unwrap();
-    let exact = at_the_last_level(&law, ProbabilityFlow::new(ends, tight()).unwrap());
+    let exact = at_the_last_level(&target, ProbabilityFlow::new(ends, tight()).unwrap());
     let rms = |x: Vec<f64>| {
         let sum: f64 = x.iter().zip(&exact).map(|(x, y)| (x - y).powi(2)).sum();
         (sum / exact.len() as f64).sqrt()
     };
     let path = |n| Path::new(&levels(n), Coordinates::Ve);
     let euler = order(400, |n| {
-        rms(at_the_last_level(&law, ddim(&path(n), 0.0).unwrap()))
+        rms(at_the_last_level(&target, ddim(&path(n), 0.0).unwrap()))
     });
     let heun = order(200, |n| {
         rms(at_the_last_level(
-            &law,
+            &target,
             Heun::new(levels(n), Churn::default()).unwrap(),
         ))
     });
     let multistep = order(200, |n| {
-        rms(at_the_last_level(&law, DpmSolver::new(levels(n))))
+        rms(at_the_last_level(&target, DpmSolver::new(levels(n))))
     });
     assert!((euler - 1.0).abs() < 0.05, "{euler}");
     assert!((heun - 2.0).abs() < 0.1, "{heun}");
@@ -250,12 +257,14 @@ fn euler_maruyama_is_of_weak_order_1() {
             let mut mean = start.alpha * m;
             let mut v = (start.alpha * s).powi(2) + start.sigma.powi(2);
             let sampler = reverse_sde(&process, 1.0, 0.01, steps + 1).unwrap();
-            let law = GaussianMixture::gaussian(vec![m], s * s).unwrap();
+            let target = GaussianMixture::gaussian(vec![m], s * s).unwrap();
             let mut end = start;
             for update in &sampler.updates()[..steps] {
                 let mut h = [0.0; 2];
                 let x = [0.0, 1.0 / update.from.alpha];
-                law.denoise_at(&x, update.from.relative(), &mut h).unwrap();
+                target
+                    .denoise_at(&x, update.from.relative(), &mut h)
+                    .unwrap();
                 let factor = update.a + update.b * (h[1] - h[0]);
                 mean = factor * mean + update.b * h[0];
                 v = factor * factor * v + update.c * update.c;
@@ -330,13 +339,14 @@ fn every_sampler_draws_from_seed_003s_mixture() {
     let noise = NoiseSource::new(5, Stream::Sampling);
     for (name, mut sampler) in samplers {
         // The exact initial distribution: a deterministic sampler never forgets a wrong one.
-        let (law, first) = (two_gaussians(), sampler.noise(0).0);
+        let (target, first) = (two_gaussians(), sampler.noise(0).0);
         let mut start = vec![0.0; numbers.len()];
         let data = NoiseSource::new(6, Stream::Data);
-        law.sample(&data, &numbers, first.relative(), &mut start)
+        target
+            .sample(&data, &numbers, first.relative(), &mut start)
             .unwrap();
         start.iter_mut().for_each(|x| *x *= first.alpha);
-        let result = run_from(start, &law, &mut *sampler, &noise, &numbers, &mut ()).unwrap();
+        let result = run_from(start, &target, &mut *sampler, &noise, &numbers, &mut ()).unwrap();
         let n = numbers.len() as f64;
         let mean = result.x.iter().sum::<f64>() / n;
         let variance = result.x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;

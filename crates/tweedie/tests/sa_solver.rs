@@ -20,9 +20,9 @@ fn cas(levels: &Levels, tau: f64) -> Cas {
 fn of_order_1_it_is_cas_with_eps_c_of_one_plus_tau_squared() {
     for levels in schedules() {
         for tau in [0.0, 0.3, 1.0, 1.7, 30.0] {
-            for law in [&mixture() as &dyn Denoiser, &Arbitrary] {
-                let ours = sample(law, solver(&levels, tau, 1, 0));
-                let theirs = sample(law, cas(&levels, tau));
+            for target in [&mixture() as &dyn Denoiser, &Arbitrary] {
+                let ours = sample(target, solver(&levels, tau, 1, 0));
+                let theirs = sample(target, cas(&levels, tau));
                 assert_close(&ours.x, &theirs.x);
                 assert_close(&ours.denoised, &theirs.denoised);
                 assert_eq!(ours.most_evaluations(), theirs.most_evaluations());
@@ -49,10 +49,10 @@ impl Denoiser for Point {
 }
 
 /// The state after each step, and the H it was made from.
-fn path(law: &dyn Denoiser, mut sampler: impl Sampler) -> Vec<(Vec<f64>, Vec<f64>)> {
+fn path(target: &dyn Denoiser, mut sampler: impl Sampler) -> Vec<(Vec<f64>, Vec<f64>)> {
     let mut seen = Vec::new();
     let mut look = |view: &StepView<'_>| seen.push((view.x.to_vec(), view.denoised.to_vec()));
-    run(law, &mut sampler, &source(), &SAMPLES, &mut look).unwrap();
+    run(target, &mut sampler, &source(), &SAMPLES, &mut look).unwrap();
     seen
 }
 
@@ -117,11 +117,11 @@ fn of_order_2_it_differs_from_dpm_solver_by_the_weight_of_the_slope() {
 /// A corrected step is implicit only in its H: the same x and z, H at the predicted end.
 #[test]
 fn a_correction_is_the_trapezium_of_exponential_weights() {
-    let law = mixture();
+    let target = mixture();
     let levels = Levels::new(vec![4.0, 2.5, 1.0, 0.4]).unwrap();
     let sigma = levels.as_slice();
     let tau: f64 = 0.8;
-    let seen = path(&law, solver(&levels, tau, 1, 1));
+    let seen = path(&target, solver(&levels, tau, 1, 1));
     let mut z = vec![0.0; SAMPLES.len() * 3];
     let mut x = z.clone();
     source().fill_batch(&SAMPLES, 0, &mut x);
@@ -133,7 +133,8 @@ fn a_correction_is_the_trapezium_of_exponential_weights() {
         let (m0, kept) = (1.0 - (-a).exp(), (-a).exp());
         let noise = sigma[i + 1] * (1.0 - (-2.0 * tau * tau * h).exp()).sqrt();
         let mut before = vec![0.0; x.len()];
-        law.denoise_at(&seen_state(&seen, i, &x), sigma[i], &mut before)
+        target
+            .denoise_at(&seen_state(&seen, i, &x), sigma[i], &mut before)
             .unwrap();
         let base: Vec<f64> = x
             .iter()
@@ -143,7 +144,8 @@ fn a_correction_is_the_trapezium_of_exponential_weights() {
         let predicted: Vec<f64> = base.iter().zip(&before).map(|(x, h)| x + m0 * h).collect();
         assert_close(&seen[i].0, &predicted);
         let mut after = vec![0.0; x.len()];
-        law.denoise_at(&predicted, sigma[i + 1], &mut after)
+        target
+            .denoise_at(&predicted, sigma[i + 1], &mut after)
             .unwrap();
         let m1 = 1.0 - m0 / a;
         for (k, x) in x.iter_mut().enumerate() {
@@ -165,7 +167,7 @@ fn seen_state(seen: &[(Vec<f64>, Vec<f64>)], i: usize, start: &[f64]) -> Vec<f64
 #[test]
 fn orders_of_convergence_without_noise() {
     let (m, s) = (1.3, 0.8_f64);
-    let law = GaussianMixture::new(&[1.0], vec![m], &[s * s]).unwrap();
+    let target = GaussianMixture::new(&[1.0], vec![m], &[s * s]).unwrap();
     let (first, last) = (10.0_f64, 0.2_f64);
     let levels = |n: usize| {
         let whole = (first / last).ln();
@@ -177,7 +179,7 @@ fn orders_of_convergence_without_noise() {
     };
     let error = |n: usize, order: usize, corrector: usize| {
         let levels = levels(n);
-        let seen = path(&law, solver(&levels, 0.0, order, corrector));
+        let seen = path(&target, solver(&levels, 0.0, order, corrector));
         let mut start = vec![0.0; SAMPLES.len()];
         source().fill_batch(&SAMPLES, 0, &mut start);
         let growth = ((s * s + levels.last().powi(2)) / (s * s + first * first)).sqrt();

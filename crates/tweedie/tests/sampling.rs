@@ -183,20 +183,20 @@ fn a_denoisers_own_error_is_the_runs() {
 /// Network evaluations are those of each sample, whatever is sampled beside it.
 #[test]
 fn evaluations_are_counted_for_each_sample() {
-    let law = mixture();
-    let guided = ClassifierFree::new(&law, law.component(1).unwrap(), 2.0).unwrap();
+    let target = mixture();
+    let guided = ClassifierFree::new(&target, target.component(1).unwrap(), 2.0).unwrap();
     let samples: Vec<u64> = (0..20).collect();
     let heun = || Heun::new(levels(), Churn::default()).unwrap();
-    let plain = run(&law, &mut heun(), &source(), &samples, &mut ()).unwrap();
+    let plain = run(&target, &mut heun(), &source(), &samples, &mut ()).unwrap();
     let twice = run(&guided, &mut heun(), &source(), &samples, &mut ()).unwrap();
     let calls = heun().calls().unwrap() as u32;
     assert_eq!(plain.evaluations, [calls; 20]);
     assert_eq!(twice.evaluations, [2 * calls; 20]);
 
     let flow = || ProbabilityFlow::new(levels(), DormandPrince::default()).unwrap();
-    let together = run(&law, &mut flow(), &source(), &samples, &mut ()).unwrap();
+    let together = run(&target, &mut flow(), &source(), &samples, &mut ()).unwrap();
     for (row, sample) in samples.iter().enumerate() {
-        let alone = run(&law, &mut flow(), &source(), &[*sample], &mut ()).unwrap();
+        let alone = run(&target, &mut flow(), &source(), &[*sample], &mut ()).unwrap();
         assert_eq!(alone.evaluations, together.evaluations[row..=row]);
     }
     let most = together.most_evaluations();

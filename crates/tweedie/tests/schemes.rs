@@ -191,7 +191,7 @@ fn learned_variances_are_used_and_missing_ones_refused() {
 
 #[test]
 fn reverse_sde_is_euler_maruyama() {
-    let law = mixture();
+    let target = mixture();
     let ve = Process::Ve {
         sigma_min: 0.05,
         sigma_max: 8.0,
@@ -202,7 +202,7 @@ fn reverse_sde_is_euler_maruyama() {
     };
     for process in [ve, VP, sub] {
         let (start, end, steps) = (1.0, 1e-3, 40);
-        let mut reference = Reference::start(&law, process.level(start).sigma);
+        let mut reference = Reference::start(&target, process.level(start).sigma);
         let h = (start - end) / f64::from(steps);
         for i in 0..steps {
             let t = start - f64::from(i) * h;
@@ -223,7 +223,7 @@ fn reverse_sde_is_euler_maruyama() {
 /// Each correction from its paper's formula, in either order, in any coordinates.
 #[test]
 fn predictor_corrector_is_the_papers_algorithm() {
-    let law = mixture();
+    let target = mixture();
     for levels in schedules() {
         for coordinates in COORDINATES {
             for predictor in [Predictor::ReverseDiffusion, Predictor::Ancestral] {
@@ -235,8 +235,8 @@ fn predictor_corrector_is_the_papers_algorithm() {
                     for order in [Order::CorrectorFirst, Order::PredictorFirst] {
                         let path = Path::new(&levels, coordinates);
                         let new = PredictorCorrector::new(&path, predictor, corrector, 2, order);
-                        let ours = sample(&law, new.unwrap());
-                        let paper = by_hand(&law, &path, predictor, corrector, order);
+                        let ours = sample(&target, new.unwrap());
+                        let paper = by_hand(&target, &path, predictor, corrector, order);
                         assert_close(&ours.x, &paper);
                     }
                 }
@@ -246,14 +246,14 @@ fn predictor_corrector_is_the_papers_algorithm() {
 }
 
 fn by_hand(
-    law: &GaussianMixture,
+    target: &GaussianMixture,
     path: &Path,
     predictor: Predictor,
     corrector: Corrector,
     order: Order,
 ) -> Vec<f64> {
     let steps: Vec<Step> = path.steps().collect();
-    let mut state = Reference::start(law, steps[0].from.sigma);
+    let mut state = Reference::start(target, steps[0].from.sigma);
     let correct = |state: &mut Reference<'_>, step: Step| {
         for _ in 0..2 {
             let (level, a2) = (step.from, step.a().powi(2));
@@ -320,7 +320,7 @@ fn by_hand(
 
 #[test]
 fn heun_is_algorithm_2_of_edm() {
-    let law = mixture();
+    let target = mixture();
     let churns = [
         Churn::default(),
         Churn {
@@ -336,7 +336,7 @@ fn heun_is_algorithm_2_of_edm() {
     ];
     for levels in schedules() {
         for churn in churns {
-            let mut state = Reference::start(&law, levels.first());
+            let mut state = Reference::start(&target, levels.first());
             for (sigma, next) in pairs(&levels) {
                 let inside = (churn.s_min..=churn.s_max).contains(&sigma);
                 let most = 2f64.sqrt() - 1.0;
@@ -375,10 +375,10 @@ fn heun_is_algorithm_2_of_edm() {
 
 #[test]
 fn dpm_solver_is_the_papers_algorithm() {
-    let law = mixture();
+    let target = mixture();
     for levels in schedules() {
         for eta in [0.0, 0.5, 1.0] {
-            let mut state = Reference::start(&law, levels.first());
+            let mut state = Reference::start(&target, levels.first());
             let mut history: Option<(Vec<f64>, f64)> = None;
             for (sigma, next) in pairs(&levels) {
                 let h = state.denoised(Level::ve(sigma));
@@ -462,10 +462,17 @@ fn a_run_from_the_same_start_is_the_same_run() {
         let mut start = vec![0.0; SAMPLES.len() * 3];
         source().fill_batch(&SAMPLES, 0, &mut start);
         start.iter_mut().for_each(|x| *x *= sigma);
-        let law = mixture();
-        let again = run_from(start, &law, &mut *sampler, &source(), &SAMPLES, &mut ()).unwrap();
+        let target = mixture();
+        let again = run_from(start, &target, &mut *sampler, &source(), &SAMPLES, &mut ()).unwrap();
         assert_eq!(again, whole);
-        let error = run_from(vec![0.0], &law, &mut *sampler, &source(), &SAMPLES, &mut ());
+        let error = run_from(
+            vec![0.0],
+            &target,
+            &mut *sampler,
+            &source(),
+            &SAMPLES,
+            &mut (),
+        );
         assert!(error.unwrap_err().to_string().contains("the start"));
     }
 }

@@ -59,17 +59,18 @@ impl Tutorial {
 }
 
 /// The mean of sigma^2 (s - s_target)^2 / 2 over fresh draws of x0 and z at every level.
-fn loss(denoiser: &dyn Denoiser, law: &GaussianMixture, levels: &Levels) -> f64 {
+fn loss(denoiser: &dyn Denoiser, target: &GaussianMixture, levels: &Levels) -> f64 {
     const DRAWS: usize = 20_000;
     let samples: Vec<u64> = (0..DRAWS as u64).collect();
     let mut x0 = vec![0.0; DRAWS];
-    law.sample(
-        &NoiseSource::new(1, Stream::Evaluation),
-        &samples,
-        0.0,
-        &mut x0,
-    )
-    .unwrap();
+    target
+        .sample(
+            &NoiseSource::new(1, Stream::Evaluation),
+            &samples,
+            0.0,
+            &mut x0,
+        )
+        .unwrap();
     let noise = NoiseSource::new(2, Stream::Evaluation);
     let mut total = 0.0;
     for (i, &sigma) in levels.as_slice().iter().enumerate() {
@@ -90,8 +91,8 @@ fn the_tutorial_reaches_the_bayes_optimal_loss_on_fresh_noise() {
     let known = mixture("tutorial").unwrap();
     let variance = known.std * known.std;
     let variances = vec![variance; known.weights.len()];
-    let law = GaussianMixture::new(&known.weights, known.means.concat(), &variances).unwrap();
-    let optimal = loss(&law, &law, &tutorial.levels);
+    let target = GaussianMixture::new(&known.weights, known.means.concat(), &variances).unwrap();
+    let optimal = loss(&target, &target, &tutorial.levels);
     // Property 4: 0.29022; a standard error of 320 000 draws is about 0.001.
     assert!((optimal - 0.29022).abs() < 0.003, "{optimal}");
     for (form, weighting) in [
@@ -110,7 +111,7 @@ fn the_tutorial_reaches_the_bayes_optimal_loss_on_fresh_noise() {
             &trainer.average().unwrap(),
             Parameterisation::new(form, 2.0),
         );
-        let reached = loss(&denoiser, &law, &tutorial.levels);
+        let reached = loss(&denoiser, &target, &tutorial.levels);
         println!("{form:?}: {reached:.5}, optimal {optimal:.5}");
         assert!(
             reached < 1.02 * optimal,

@@ -16,9 +16,9 @@ fn what_cannot_be_written_is_an_error() {
     };
     for args in [&["levels", "digits"][..], &["--help"], &["--version"]] {
         let output = tweedie(args).stdout(full()).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
-        assert!(told.contains("standard output"), "{args:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(stderr.contains("standard output"), "{args:?}: {stderr}");
     }
 
     let dir = tempfile::tempdir().unwrap();

@@ -175,11 +175,11 @@ fn a_grid_that_cannot_be_written_ends_no_training() {
     let _ = fs::remove_dir_all(out.join("samples"));
     let _ = fs::write(out.join("samples"), "x");
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
     assert!(out.join("checkpoints/000000008").exists());
     if out.join("samples").is_file() {
-        assert!(told.contains("training continues"), "{told}");
+        assert!(stderr.contains("training continues"), "{stderr}");
         fs::remove_file(out.join("samples")).unwrap();
     }
     // Drawn when the run is looked at again.

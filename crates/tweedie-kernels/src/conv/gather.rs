@@ -67,10 +67,10 @@ impl Packed {
                 columns.fill(0.0);
             }
             // A range of columns at a time, so that what is written stays in the cache.
-            for start in (0..depth).step_by(STRETCH) {
+            for start in (0..depth).step_by(CHUNK) {
                 let rows = weight[first * depth..].chunks_exact(depth).take(count);
                 for (b, row) in rows.enumerate() {
-                    let row = &row[start..depth.min(start + STRETCH)];
+                    let row = &row[start..depth.min(start + CHUNK)];
                     let columns = columns[start * block..].chunks_exact_mut(block);
                     for (column, &w) in columns.zip(row) {
                         column[b] = w;
@@ -121,7 +121,7 @@ impl Packed {
 }
 
 /// Columns of weights packed together.
-const STRETCH: usize = 64;
+const CHUNK: usize = 64;
 
 /// Outputs computed side by side: as many as the registers hold, fewer where few are asked for.
 pub(super) fn block(isa: InstructionSet, outputs: usize) -> usize {

@@ -19,7 +19,7 @@ use crate::{Buffer, InstructionSet};
 pub(super) const BLOCK: usize = 32;
 
 /// Hidden values and their gradients in a chunk at most, where it is more than a block.
-const STRETCH: usize = 1 << 21;
+const CHUNK: usize = 1 << 21;
 
 /// Products worth a task.
 const TASK: usize = 1 << 20;
@@ -186,7 +186,7 @@ pub(super) fn backward(
 
     let chunk = match values {
         0 => shape.rows,
-        _ => (STRETCH / (2 * values) / BLOCK).max(1) * BLOCK,
+        _ => (CHUNK / (2 * values) / BLOCK).max(1) * BLOCK,
     };
     let chunk = chunk.min(shape.rows.next_multiple_of(BLOCK));
     let mut sums = Sums::new(isa, shape, chunk);

@@ -157,7 +157,7 @@ impl Size {
 
     /// The error of a sampler, and its calls.
     fn error(self, sampler: &mut dyn Sampler, right_start: bool) -> Result<(Estimate, usize)> {
-        let law = target()?;
+        let target = target()?;
         let source = NoiseSource::new(self.seed, Stream::Sampling);
         let (mut errors, mut calls) = (Vec::new(), 0);
         for part in 0..PARTS {
@@ -165,10 +165,10 @@ impl Size {
             let result = if right_start {
                 let data = NoiseSource::new(self.seed, Stream::Data);
                 let mut start = vec![0.0; samples.len()];
-                law.sample(&data, &samples, SIGMA.0, &mut start)?;
-                run_from(start, &law, sampler, &source, &samples, &mut ())?
+                target.sample(&data, &samples, SIGMA.0, &mut start)?;
+                run_from(start, &target, sampler, &source, &samples, &mut ())?
             } else {
-                run(&law, sampler, &source, &samples, &mut ())?
+                run(&target, sampler, &source, &samples, &mut ())?
             };
             calls = result.most_evaluations().max(calls);
             errors.push(distance(&result.denoised)?);

@@ -34,14 +34,14 @@ struct Noised {
 
 impl ExactLoss {
     /// Prepares the integrals.
-    pub fn new(law: &GaussianMixture, levels: &Levels) -> Result<Self> {
+    pub fn new(target: &GaussianMixture, levels: &Levels) -> Result<Self> {
         let step = 2.0 * REACH / (POINTS - 1) as f64;
         let grid: Vec<f64> = (0..POINTS).map(|i| -REACH + step * i as f64).collect();
         let level = |&sigma: &f64| {
             let (mut weights, mut score) = (vec![0.0; POINTS], vec![0.0; POINTS]);
-            law.log_density_at(&grid, sigma, &mut weights)?;
+            target.log_density_at(&grid, sigma, &mut weights)?;
             weights.iter_mut().for_each(|w| *w = step * w.exp());
-            law.score_at(&grid, sigma, &mut score)?;
+            target.score_at(&grid, sigma, &mut score)?;
             let squares: f64 = weights.iter().zip(&score).map(|(w, s)| w * s * s).sum();
             Ok(Noised {
                 sigma,
@@ -82,7 +82,7 @@ impl ExactLoss {
 /// every level.
 pub fn held_out(
     denoiser: &dyn Denoiser,
-    law: &GaussianMixture,
+    target: &GaussianMixture,
     levels: &Levels,
     count: usize,
     seed: u64,
@@ -90,7 +90,7 @@ pub fn held_out(
     let source = NoiseSource::new(seed, Stream::Evaluation);
     let seeds: Vec<u64> = (0..count as u64).collect();
     let mut x = vec![0.0; count];
-    law.sample(&source, &seeds, 0.0, &mut x)?;
+    target.sample(&source, &seeds, 0.0, &mut x)?;
     let (mut z, mut score, mut losses) = (vec![0.0; count], vec![0.0; count], vec![0.0; count]);
     for (i, &sigma) in levels.as_slice().iter().enumerate() {
         // Draw 0 made the points.
@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn property_4_the_minimum_loss_of_the_tutorial() {
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
-        let law = mixture("tutorial").unwrap();
-        let loss = ExactLoss::new(&law, &levels).unwrap();
+        let target = mixture("tutorial").unwrap();
+        let loss = ExactLoss::new(&target, &levels).unwrap();
         assert!(
             (loss.optimum() - 0.29022).abs() < 5e-6,
             "{}",
@@ -122,7 +122,7 @@ mod tests {
         assert!((loss.optima()[0] - 0.1952).abs() < 5e-5);
         assert!((loss.optima()[15] - 0.4045).abs() < 5e-5);
         // The exact score attains the minimum.
-        assert!((loss.of(&law).unwrap() - loss.optimum()).abs() < 1e-12);
+        assert!((loss.of(&target).unwrap() - loss.optimum()).abs() < 1e-12);
     }
 
     #[test]

@@ -106,10 +106,10 @@ fn show_data(
 }
 
 /// The density of the noised distribution, as a line of a chart.
-fn curve(law: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
+fn curve(target: &GaussianMixture, sigma: f64) -> Result<Vec<(f64, f64)>> {
     let grid: Vec<f64> = (0..=280).map(|i| -7.0 + 0.05 * f64::from(i)).collect();
     let mut logs = vec![0.0; grid.len()];
-    law.log_density_at(&grid, sigma, &mut logs)?;
+    target.log_density_at(&grid, sigma, &mut logs)?;
     Ok(grid
         .into_iter()
         .zip(logs)

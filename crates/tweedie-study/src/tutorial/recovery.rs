@@ -39,11 +39,11 @@ pub fn recovered_density(
 }
 
 /// The density of the noised distribution on the grid of recovered densities.
-pub fn true_density(law: &GaussianMixture, sigma: f64) -> Result<GridDensity> {
+pub fn true_density(target: &GaussianMixture, sigma: f64) -> Result<GridDensity> {
     GridDensity::new(RANGE.0, RANGE.1, POINTS, |x| {
         let mut log = [0.0];
         // A noise level at which there is no density gives NaN.
-        let found = law.log_density_at(&[x], sigma, &mut log);
+        let found = target.log_density_at(&[x], sigma, &mut log);
         found.map_or(f64::NAN, |()| log[0].exp())
     })
 }
@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn the_exact_score_recovers_the_noised_distribution() {
-        let law = mixture("tutorial").unwrap();
-        let (recovered, noised) = (of(&law).unwrap(), true_density(&law, 0.5).unwrap());
+        let target = mixture("tutorial").unwrap();
+        let (recovered, noised) = (of(&target).unwrap(), true_density(&target, 0.5).unwrap());
         assert!(
             recovered.distance(&noised) < 1e-3,
             "{}",
             recovered.distance(&noised)
         );
-        let fine = recovered_density(&law, 0.5, (-12.0, 12.0), 12_001).unwrap();
+        let fine = recovered_density(&target, 0.5, (-12.0, 12.0), 12_001).unwrap();
         assert!((fine.mean() - 2.4).abs() < 1e-5);
         assert!((fine.variance() - 4.49).abs() < 1e-5);
         assert!(

@@ -338,13 +338,13 @@ mod tests {
 
     #[test]
     fn property_19_the_tutorials_sampler_and_the_right_step_on_the_exact_score() {
-        let law = mixture("tutorial").unwrap();
+        let target = mixture("tutorial").unwrap();
         // Verified by an independent program on another grid.
         for (scaled, expected) in [
             (false, [0.187_79, 1.862_63, 6.742_10]),
             (true, [0.111_94, 2.347_18, 4.777_26]),
         ] {
-            let moved = tutorial_chain(&law, REPEATS, scaled).unwrap();
+            let moved = tutorial_chain(&target, REPEATS, scaled).unwrap();
             assert!((moved.mass() - 1.0).abs() < 1e-9);
             for (found, expected) in moments(&moved).into_iter().zip(expected) {
                 assert!(
@@ -353,7 +353,7 @@ mod tests {
                 );
             }
         }
-        let truth = recovery::true_density(&law, 0.5).unwrap();
+        let truth = recovery::true_density(&target, 0.5).unwrap();
         for (found, expected) in moments(&truth).into_iter().zip([0.102_92, 2.4, 4.49]) {
             assert!((found - expected).abs() < 2e-4, "{found} {expected}");
         }
@@ -361,15 +361,23 @@ mod tests {
 
     #[test]
     fn samples_agree_with_the_density_on_the_grid() {
-        let law = mixture("tutorial").unwrap();
+        let target = mixture("tutorial").unwrap();
         let levels = Levels::geometric(2.0, 0.5, 16).unwrap();
         let options = crate::StudyOptions {
             seed: 5,
             quick: true,
         };
         for scaled in [false, true] {
-            let x = samples(&levels, scaled, &law, &options, "", &mut Monitor::silent()).unwrap();
-            let moved = tutorial_chain(&law, REPEATS, scaled).unwrap();
+            let x = samples(
+                &levels,
+                scaled,
+                &target,
+                &options,
+                "",
+                &mut Monitor::silent(),
+            )
+            .unwrap();
+            let moved = tutorial_chain(&target, REPEATS, scaled).unwrap();
             for (found, exact) in statistics(&x).into_iter().zip(moments(&moved)) {
                 assert!(
                     (found.value - exact).abs() < 4.5 * found.standard_error,

@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn points_of_the_mixtures_are_near_centres_and_fill_all() {
         for (name, centres) in [("gaussians-8", 8), ("gaussians-25", 25)] {
-            let law = mixture(name).unwrap();
+            let target = mixture(name).unwrap();
             let mut hits = vec![0; centres];
             for point in draw(name, 5000, 0).chunks_exact(2) {
                 let distance = |mean: &Vec<f64>| {
@@ -307,8 +307,8 @@ mod tests {
                         .map(|(m, &x)| (m - f64::from(x)).powi(2))
                         .sum::<f64>()
                 };
-                let near = |mean: &Vec<f64>| distance(mean).sqrt() < 6.0 * law.std;
-                hits[law.means.iter().position(near).unwrap()] += 1;
+                let near = |mean: &Vec<f64>| distance(mean).sqrt() < 6.0 * target.std;
+                hits[target.means.iter().position(near).unwrap()] += 1;
             }
             // Binomial counts, five standard deviations.
             let (n, p): (f64, f64) = (5000.0, 1.0 / centres as f64);
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn labels_name_the_component_that_a_point_is_from() {
         for name in ["tutorial", "gaussians-8", "gaussians-25"] {
-            let law = mixture(name).unwrap();
+            let target = mixture(name).unwrap();
             let (items, labels) = Synthetic::named(name)
                 .unwrap()
                 .draw(&DataSpec::new(name))
@@ -332,11 +332,11 @@ mod tests {
             let (Values::F32(values), Some(labels)) = (items.values, labels) else {
                 panic!("{name}: points with labels");
             };
-            assert_eq!(labels.classes().len(), law.means.len(), "{name}");
-            let points = values.chunks_exact(law.means[0].len());
+            assert_eq!(labels.classes().len(), target.means.len(), "{name}");
+            let points = values.chunks_exact(target.means[0].len());
             for (point, &label) in points.zip(labels.values()) {
-                for (&x, mean) in point.iter().zip(&law.means[label as usize]) {
-                    assert!((f64::from(x) - mean).abs() < 6.0 * law.std, "{name}");
+                for (&x, mean) in point.iter().zip(&target.means[label as usize]) {
+                    assert!((f64::from(x) - mean).abs() < 6.0 * target.std, "{name}");
                 }
             }
         }

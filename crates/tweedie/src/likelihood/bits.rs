@@ -53,7 +53,7 @@ mod tests {
         dequantise(&mut x, &samples, 0.1, &source);
         assert!(x.iter().all(|x| (x - 0.5).abs() < 0.05));
         let mean = x.iter().sum::<f64>() / 4000.0;
-        // A uniform law's standard error, four times.
+        // A uniform distribution's standard error, four times.
         assert!((mean - 0.5).abs() < 4.0 * 0.1 / (12.0f64 * 4000.0).sqrt());
         let mut alone = vec![0.5; 4];
         dequantise(&mut alone, &[7], 0.1, &source);

@@ -48,9 +48,9 @@ mod tests {
         let q = GaussianMixture::gaussian(vec![1.0], 4.0).unwrap();
         let (sigma, step) = (0.5, 0.01);
         let x: Vec<f64> = (-2000..=2000).map(|i| f64::from(i) * step).collect();
-        let density = |law: &GaussianMixture| -> Vec<f64> {
+        let density = |target: &GaussianMixture| -> Vec<f64> {
             let mut log = vec![0.0; x.len()];
-            law.log_density_at(&x, sigma, &mut log).unwrap();
+            target.log_density_at(&x, sigma, &mut log).unwrap();
             log.iter().map(|log| log.exp()).collect()
         };
         let (dp, dq) = (density(&p), density(&q));

@@ -205,7 +205,7 @@ mod tests {
         assert!((integral(0.0, 1.0, |u| -(-u).ln_1p()) - 1.0).abs() < 1e-12);
     }
 
-    /// One value against the uniform law: int |x - u| = (x^2 + (1 - x)^2)/2.
+    /// One value against the uniform distribution: int |x - u| = (x^2 + (1 - x)^2)/2.
     #[test]
     fn one_value_and_the_uniform_distribution() {
         for x in [0.0, 0.3, 0.5, 1.0, 1.7, -2.0] {

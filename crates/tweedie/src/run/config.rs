@@ -413,10 +413,10 @@ mod tests {
             let config = Config::parse(SMALL, &change).unwrap();
             let resolved = config.resolve(&data).unwrap();
             let (max, min) = resolved.sigma_range().unwrap();
-            let law = resolved.training_noise().unwrap();
-            law.validate().unwrap();
-            assert!((law.sigma(1.0) / max - 1.0).abs() < 1e-12, "{name}");
-            assert!(law.sigma(0.0) <= min * (1.0 + 1e-12), "{name}");
+            let target = resolved.training_noise().unwrap();
+            target.validate().unwrap();
+            assert!((target.sigma(1.0) / max - 1.0).abs() < 1e-12, "{name}");
+            assert!(target.sigma(0.0) <= min * (1.0 + 1e-12), "{name}");
             // Read back, as in a resumed run, it is the same.
             let again = Config::parse(&resolved.to_toml(), &[]).unwrap();
             assert_eq!(again.resolve(&data).unwrap(), resolved, "{name}");

@@ -154,7 +154,7 @@ impl Scheme for Settings {
             Interval::open(0.0, 2.0),
             (1e-3, 1.0),
             Scale::Log,
-            "step size, the share of the way to H; Technique 4's without",
+            "step size in x' = (1 - eta) x + eta H + noise; Technique 4's if not given",
         )
         .instead_of(&["eps_b"]),
         Setting::real(
@@ -166,8 +166,11 @@ impl Scheme for Settings {
         )
         .instead_of(&["eta"])
         .on_levels(|levels| Interval::open(0.0, 2.0 * levels.last() * levels.last())),
-        Setting::count("n_sigma", 1, 8, "steps at each level").default(SettingValue::Count(1)),
-        Setting::flag("noise_first", "add the noise before the network is called"),
+        Setting::count("n_sigma", 1, 8, "updates per level").default(SettingValue::Count(1)),
+        Setting::flag(
+            "noise_first",
+            "add the noise before the network call instead of after",
+        ),
     ];
 
     fn levels_for(&self, calls: usize) -> Result<usize> {

@@ -173,13 +173,13 @@ impl Scheme for Settings {
         Setting::choice_or_share(
             "variance",
             &["fixed-small", "fixed-large"],
-            "variance of the fresh noise: the posterior's, the forward process's, or so far \
-             between",
+            "variance of the added noise: the posterior's (fixed-small), the forward process's \
+             (fixed-large), or an interpolation of their logarithms",
         ),
         Setting::choice(
             "coordinates",
             &["vp", "ve", "sub-vp"],
-            "where fixed-large makes a difference",
+            "coordinates of the state; they matter for fixed-large",
         ),
     ];
 

@@ -69,7 +69,7 @@ impl Scheme for Settings {
         Interval::closed(0.0, 1.0),
         (0.0, 1.0),
         Scale::Linear,
-        "noise: 0 is deterministic, 1 ancestral",
+        "amount of noise: 0 is deterministic, 1 ancestral",
     )
     .default(SettingValue::Real(0.0))
     .formerly(&["ddim_eta"])];

@@ -35,7 +35,7 @@ impl Scheme for Settings {
         Interval::from(0.0),
         (0.0, 2.0),
         Scale::Linear,
-        "noise: 0 is deterministic, 1 the reverse diffusion's",
+        "amount of noise: 0 is deterministic, 1 the reverse diffusion",
     )
     .default(SettingValue::Real(1.0))
     .formerly(&["sde_eta"])];

@@ -156,7 +156,7 @@ impl Scheme for Churn {
             Interval::from(0.0),
             (0.0, 100.0),
             Scale::Linear,
-            "noise added back, over all steps",
+            "S_churn, the amount of noise added back over all steps",
         )
         .default(SettingValue::Real(0.0)),
         Setting::real(
@@ -164,7 +164,7 @@ impl Scheme for Churn {
             Interval::closed(0.0, f64::INFINITY),
             (0.0, 1.0),
             Scale::Linear,
-            "lowest level at which it is added",
+            "S_min, the lowest noise level with churn",
         )
         .default(SettingValue::Real(0.0)),
         Setting::real(
@@ -172,7 +172,7 @@ impl Scheme for Churn {
             Interval::closed(0.0, f64::INFINITY),
             (0.0, 100.0),
             Scale::Linear,
-            "highest level at which it is added",
+            "S_max, the highest noise level with churn",
         )
         .default(SettingValue::Real(f64::INFINITY))
         .at_least("s_min"),
@@ -181,7 +181,8 @@ impl Scheme for Churn {
             Interval::open(0.0, f64::INFINITY),
             (0.9, 1.1),
             Scale::Linear,
-            "its factor; slightly above 1 makes up for a network that removes too much",
+            "S_noise, the factor of the added noise; slightly above 1 compensates for a network \
+             that removes too much",
         )
         .default(SettingValue::Real(1.0)),
     ];

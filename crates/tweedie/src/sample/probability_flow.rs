@@ -135,7 +135,7 @@ impl Scheme for Settings {
         Setting::choice(
             "method",
             &["dormand-prince", "euler", "heun"],
-            "who solves it: an adaptive solver, or as many steps as there are levels",
+            "the solver: adaptive (dormand-prince), or one step per level",
         ),
         Setting::real(
             "rtol",
@@ -189,9 +189,9 @@ impl Scheme for Settings {
                 // The solver chooses its own steps, and every stop cuts one short.
                 let sigmas = levels.as_slice();
                 let last = sigmas.len() - 1;
-                let stretches = last.clamp(1, INTERVALS);
-                let mut stops: Vec<f64> = (0..=stretches)
-                    .map(|i| sigmas[i * last / stretches])
+                let intervals = last.clamp(1, INTERVALS);
+                let mut stops: Vec<f64> = (0..=intervals)
+                    .map(|i| sigmas[i * last / intervals])
                     .collect();
                 stops.dedup();
                 Box::new(ProbabilityFlow::new(Levels::new(stops)?, solver)?)

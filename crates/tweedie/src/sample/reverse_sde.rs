@@ -99,7 +99,7 @@ impl Scheme for Settings {
         Setting::choice(
             "process",
             &["ve", "vp", "sub-vp"],
-            "the process it reverses",
+            "the forward process to reverse",
         ),
         Setting::real(
             "beta_min",

@@ -233,16 +233,16 @@ impl Scheme for Settings {
             Interval::from(0.0),
             (0.0, 1.6),
             Scale::Linear,
-            "noise: 0 is deterministic, 1 the reverse diffusion's",
+            "amount of noise: 0 is deterministic, 1 the reverse diffusion",
         )
         .default(SettingValue::Real(1.0)),
-        Setting::count("order", 1, MOST, "of the predictor, at most 3")
+        Setting::count("order", 1, MOST, "order of the predictor, at most 3")
             .default(SettingValue::Count(2)),
         Setting::count(
             "corrector",
             0,
             MOST,
-            "levels it looks back over, at most 3; 0 is none",
+            "steps of the corrector, at most 3; 0 for none",
         )
         .default(SettingValue::Count(1)),
     ];

@@ -355,10 +355,10 @@ mod tests {
             schedule,
             count: 1000,
         });
-        let told = Inputs {
+        let on_timesteps = Inputs {
             timesteps,
             ..inputs(true, None)
         };
-        assert!(refused(CONFIG, &told).starts_with("timesteps = Ddpm: is for U-Nets"));
+        assert!(refused(CONFIG, &on_timesteps).starts_with("timesteps = Ddpm: is for U-Nets"));
     }
 }

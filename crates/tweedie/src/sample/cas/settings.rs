@@ -58,7 +58,7 @@ impl Scheme for Settings {
             Interval::above(0.0, 1.0),
             (1e-3, 1.0),
             Scale::Log,
-            "step size, the share of the way to H; from 1 - gamma on",
+            "step size in x' = (1 - eta) x + eta H + noise; at least 1 - gamma",
         )
         .instead_of(&["eps_c", "eps_b"])
         .on_levels(|levels| coefficients::feasible(levels, 1.0)),
@@ -71,7 +71,7 @@ impl Scheme for Settings {
         )
         .instead_of(&["eps_c", "eta"])
         .on_levels(|levels| coefficients::feasible(levels, levels.last() * levels.last())),
-        Setting::count("n_sigma", 1, 8, "steps for each level, which are dilated")
+        Setting::count("n_sigma", 1, 8, "updates per level: the levels are dilated")
             .default(SettingValue::Count(1)),
     ];
 

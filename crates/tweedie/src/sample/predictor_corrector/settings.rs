@@ -21,7 +21,7 @@ pub(in crate::sample) struct Settings {
     /// For `cas`; 0.05 when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     eta: Option<f64>,
-    /// M, corrections at each level.
+    /// M, corrector updates per level.
     corrections: usize,
     order: Order,
     coordinates: Coordinates,
@@ -61,12 +61,12 @@ impl Scheme for Settings {
         Setting::choice(
             "predictor",
             &["reverse-diffusion", "ancestral"],
-            "the way from a level to the next",
+            "the update from one noise level to the next",
         ),
         Setting::choice(
             "corrector",
             &["langevin", "ald", "cas"],
-            "the way to stay at a level",
+            "the update at a fixed noise level",
         ),
         // Up to where 2 snr^2 < 1.
         Setting::real(
@@ -83,22 +83,22 @@ impl Scheme for Settings {
             Interval::closed(0.0, 1.0),
             (0.0, 1.0),
             Scale::Linear,
-            "the corrector's share of the way to H",
+            "the corrector's step size, as for cas",
         )
         .otherwise(SettingValue::Real(0.05))
         .with("corrector", &["cas"])
         .formerly(&["corrector_eta"]),
-        Setting::count("corrections", 0, 3, "M, corrections at each level")
+        Setting::count("corrections", 0, 3, "M, corrector updates per level")
             .default(SettingValue::Count(1)),
         Setting::choice(
             "order",
             &["corrector-first", "predictor-first"],
-            "which comes first in a step",
+            "which of the two a step begins with",
         ),
         Setting::choice(
             "coordinates",
             &["ve", "vp", "sub-vp"],
-            "those of the process",
+            "coordinates of the state",
         ),
     ];
 

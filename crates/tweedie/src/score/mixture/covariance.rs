@@ -85,7 +85,7 @@ impl GaussianMixture {
         covariances
     }
 
-    /// The mean, `[D]`, and the covariance, row-major `[D, D]`, of the whole law.
+    /// The mean, `[D]`, and the covariance, row-major `[D, D]`, of the whole distribution.
     pub fn moments(&self) -> (Vec<f64>, Vec<f64>) {
         let dim = self.dim;
         let (mut mean, mut covariance) = (vec![0.0; dim], vec![0.0; dim * dim]);

@@ -120,7 +120,7 @@ impl<'a> Noised<'a> {
                 continue;
             }
             subtract(x, means, memory.plain);
-            self.stretch(k, memory, &term);
+            self.scale(k, memory, &term);
             for ((out, moved), m) in out.iter_mut().zip(&*memory.mean).zip(means) {
                 *out += r * if MEAN { m + moved } else { *moved };
             }
@@ -151,11 +151,11 @@ impl<'a> Noised<'a> {
 
     fn shrink(&self, k: usize, memory: &mut Memory<'_>) {
         let square = self.square;
-        self.stretch(k, memory, &|u, v| v / (v + square) * u);
+        self.scale(k, memory, &|u, v| v / (v + square) * u);
     }
 
     /// Writes Q_k term(Q_k^T plain, lambda_k) to `memory.mean`.
-    fn stretch(&self, k: usize, memory: &mut Memory<'_>, term: &impl Fn(f64, f64) -> f64) {
+    fn scale(&self, k: usize, memory: &mut Memory<'_>, term: &impl Fn(f64, f64) -> f64) {
         let variances = self.mixture.parameters(k).1;
         let Some(axes) = self.mixture.axes(k) else {
             let places = memory.mean.iter_mut().zip(&*memory.plain).zip(variances);

@@ -66,7 +66,7 @@ fn samples_have_the_law() {
     let mut x = vec![0.0; 2 * samples.len()];
     let source = NoiseSource::new(0, Stream::Data);
     mixture.sample(&source, &samples, 0.5, &mut x).unwrap();
-    // E score = 0 and E ||score||^2 = -E div score are hard to meet by a wrong law; the
+    // E score = 0 and E ||score||^2 = -E div score are hard to meet by a wrong distribution; the
     // standard error of the first is known from the second.
     let mut score = vec![0.0; x.len()];
     mixture.score_at(&x, 0.5, &mut score).unwrap();
@@ -189,12 +189,12 @@ fn diagonal_matrices_keep_the_diagonal_form() {
 
 #[test]
 fn noise_adds_to_the_variances() {
-    let law = full();
-    let noised = law.noised(0.6).unwrap();
+    let target = full();
+    let noised = target.noised(0.6).unwrap();
     for (place, (after, before)) in noised
         .covariances()
         .iter()
-        .zip(law.covariances())
+        .zip(target.covariances())
         .enumerate()
     {
         let added = if place % 9 % 4 == 0 { 0.36 } else { 0.0 };
@@ -203,36 +203,37 @@ fn noise_adds_to_the_variances() {
     let x = [0.4, 0.1, -0.3];
     let (mut a, mut b) = ([0.0], [0.0]);
     noised.log_density_at(&x, 0.8, &mut a).unwrap();
-    law.log_density_at(&x, 1.0, &mut b).unwrap();
+    target.log_density_at(&x, 1.0, &mut b).unwrap();
     assert!((a[0] - b[0]).abs() < 1e-13);
-    assert!(law.noised(-1.0).is_err() && law.noised(f64::NAN).is_err());
+    assert!(target.noised(-1.0).is_err() && target.noised(f64::NAN).is_err());
 }
 
 #[test]
 fn the_mixture_is_the_sum_of_its_components() {
-    let law = full();
+    let target = full();
     let x = [0.4, 0.1, -0.3];
     let (mut density, mut log) = (0.0, [0.0]);
-    for (k, w) in law.weights().iter().enumerate() {
-        law.component(k)
+    for (k, w) in target.weights().iter().enumerate() {
+        target
+            .component(k)
             .unwrap()
             .log_density_at(&x, 0.5, &mut log)
             .unwrap();
         density += w * log[0].exp();
     }
-    law.log_density_at(&x, 0.5, &mut log).unwrap();
+    target.log_density_at(&x, 0.5, &mut log).unwrap();
     assert!((density.ln() - log[0]).abs() < 1e-13);
-    assert!(law.component(4).is_err());
+    assert!(target.component(4).is_err());
 }
 
 #[test]
 fn samples_of_full_covariances_have_the_moments() {
-    let law = full().noised(0.2).unwrap();
+    let target = full().noised(0.2).unwrap();
     let samples: Vec<u64> = (0..200_000).collect();
     let mut x = vec![0.0; 3 * samples.len()];
     let source = NoiseSource::new(3, Stream::Data);
     full().sample(&source, &samples, 0.2, &mut x).unwrap();
-    let (mean, covariance) = law.moments();
+    let (mean, covariance) = target.moments();
     let n = samples.len() as f64;
     // Every moment within 4 standard errors, those estimated from the samples.
     let within = |expected: f64, value: &dyn Fn(&[f64]) -> f64| {
@@ -252,7 +253,7 @@ fn samples_of_full_covariances_have_the_moments() {
             within(expected, &|x| (x[i] - mean[i]) * (x[j] - mean[j]));
         }
     }
-    // E score = 0 is met by the right law only.
+    // E score = 0 is met by the right distribution only.
     let mut score = vec![0.0; x.len()];
     full().score_at(&x, 0.2, &mut score).unwrap();
     for i in 0..3 {
@@ -274,7 +275,7 @@ fn wrong_covariances_are_refused_by_name() {
     assert!(refused(&[1.0, 0.0, 0.0, -1.0]).contains("semi-definite"));
     assert!(refused(&[1.0, f64::NAN, 0.0, 1.0]).contains("finite"));
     assert!(refused(&[1.0, 0.0]).contains("covariances has shape"));
-    // A singular one is a law, without a density of its own: a rounded zero is a zero.
+    // A singular one is a distribution, without a density of its own: a rounded zero is a zero.
     let flat = GaussianMixture::gaussian_full(vec![0.0, 0.0], &[0.1, 0.3, 0.3, 0.9]).unwrap();
     assert!(flat.log_density_at(&[0.0; 2], 0.0, &mut [0.0]).is_err());
     assert!(flat.log_density_at(&[0.0; 2], 0.1, &mut [0.0]).is_ok());
