@@ -258,7 +258,7 @@ fn reports_also_of_earlier_checkpoints() {
     assert_eq!(earlier["step"], 8);
     let html = fs::read_to_string(page).unwrap();
     assert!(
-        html.contains("after 8 steps"),
+        html.contains("after 8 training steps"),
         "the page is of another step"
     );
     fail(
