@@ -5,106 +5,31 @@
 //! is the squared Wasserstein-2 distance of N(m_1, C_1) and N(m_2, C_2) (Dowson and Landau 1982);
 //! between features of two sets of images it is the FID (Heusel et al. 2017), which is this d^2.
 //!
-//! tr (C_1 C_2)^(1/2) is the sum of the singular values of C_1^(1/2) C_2^(1/2). The eigenvalues of
-//! C_1 C_2 would need square roots, which turn a rounding error of 1e-16 into 1e-8. For the same
-//! reason a variance below rounding, D 2^-52 of the largest, counts as 0.
+//! tr (C_1 C_2)^(1/2) is the sum of the singular values of C_1^(1/2) C_2^(1/2). Of C_1 C_2 itself
+//! roots would have to be taken, which turn a rounded zero of 1e-16 into 1e-8. A variance below
+//! rounding, D 2^-52 of the largest, counts as 0 for the same reason.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::check_rows;
+use super::Moments;
+use super::moments::TOLERANCE;
 use crate::error::{Error, Result};
 
-/// How far from symmetric and from positive semi-definite a covariance may be, relative to its
-/// largest value.
-const TOLERANCE: f64 = 1e-10;
-
-/// The mean and the covariance of a distribution or a sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Moments {
-    mean: Vec<f64>,
-    /// `[dim, dim]`, symmetric.
-    covariance: Vec<f64>,
+/// A Gaussian with the symmetric root of its covariance.
+pub(super) struct Gaussian {
+    pub(super) mean: Vec<f64>,
+    pub(super) root: DMatrix<f64>,
+    trace: f64,
 }
 
-impl Moments {
-    /// The `mean` `[dim]` and the `covariance` `[dim, dim]`, symmetric to 1e-10 of its largest
-    /// value.
+impl Gaussian {
+    /// That with the given moments.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the lengths do not fit, [`Error::Setting`] for a value that is not
-    /// finite or a matrix that is not symmetric.
-    pub fn new(mean: Vec<f64>, covariance: Vec<f64>) -> Result<Self> {
-        let dim = mean.len();
-        check_rows("mean", &mean, dim)?;
-        if covariance.len() != dim * dim {
-            return Err(Error::Shape {
-                what: "covariance".into(),
-                expected: vec![dim, dim],
-                found: vec![covariance.len()],
-            });
-        }
-        check_rows("covariance", &covariance, dim)?;
-        let largest = covariance.iter().fold(0.0, |top: f64, c| top.max(c.abs()));
-        let matrix = DMatrix::from_row_slice(dim, dim, &covariance);
-        let across = (&matrix - matrix.transpose()).amax();
-        if across > TOLERANCE * largest {
-            let reason = "must be symmetric: this is the difference of two opposite entries";
-            return Err(Error::setting("covariance", across, reason));
-        }
-        Ok(Self { mean, covariance })
-    }
-
-    /// The moments of the rows of a sample, `[n, dim]`, n at least 2; the covariance is over
-    /// n - 1, unbiased, as FID takes it.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where `rows` is not whole rows or fewer than two, [`Error::Setting`] for
-    /// a value that is not finite.
-    pub fn of_rows(rows: &[f64], dim: usize) -> Result<Self> {
-        check_rows("the sample", rows, dim)?;
-        let n = rows.len() / dim;
-        if n < 2 {
-            return Err(Error::Shape {
-                what: "the sample".into(),
-                expected: vec![2, dim],
-                found: vec![n, dim],
-            });
-        }
-        let mut mean = vec![0.0; dim];
-        for row in rows.chunks_exact(dim) {
-            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
-        }
-        mean.iter_mut().for_each(|mean| *mean /= n as f64);
-        // Columns are the centred rows; in memory they are the rows' own order.
-        let mut centred = DMatrix::from_column_slice(dim, n, rows);
-        for mut column in centred.column_iter_mut() {
-            column
-                .iter_mut()
-                .zip(&mean)
-                .for_each(|(x, mean)| *x -= mean);
-        }
-        let product = &centred * centred.transpose() / (n - 1) as f64;
-        let covariance = (&product + product.transpose()) * 0.5;
-        Ok(Self {
-            mean,
-            covariance: covariance.as_slice().to_vec(),
-        })
-    }
-
-    /// The mean, `[dim]`.
-    pub fn mean(&self) -> &[f64] {
-        &self.mean
-    }
-
-    /// The covariance, row-major `[dim, dim]`.
-    pub fn covariance(&self) -> &[f64] {
-        &self.covariance
-    }
-
-    /// The symmetric root of the covariance.
-    fn root(&self) -> Result<DMatrix<f64>> {
-        let dim = self.mean.len();
-        let matrix = DMatrix::from_row_slice(dim, dim, &self.covariance);
+    /// [`Error::Setting`] for a covariance that is not positive semi-definite.
+    pub(super) fn new(moments: &Moments) -> Result<Self> {
+        let dim = moments.dim();
+        let matrix = DMatrix::from_row_slice(dim, dim, moments.covariance());
         let eigen = SymmetricEigen::new((&matrix + matrix.transpose()) * 0.5);
         let top = eigen.eigenvalues.amax();
         let lowest = eigen.eigenvalues.min();
@@ -119,35 +44,50 @@ impl Moments {
         for (mut column, root) in scaled.column_iter_mut().zip(roots.iter()) {
             column *= *root;
         }
-        Ok(scaled * eigen.eigenvectors.transpose())
+        Ok(Self {
+            mean: moments.mean().to_vec(),
+            root: scaled * eigen.eigenvectors.transpose(),
+            trace: moments.trace(),
+        })
     }
 
-    fn trace(&self) -> f64 {
-        self.covariance.iter().step_by(self.mean.len() + 1).sum()
+    /// d^2, from the singular values of the product of both roots.
+    pub(super) fn distance_by(&self, other: &Self, singular: &DVector<f64>) -> f64 {
+        let means = self.mean.iter().zip(&other.mean);
+        let between: f64 = means.map(|(a, b)| (a - b).powi(2)).sum();
+        // Equal distributions differ by rounding, which has either sign.
+        (between + self.trace + other.trace - 2.0 * singular.sum()).max(0.0)
+    }
+
+    /// d^2 to `other`, of as many features.
+    pub(super) fn distance(&self, other: &Self) -> f64 {
+        self.distance_by(other, &(&self.root * &other.root).singular_values())
     }
 }
 
 /// The squared Frechet distance d^2 of the Gaussians with moments `a` and `b`, not negative.
 ///
-/// Between samples of size n it is biased upwards by about 1/n: compare equal sizes only. Time
-/// grows with dim^3.
+/// Between samples of n it is biased upwards by about c/n, with c of the samples' distribution:
+/// [`super::frechet`] removes that and says how uncertain the rest is. Time grows with dim^3.
 ///
 /// # Errors
 /// [`Error::Shape`] where the dimensions differ, [`Error::Setting`] for a covariance that is not
 /// positive semi-definite to 1e-10 of its largest variance.
 pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64> {
-    if a.mean.len() != b.mean.len() {
-        return Err(Error::Shape {
-            what: "the second mean".into(),
-            expected: vec![a.mean.len()],
-            found: vec![b.mean.len()],
-        });
+    check_same_dim(a.dim(), b.dim())?;
+    Ok(Gaussian::new(a)?.distance(&Gaussian::new(b)?))
+}
+
+/// That moments of `dim` features can be compared with others of `found`.
+pub(super) fn check_same_dim(dim: usize, found: usize) -> Result<()> {
+    if dim == found {
+        return Ok(());
     }
-    let means = a.mean.iter().zip(&b.mean);
-    let between: f64 = means.map(|(a, b)| (a - b).powi(2)).sum();
-    let shared: f64 = (a.root()? * b.root()?).singular_values().iter().sum();
-    // For equal distributions only rounding is left, which has either sign.
-    Ok((between + a.trace() + b.trace() - 2.0 * shared).max(0.0))
+    Err(Error::Shape {
+        what: "the second mean".into(),
+        expected: vec![dim],
+        found: vec![found],
+    })
 }
 
 #[cfg(test)]
@@ -249,12 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_of_rows() {
-        let m = Moments::of_rows(&[1.0, 2.0, 3.0, 0.0, 5.0, 4.0], 2).unwrap();
-        assert_eq!(m.mean(), [3.0, 2.0]);
-        // Centred: (-2, 0), (0, -2), (2, 2), over 2.
-        assert_eq!(m.covariance(), [4.0, 2.0, 2.0, 4.0]);
-        // A translation changes the mean only.
+    fn a_set_against_itself_and_a_translation() {
         let rows = normals(300, 9);
         let moved: Vec<f64> = rows.iter().map(|x| x + 0.5).collect();
         let (a, b) = (
@@ -262,16 +197,11 @@ mod tests {
             Moments::of_rows(&moved, 3).unwrap(),
         );
         assert_close(frechet_distance(&a, &b).unwrap(), 3.0 * 0.25);
+        assert_close(frechet_distance(&a, &a).unwrap(), 0.0);
     }
 
     #[test]
     fn wrong_moments_are_refused() {
-        assert!(Moments::of_rows(&[1.0, 2.0], 2).is_err());
-        assert!(Moments::of_rows(&[1.0, 2.0, 3.0], 2).is_err());
-        assert!(Moments::of_rows(&[1.0, f64::NAN], 1).is_err());
-        assert!(Moments::new(vec![], vec![]).is_err());
-        assert!(Moments::new(vec![0.0; 2], vec![1.0; 3]).is_err());
-        assert!(Moments::new(vec![0.0; 2], vec![1.0, 0.1, 0.2, 1.0]).is_err());
         let negative = Moments::new(vec![0.0; 2], vec![1.0, 2.0, 2.0, 1.0]).unwrap();
         let one = Moments::new(vec![0.0], vec![1.0]).unwrap();
         assert!(frechet_distance(&negative, &negative).is_err());

@@ -2,22 +2,45 @@
 //!
 //! Estimates come with their standard errors.
 
+mod comparison;
 mod discriminator;
 mod distribution;
 mod estimate;
+mod features;
 mod frechet;
+mod frechet_estimate;
+mod kernel;
+mod kernel_distance;
+mod kernel_subsets;
+mod moments;
 mod nearest;
+mod neighbours;
+mod pairs;
+mod prdc;
+mod proportion;
+mod random_state;
 mod sliced;
 mod wasserstein;
 
+pub use comparison::{Comparison, Verdict};
 pub use discriminator::optimal_discriminator;
 pub use distribution::{
     quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_distribution,
     wasserstein_2_to_distribution,
 };
 pub use estimate::Estimate;
-pub use frechet::{Moments, frechet_distance};
+pub use features::Features;
+pub use frechet::frechet_distance;
+pub use frechet_estimate::{Frechet, Halves, Reference, compare_frechet, frechet};
+pub use kernel::Kernel;
+pub use kernel_distance::{compare_kernel_distance, kernel_distance};
+pub use kernel_subsets::{
+    Subset, SubsetKernelDistance, kernel_distance_of_subsets, torch_fidelity_subsets,
+};
+pub use moments::{Moments, RunningMoments};
 pub use nearest::{NearestNeighbours, nearest_neighbours};
+pub use prdc::{Prdc, precision_recall_density_coverage};
+pub use proportion::Proportion;
 pub use sliced::sliced_wasserstein_2;
 pub use wasserstein::{wasserstein_1, wasserstein_2};
 
