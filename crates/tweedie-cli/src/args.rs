@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
-use tweedie::run::Classes;
+use tweedie::run::{Classes, Space};
 use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie_study::STUDIES;
 
@@ -36,6 +36,7 @@ pub enum Command {
     Sample(Sample),
     Likelihood(Likelihood),
     Report(Report),
+    Evaluate(Evaluate),
     Study(Study),
 }
 
@@ -49,6 +50,7 @@ impl Command {
             Self::Sample(args) => args.json,
             Self::Likelihood(args) => args.json,
             Self::Report(args) => args.json,
+            Self::Evaluate(args) => args.json,
             Self::Study(args) => args.json,
         }
     }
@@ -311,6 +313,58 @@ pub struct Likelihood {
     /// Print the result as one JSON document: step, data, count, log_density and bits_per_dim (the
     /// means, each with value and standard_error), seconds, file, items (each with item,
     /// log_density, standard_error, bits_per_dim).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measure how far samples are from data, with the uncertainty of every figure.
+///
+/// Prints for each feature space the squared Frechet distance (as it is, and without its 1/n bias),
+/// unbiased kernel distances, precision, recall, density and coverage, and how near samples are to
+/// single items; for vectors also the energy distance, the sliced Wasserstein distance and a
+/// two-sample test. All errors are standard errors over repetitions. Images are measured as bytes,
+/// from 0 to 1.
+#[derive(Debug, clap::Args)]
+pub struct Evaluate {
+    /// A run, whose samples are drawn with its own settings, the output of `tweedie sample`, or
+    /// whatever can be data: a folder of images, an npz, npy, csv or IDX file.
+    pub samples: PathBuf,
+    /// The data to measure against [default: the run's own].
+    #[arg(long, value_name = "DATA")]
+    pub against: Option<String>,
+    /// Data that were not trained on: tests whether the samples are nearer to the training data,
+    /// which --against then is, than these are.
+    #[arg(long, value_name = "DATA")]
+    pub held_out: Option<String>,
+    /// Other samples at the same seeds, or another run: says which is nearer to the data, or that
+    /// these samples cannot tell.
+    #[arg(long, value_name = "SAMPLES")]
+    pub versus: Option<PathBuf>,
+    /// The feature space; may be repeated. pixels: the values themselves; pca:K: the data's K
+    /// leading principal components.
+    #[arg(long, value_name = "SPACE", default_value = "pixels")]
+    pub features: Vec<Space>,
+    /// Change a key of the [data] table that --against and --held-out are read by, for example
+    /// limit=1000; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The seeds of the samples, first and last, where they are drawn from a run.
+    #[arg(long, default_value = "0-999", value_name = "A-B", value_parser = seeds)]
+    pub seeds: Range<u64>,
+    /// Samples computed at a time.
+    #[arg(long, default_value_t = 64)]
+    pub batch: usize,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// The seed of halves, directions and permutations, on which the figures depend little.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Folder for a page with tables and pictures [default: RUN/evaluation, or none without a run].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the result as one JSON document: samples, reference, held_out, versus (name and count
+    /// of each), shape, spaces (the figures of each feature space), seconds, page, files.
     #[arg(long)]
     pub json: bool,
 }

@@ -66,6 +66,7 @@ fn run(command: Command) -> Result<()> {
         Command::Sample(args) => commands::sample::run(&args),
         Command::Likelihood(args) => commands::likelihood::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Study(args) => commands::study::run(&args),
     }
 }

@@ -17,6 +17,7 @@ fn help_is_as_checked_in() {
         "sample",
         "likelihood",
         "report",
+        "evaluate",
         "study",
     ] {
         let args: Vec<&str> = [command, "--help"]

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub mod demo;
+pub mod evaluate;
 pub mod levels;
 pub mod likelihood;
 pub mod report;

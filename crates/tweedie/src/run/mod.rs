@@ -5,6 +5,7 @@ mod classes;
 mod config;
 mod directory;
 mod draw;
+mod evaluate;
 mod export;
 mod levels;
 mod likelihood;
@@ -23,6 +24,10 @@ pub use classes::Classes;
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
+pub use evaluate::{
+    Compared, EvaluateJob, Evaluation, InSpace, OfVectors, Quantiles, SetCard, Sets, Space, Versus,
+    draw_items, evaluate,
+};
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
 pub use lock::Lock;
