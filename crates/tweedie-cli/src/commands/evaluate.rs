@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tweedie::data::{self, DataSpec, Dataset, LabelSource};
+use tweedie::data::{DataSpec, Dataset, LabelSource};
 use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
 use tweedie::run::{
@@ -33,7 +33,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
             return Err(Error::setting("--against", "nothing", reason));
         }
     };
-    let held_out = args.held_out.as_deref().map(|source| open(source, &args.set));
+    let held_out = args
+        .held_out
+        .as_deref()
+        .map(|source| open(source, &args.set));
     let held_out = held_out.transpose()?;
     let job = EvaluateJob {
         spaces: args.features.clone(),
@@ -42,7 +45,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
     };
     let found = watched(|monitor| {
         let samples = items(&args.samples, args, monitor)?;
-        let versus = args.versus.as_deref().map(|path| items(path, args, monitor));
+        let versus = args
+            .versus
+            .as_deref()
+            .map(|path| items(path, args, monitor));
         let versus = versus.transpose()?;
         let sets = Sets {
             samples: &samples,
@@ -83,37 +89,26 @@ fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Data
 
 /// Data by their name, with `changes` to how they are read.
 fn open(source: &str, changes: &[String]) -> Result<Dataset> {
-    let config = Config {
-        data: DataSpec::new(source),
-        ..Config::default()
-    };
-    open_with(&config, changes)
+    let quoted = source.replace('\\', "\\\\").replace('"', "\\\"");
+    open_config(&format!("[data]\nsource = \"{quoted}\"\n"), source, changes)
 }
 
 /// The data of a run as they are: neither standardised nor in the network's range.
 fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
+    let mut own = config.clone();
     let plain = DataSpec::new("");
-    let data = DataSpec {
-        range: plain.range,
-        standardise: false,
-        labels: LabelSource::None,
-        ..config.data.clone()
-    };
-    let config = Config {
-        data,
-        ..Config::default()
-    };
-    open_with(&config, changes)
+    (own.data.range, own.data.standardise) = (plain.range, plain.standardise);
+    own.data.labels = LabelSource::None;
+    open_config(&own.to_toml(), &own.data.source, changes)
 }
 
-fn open_with(config: &Config, changes: &[String]) -> Result<Dataset> {
-    if changes.is_empty() {
-        return data::open(&config.data);
-    }
+fn open_config(text: &str, source: &str, changes: &[String]) -> Result<Dataset> {
     let changes: Vec<String> = changes.iter().map(|change| format!("data.{change}")).collect();
-    let config = Config::parse(&config.to_toml(), &changes)
-        .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
-    data::open(&config.data)
+    let config = Config::parse(text, &changes).map_err(|reason| {
+        let what = format!("{source} {}", changes.join(" "));
+        Error::setting("data", what.trim_end(), reason)
+    })?;
+    config.open_data()
 }
 
 fn tell(found: &Evaluation) {
@@ -137,10 +132,16 @@ fn tell(found: &Evaluation) {
 fn tell_space(space: &InSpace) {
     say!("in {} ({} features)", space.features, space.dim);
     let n = space.frechet.samples;
-    line("Frechet distance, 1/n bias removed", space.frechet.corrected);
+    line(
+        "Frechet distance, 1/n bias removed",
+        space.frechet.corrected,
+    );
     line(&format!("Frechet distance at n = {n}"), space.frechet.plain);
     if space.too_few {
-        say!("  (too few items for {} features: it says little)", space.dim);
+        say!(
+            "  (too few items for {} features: it says little)",
+            space.dim
+        );
     }
     line("kernel distance, cubic", space.kernel_polynomial);
     line("kernel distance, Gaussian", space.kernel_rbf);
@@ -175,7 +176,10 @@ fn tell_space(space: &InSpace) {
         );
     }
     if let Some(versus) = &space.versus {
-        let of = [("Frechet", &versus.frechet), ("kernel, Gaussian", &versus.kernel_rbf)];
+        let of = [
+            ("Frechet", &versus.frechet),
+            ("kernel, Gaussian", &versus.kernel_rbf),
+        ];
         for (name, compared) in of {
             line(&format!("difference, {name}"), compared.difference);
             match compared.deciding_samples {

@@ -21,6 +21,8 @@
 //! mean of all divisions and W + W/K for the mean of K, and the plug-in var(psi)/n holds twice W
 //! too much. Hence SE^2 = max(var(psi)/n - 2 W, 0) + W (1 + 1/K).
 
+use serde::Serialize;
+
 use nalgebra::{DMatrix, DVector, SVD};
 use rayon::prelude::*;
 
@@ -60,7 +62,7 @@ impl Default for Halves {
 }
 
 /// A Frechet distance with what it is worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Frechet {
     /// d_n^2 as published figures have it, biased upwards by about c/n.
     pub plain: Estimate,

@@ -13,6 +13,8 @@
 //! 1. This matters only where distances are equal, as between pixels; what differs by rounding is
 //! equal.
 
+use serde::Serialize;
+
 use super::Features;
 use super::estimate::Estimate;
 use super::neighbours::nearest;
@@ -25,7 +27,7 @@ const ROUNDING: f64 = 1e-13;
 
 /// Precision, recall, density and coverage. Each error is over the items that are counted, with the
 /// balls as they are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Prdc {
     /// The neighbour that a ball reaches to.
     pub k: usize,

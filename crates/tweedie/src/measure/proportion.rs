@@ -1,9 +1,11 @@
 //! A share of items with its binomial uncertainty.
 
+use serde::Serialize;
+
 use super::estimate::{Estimate, Z_95};
 
 /// So many items of so many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Proportion {
     /// The items that count.
     pub hits: usize,

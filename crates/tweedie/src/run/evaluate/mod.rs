@@ -305,7 +305,8 @@ fn in_space(
         _ => None,
     };
     next(monitor)?;
-    let plain = matches!(space, Space::Pixels) && matches!(sets.samples.shape(), Shape::Vector { .. });
+    let plain =
+        matches!(space, Space::Pixels) && matches!(sets.samples.shape(), Shape::Vector { .. });
     let vectors = match plain {
         true => Some(of_vectors(x, y, seed)?),
         false => None,

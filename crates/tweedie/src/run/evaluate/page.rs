@@ -90,7 +90,14 @@ fn distances(evaluation: &Evaluation) -> Table {
 }
 
 fn neighbours(evaluation: &Evaluation) -> Table {
-    let mut table = Table::new(["features", "k", "precision", "recall", "density", "coverage"]);
+    let mut table = Table::new([
+        "features",
+        "k",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    ]);
     for space in &evaluation.spaces {
         for found in &space.neighbours {
             table.row([
@@ -107,12 +114,21 @@ fn neighbours(evaluation: &Evaluation) -> Table {
 }
 
 fn versus(evaluation: &Evaluation) -> Table {
-    let mut table = Table::new(["features", "distance", "difference", "verdict", "samples to decide"]);
+    let mut table = Table::new([
+        "features",
+        "distance",
+        "difference",
+        "verdict",
+        "samples to decide",
+    ]);
     for space in &evaluation.spaces {
         let Some(versus) = &space.versus else {
             continue;
         };
-        let of = [("Frechet", &versus.frechet), ("kernel, Gaussian", &versus.kernel_rbf)];
+        let of = [
+            ("Frechet", &versus.frechet),
+            ("kernel, Gaussian", &versus.kernel_rbf),
+        ];
         for (distance, compared) in of {
             let enough = compared.deciding_samples;
             table.row([
@@ -191,7 +207,9 @@ fn pictures(
             let cloud = |title: &str, data: &Dataset| {
                 let rows: Vec<usize> = (0..data.len().min(PLOTTED)).collect();
                 let values = data.gather(&rows);
-                let points = values.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]);
+                let points = values
+                    .chunks_exact(2)
+                    .map(|p| [f64::from(p[0]), f64::from(p[1])]);
                 Cloud::new(title, points.collect::<Vec<_>>())
             };
             let scatter = Scatter::new("")
@@ -206,5 +224,8 @@ fn pictures(
 /// Images as bytes, planar.
 fn bytes(data: &Dataset, rows: &[usize]) -> Vec<u8> {
     let map = data.map();
-    data.gather(rows).into_iter().map(|v| map.to_u8(v)).collect()
+    data.gather(rows)
+        .into_iter()
+        .map(|v| map.to_u8(v))
+        .collect()
 }

@@ -130,7 +130,9 @@ impl Extractor for Principal {
         let mut features = Vec::with_capacity(data.len() * self.dim());
         for rows in rows.chunks(BATCH) {
             let items = data.gather(rows).into_iter().map(f64::from);
-            let centred = items.zip(self.mean.iter().cycle()).map(|(x, mean)| x - mean);
+            let centred = items
+                .zip(self.mean.iter().cycle())
+                .map(|(x, mean)| x - mean);
             // Columns are items.
             let centred = DMatrix::from_iterator(values, rows.len(), centred);
             features.extend((&self.components * centred).iter());
