@@ -97,9 +97,66 @@ impl Element {
     }
 }
 
+impl Element {
+    /// The elements in `bytes`, whose length is a multiple of the element's size, in full precision
+    /// but for integers beyond 2^53.
+    pub fn decode_f64(self, bytes: &[u8]) -> Vec<f64> {
+        macro_rules! widened {
+            ($number:ty, $wide:expr) => {
+                match self.big_endian {
+                    true => numbers(bytes, <$number>::from_be_bytes)
+                        .map($wide)
+                        .collect(),
+                    false => numbers(bytes, <$number>::from_le_bytes)
+                        .map($wide)
+                        .collect(),
+                }
+            };
+        }
+        match self.number {
+            Number::Bool => bytes.iter().map(|&b| f64::from(u8::from(b != 0))).collect(),
+            Number::U8 => widened!(u8, f64::from),
+            Number::I8 => widened!(i8, f64::from),
+            Number::U16 => widened!(u16, f64::from),
+            Number::I16 => widened!(i16, f64::from),
+            Number::U32 => widened!(u32, f64::from),
+            Number::I32 => widened!(i32, f64::from),
+            Number::U64 => widened!(u64, |v| v as f64),
+            Number::I64 => widened!(i64, |v| v as f64),
+            Number::F16 => widened!(f16, f16::to_f64),
+            Number::F32 => widened!(f32, f64::from),
+            Number::F64 => widened!(f64, |v| v),
+        }
+    }
+}
+
 /// The numbers that stand one after another in `bytes`, each read by `of`.
 fn numbers<T, const N: usize>(bytes: &[u8], of: fn([u8; N]) -> T) -> impl Iterator<Item = T> {
     bytes.as_chunks().0.iter().map(move |&b| of(b))
+}
+
+/// The values of an array of `dims`, stored with the first index running fastest (Fortran's order),
+/// in row-major order.
+pub(crate) fn fortran_to_row_major<T: Copy>(values: &[T], dims: &[usize]) -> Vec<T> {
+    let mut index = vec![0; dims.len()];
+    let mut at = 0;
+    let mut next = || {
+        let value = values.get(at).copied();
+        // The last index runs fastest; each that is full goes back to 0 and carries.
+        let mut stride = values.len();
+        for (i, &side) in index.iter_mut().zip(dims).rev() {
+            stride /= side.max(1);
+            *i += 1;
+            at += stride;
+            if *i < side {
+                break;
+            }
+            at -= stride * side;
+            *i = 0;
+        }
+        value
+    };
+    (0..values.len()).map_while(|_| next()).collect()
 }
 
 impl Values {
@@ -130,33 +187,11 @@ impl Values {
         }
     }
 
-    /// The values of an array of `dims`, stored with the first index running fastest (Fortran's
-    /// order), in row-major order.
+    /// [`fortran_to_row_major`] of either kind.
     pub fn fortran_to_row_major(self, dims: &[usize]) -> Self {
-        fn reordered<T: Copy>(values: &[T], dims: &[usize]) -> Vec<T> {
-            let mut index = vec![0; dims.len()];
-            let mut at = 0;
-            let mut next = || {
-                let value = values.get(at).copied();
-                // The last index runs fastest; each that is full goes back to 0 and carries.
-                let mut stride = values.len();
-                for (i, &side) in index.iter_mut().zip(dims).rev() {
-                    stride /= side.max(1);
-                    *i += 1;
-                    at += stride;
-                    if *i < side {
-                        break;
-                    }
-                    at -= stride * side;
-                    *i = 0;
-                }
-                value
-            };
-            (0..values.len()).map_while(|_| next()).collect()
-        }
         match self {
-            Self::U8(values) => Self::U8(reordered(&values, dims)),
-            Self::F32(values) => Self::F32(reordered(&values, dims)),
+            Self::U8(values) => Self::U8(fortran_to_row_major(&values, dims)),
+            Self::F32(values) => Self::F32(fortran_to_row_major(&values, dims)),
         }
     }
 

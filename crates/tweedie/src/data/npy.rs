@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::array::{Array, Element, Number};
+use super::array::{self, Array, Element, Number};
 use super::bounded::Source;
 use crate::error::{Error, Result};
 
@@ -13,51 +13,83 @@ use crate::error::{Error, Result};
 pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// The array in the npy file that `source` gives; `path` is for messages.
-pub(crate) fn parse(path: &Path, mut source: Source) -> Result<Array> {
-    let magic: [u8; 6] = source.take()?;
-    if &magic != MAGIC {
-        return Err(Error::content(
-            path,
-            "this is not a npy array; write it with numpy.save",
-        ));
-    }
-    let [major, _minor] = source.take()?;
-    let length = match major {
-        1 => u32::from(u16::from_le_bytes(source.take()?)),
-        2 | 3 => u32::from_le_bytes(source.take()?),
-        _ => {
-            let reason = format!("npy version {major} is not read; write it with numpy.save");
-            return Err(Error::content(path, reason));
-        }
-    };
-    // Headers of plain arrays take 128 bytes; only tables of many named columns need megabytes.
-    let Ok(length) = u16::try_from(length) else {
-        let reason = format!("its header of {length} bytes is no plain array's; save one array");
-        return Err(Error::content(path, reason));
-    };
-    let text = source.take_vec(length)?;
-    let header = Parser { rest: &text }.header().ok_or_else(|| {
-        Error::content(
-            path,
-            "its npy header is not that of a plain array; use numpy.save on one",
-        )
-    })?;
-    let element = element(header.descr).ok_or_else(|| {
-        let descr = header.descr.escape_debug();
-        let reason = format!(
-            "elements of type '{descr}' are not read; save real numbers, such as \
-             array.astype('float32')"
-        );
-        Error::content(path, reason)
-    })?;
-    let mut values = element.decode(source.rest(element.bytes(&header.shape))?);
-    if header.fortran_order && header.shape.len() > 1 {
-        values = values.fortran_to_row_major(&header.shape);
+pub(crate) fn parse(path: &Path, source: Source) -> Result<Array> {
+    let stored = Stored::read(path, source)?;
+    let mut values = stored.element.decode(stored.bytes);
+    if stored.fortran_order && stored.dims.len() > 1 {
+        values = values.fortran_to_row_major(&stored.dims);
     }
     Ok(Array {
-        dims: header.shape,
+        dims: stored.dims,
         values,
     })
+}
+
+/// The dimensions and the values of the npy file that `source` gives, in full precision; `path` is
+/// for messages.
+pub(crate) fn parse_f64(path: &Path, source: Source) -> Result<(Vec<usize>, Vec<f64>)> {
+    let stored = Stored::read(path, source)?;
+    let mut values = stored.element.decode_f64(&stored.bytes);
+    if stored.fortran_order && stored.dims.len() > 1 {
+        values = array::fortran_to_row_major(&values, &stored.dims);
+    }
+    Ok((stored.dims, values))
+}
+
+/// An array as the file has it.
+struct Stored {
+    dims: Vec<usize>,
+    fortran_order: bool,
+    element: Element,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn read(path: &Path, mut source: Source) -> Result<Self> {
+        let magic: [u8; 6] = source.take()?;
+        if &magic != MAGIC {
+            return Err(Error::content(
+                path,
+                "this is not a npy array; write it with numpy.save",
+            ));
+        }
+        let [major, _minor] = source.take()?;
+        let length = match major {
+            1 => u32::from(u16::from_le_bytes(source.take()?)),
+            2 | 3 => u32::from_le_bytes(source.take()?),
+            _ => {
+                let reason = format!("npy version {major} is not read; write it with numpy.save");
+                return Err(Error::content(path, reason));
+            }
+        };
+        // Headers of plain arrays take 128 bytes; only tables of many named columns need megabytes.
+        let Ok(length) = u16::try_from(length) else {
+            let reason =
+                format!("its header of {length} bytes is no plain array's; save one array");
+            return Err(Error::content(path, reason));
+        };
+        let text = source.take_vec(length)?;
+        let header = Parser { rest: &text }.header().ok_or_else(|| {
+            Error::content(
+                path,
+                "its npy header is not that of a plain array; use numpy.save on one",
+            )
+        })?;
+        let element = element(header.descr).ok_or_else(|| {
+            let descr = header.descr.escape_debug();
+            let reason = format!(
+                "elements of type '{descr}' are not read; save real numbers, such as \
+             array.astype('float32')"
+            );
+            Error::content(path, reason)
+        })?;
+        Ok(Self {
+            bytes: source.rest(element.bytes(&header.shape))?,
+            dims: header.shape,
+            fortran_order: header.fortran_order,
+            element,
+        })
+    }
 }
 
 /// The elements that NumPy calls `descr`: an order of bytes, a kind, and a size in bytes.

@@ -73,6 +73,21 @@ pub(crate) fn parse(
 
 /// The array `name` in the npz file `bytes`; `path` is for messages.
 pub(crate) fn member(path: &Path, bytes: &[u8], name: &str) -> Result<Array> {
+    read_member(path, bytes, name, npy::parse)
+}
+
+/// The dimensions and the values of the array `name` in the npz file `bytes`, in full precision;
+/// `path` is for messages.
+pub(crate) fn member_f64(path: &Path, bytes: &[u8], name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+    read_member(path, bytes, name, npy::parse_f64)
+}
+
+fn read_member<T>(
+    path: &Path,
+    bytes: &[u8],
+    name: &str,
+    parse: fn(&Path, Source) -> Result<T>,
+) -> Result<T> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, &e))?;
     let member = archive
         .by_name(&format!("{name}.npy"))
@@ -81,7 +96,7 @@ pub(crate) fn member(path: &Path, bytes: &[u8], name: &str) -> Result<Array> {
     let packed = usize::try_from(member.compressed_size())
         .unwrap_or(usize::MAX)
         .min(bytes.len());
-    npy::parse(path, Source::deflated(path, member, packed))
+    parse(path, Source::deflated(path, member, packed))
 }
 
 #[cfg(test)]

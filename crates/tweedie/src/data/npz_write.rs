@@ -1,4 +1,4 @@
-//! Writing npz, as `numpy.load` reads it: one array, `arr_0`, stored without compression.
+//! Writing npz, as `numpy.load` reads it: arrays stored without compression, one as `arr_0`.
 
 use std::io::{self, Cursor, Read, Seek, Write};
 
@@ -60,6 +60,34 @@ pub(crate) fn write_npz(
         return Err(io::Error::other("the rows are not as many as they were"));
     }
     zip.finish()?.flush()
+}
+
+/// The bytes of an npz file with float64 arrays, row-major, each with its name and its shape, whose
+/// product is the number of its values.
+///
+/// # Errors
+/// When an array does not have its shape's size.
+pub(crate) fn npz_bytes_f64(arrays: &[(&str, &[usize], &[f64])]) -> Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for &(name, shape, values) in arrays {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(Error::Shape {
+                what: name.into(),
+                expected: shape.to_vec(),
+                found: vec![values.len()],
+            });
+        }
+        let mut bytes = npy_header("<f8", shape);
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        zip.start_file(format!("{name}.npy"), options)
+            .map_err(io::Error::from)
+            .and_then(|()| zip.write_all(&bytes))
+            .map_err(|e| Error::content("statistics.npz", e.to_string()))?;
+    }
+    let out = zip.finish();
+    let out = out.map_err(|e| Error::content("statistics.npz", e.to_string()))?;
+    Ok(out.into_inner())
 }
 
 /// Version 1.0 of the npy header, padded to a multiple of 64 bytes.

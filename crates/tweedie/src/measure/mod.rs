@@ -2,16 +2,22 @@
 //!
 //! Those that are estimates say how uncertain they are.
 
+mod class_histogram;
+mod classifier_two_sample;
 mod comparison;
 mod discriminator;
 mod distribution;
+mod energy;
 mod estimate;
 mod features;
 mod frechet;
 mod frechet_estimate;
+mod inception_score;
 mod kernel;
 mod kernel_distance;
 mod kernel_subsets;
+mod memorisation;
+mod mixture_weights;
 mod moments;
 mod nearest;
 mod neighbours;
@@ -20,23 +26,30 @@ mod prdc;
 mod proportion;
 mod random_state;
 mod sliced;
+mod statistics_file;
 mod wasserstein;
 
+pub use class_histogram::{ClassDivergence, ClassHistogram, most_likely_classes};
+pub use classifier_two_sample::{ClassifierTwoSample, classifier_two_sample};
 pub use comparison::{Comparison, Verdict};
 pub use discriminator::optimal_discriminator;
 pub use distribution::{
     quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_distribution,
     wasserstein_2_to_distribution,
 };
+pub use energy::energy_distance;
 pub use estimate::Estimate;
 pub use features::Features;
 pub use frechet::frechet_distance;
 pub use frechet_estimate::{Frechet, Halves, Reference, compare_frechet, frechet};
+pub use inception_score::{InceptionScore, inception_score, inception_score_of_splits};
 pub use kernel::Kernel;
 pub use kernel_distance::{compare_kernel_distance, kernel_distance};
 pub use kernel_subsets::{
     Subset, SubsetKernelDistance, kernel_distance_of_subsets, torch_fidelity_subsets,
 };
+pub use memorisation::{Memorisation, NearestItem, memorisation, nearest_items};
+pub use mixture_weights::{MixtureWeights, mixture_weights};
 pub use moments::{Moments, RunningMoments};
 pub use nearest::{NearestNeighbours, nearest_neighbours};
 pub use prdc::{Prdc, precision_recall_density_coverage};
