@@ -103,7 +103,10 @@ fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
 }
 
 fn open_config(text: &str, source: &str, changes: &[String]) -> Result<Dataset> {
-    let changes: Vec<String> = changes.iter().map(|change| format!("data.{change}")).collect();
+    let changes: Vec<String> = changes
+        .iter()
+        .map(|change| format!("data.{change}"))
+        .collect();
     let config = Config::parse(text, &changes).map_err(|reason| {
         let what = format!("{source} {}", changes.join(" "));
         Error::setting("data", what.trim_end(), reason)

@@ -62,7 +62,7 @@ impl Stored {
                 return Err(Error::content(path, reason));
             }
         };
-        // Headers of plain arrays take 128 bytes; only structured arrays of many fields need megabytes.
+        // Headers of plain arrays take 128 bytes; only tables of many named columns need megabytes.
         let Ok(length) = u16::try_from(length) else {
             let reason =
                 format!("its header of {length} bytes is no plain array's; save one array");
@@ -92,7 +92,7 @@ impl Stored {
     }
 }
 
-/// The element type that NumPy calls `descr`: a byte order, a kind, and a size in bytes.
+/// The elements that NumPy calls `descr`: an order of bytes, a kind, and a size in bytes.
 fn element(descr: &str) -> Option<Element> {
     let (big_endian, kind) = match descr.split_at_checked(1)? {
         ("<" | "|" | "=", kind) => (false, kind),
