@@ -21,9 +21,6 @@ pub fn run(args: &Evaluate) -> Result<()> {
         (None, Some(run)) => Some(run.path().join("evaluation")),
         (None, None) => None,
     };
-    if let Some(out) = &args.out {
-        super::claim(out, "evaluate")?;
-    }
     let own = run.as_ref().map(RunDir::config).transpose()?;
     let reference = match (&args.against, own) {
         (Some(source), _) => open(source, &args.set)?,
@@ -56,6 +53,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
             held_out: held_out.as_ref(),
             versus: versus.as_ref(),
         };
+        // What cannot be measured leaves no folder behind.
+        sets.check()?;
+        if let Some(out) = &args.out {
+            super::claim(out, "evaluate")?;
+        }
         evaluate(sets, &job, monitor)
     });
     let found = tell_if_stopped(found, "nothing was written")?;
@@ -185,11 +187,15 @@ fn tell_space(space: &InSpace) {
         ];
         for (name, compared) in of {
             line(&format!("difference, {name}"), compared.difference);
-            match compared.deciding_samples {
-                Some(n) if compared.verdict == "cannot tell" => {
-                    say!("    {}; about {n} samples of each would", compared.verdict);
+            match (compared.verdict.as_str(), compared.deciding_samples) {
+                ("cannot tell", Some(n)) => {
+                    say!("    cannot tell; about {n} samples of each would")
                 }
-                _ => say!("    {}", compared.verdict),
+                ("cannot tell", None) => say!(
+                    "    cannot tell, and more samples would not: it takes more reference items, or \
+                     there is no difference"
+                ),
+                (verdict, _) => say!("    {verdict}"),
             }
         }
     }

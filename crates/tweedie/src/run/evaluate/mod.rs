@@ -237,7 +237,12 @@ pub fn evaluate(
 }
 
 impl Sets<'_> {
-    fn check(&self) -> Result<()> {
+    /// Checks that the sets go together.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where a set has items of another shape, or `versus` another number of
+    /// samples.
+    pub fn check(&self) -> Result<()> {
         let shape = self.samples.shape();
         let others = [Some(self.reference), self.held_out, self.versus];
         for other in others.into_iter().flatten() {

@@ -1,0 +1,146 @@
+//! Samples measured against data, through the program.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fail, succeed, text, tiny};
+use serde_json::Value;
+
+fn json(args: &[&str]) -> Value {
+    let said = succeed(&[args, &["--json"]].concat());
+    serde_json::from_str(&said).unwrap()
+}
+
+#[test]
+fn a_run_its_samples_and_other_runs_are_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    succeed(&["train", text(&tiny(dir.path())), "--out", text(&run)]);
+    let run = text(&run);
+    let args = [
+        "evaluate",
+        run,
+        "--seeds",
+        "0-79",
+        "--features",
+        "pixels",
+        "--features",
+        "pca:8",
+    ];
+    let found = json(&args);
+    assert_eq!(found["samples"]["count"], 80);
+    assert_eq!(found["reference"]["count"], 1797);
+    assert_eq!(found["shape"], serde_json::json!([1, 8, 8]));
+    let [pixels, principal] = &found["spaces"].as_array().unwrap()[..] else {
+        panic!("two spaces");
+    };
+    assert_eq!((&pixels["dim"], &principal["dim"]), (&64.into(), &8.into()));
+    // 40 items in a half, 64 features.
+    assert_eq!(
+        (&pixels["too_few"], &principal["too_few"]),
+        (&true.into(), &false.into())
+    );
+    let distance = &principal["frechet"]["corrected"];
+    assert!(
+        distance["value"].as_f64().unwrap() > 4.0 * distance["standard_error"].as_f64().unwrap()
+    );
+    for file in ["index.html", "nearest.png", "distances.csv", "ratios.csv"] {
+        assert!(
+            Path::new(run).join("evaluation").join(file).is_file(),
+            "{file}"
+        );
+    }
+
+    // The same samples from a folder give the same figures.
+    let out = dir.path().join("samples");
+    succeed(&["sample", run, "--seeds", "0-79", "--out", text(&out)]);
+    let of_folder = json(&[
+        "evaluate",
+        text(&out),
+        "--against",
+        "digits",
+        "--features",
+        "pixels",
+    ]);
+    assert_eq!(&of_folder["spaces"][0], pixels);
+    assert_eq!(of_folder["page"], Value::Null);
+
+    // Against itself: nothing to tell; said in words too.
+    let said = succeed(&["evaluate", run, "--seeds", "0-79", "--versus", text(&out)]);
+    assert!(said.contains("cannot tell"), "{said}");
+    assert!(
+        said.contains("Frechet distance, 1/n bias removed"),
+        "{said}"
+    );
+
+    // Digits themselves, in two parts: as data of equal distribution, against training data.
+    let page = dir.path().join("page");
+    let args = [
+        "evaluate",
+        "gaussians-25",
+        "--against",
+        "gaussians-25",
+        "--set",
+        "count=300",
+    ];
+    let more = ["--held-out", "gaussians-25", "--out", text(&page)];
+    let found = json(&[&args[..], &more].concat());
+    assert!(found["spaces"][0]["vectors"]["energy"]["value"].is_number());
+    assert!(found["spaces"][0]["memorisation"]["p_value"].is_number());
+    assert!(page.join("points.svg").is_file());
+    // A page is replaced by a page, and by nothing else.
+    json(&[&args[..], &more].concat());
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fail(
+        &["evaluate", "digits", "--against", "swiss-roll"],
+        &["swiss-roll", "[1, 8, 8]"],
+    );
+    fail(&["evaluate", "digits"], &["--against"]);
+    fail(
+        &["evaluate", "missing.npz", "--against", "digits"],
+        &["missing.npz"],
+    );
+    fail(
+        &[
+            "evaluate",
+            "digits",
+            "--against",
+            "digits",
+            "--features",
+            "pca:65",
+        ],
+        &["pca = 65", "64 values"],
+    );
+    fail(
+        &[
+            "evaluate",
+            "swiss-roll",
+            "--against",
+            "swiss-roll",
+            "--set",
+            "count=1",
+        ],
+        &["at least two"],
+    );
+    let full = dir.path().join("full");
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("thesis.tex"), "years").unwrap();
+    fail(
+        &[
+            "evaluate",
+            "digits",
+            "--against",
+            "digits",
+            "--out",
+            text(&full),
+        ],
+        &["full", "another folder with --out"],
+    );
+    assert_eq!(fs::read(full.join("thesis.tex")).unwrap(), b"years");
+}
