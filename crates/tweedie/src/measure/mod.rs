@@ -2,14 +2,17 @@
 //!
 //! Those that are estimates say how uncertain they are.
 
+mod calibration;
 mod discriminator;
 mod distribution;
 mod estimate;
 mod frechet;
 mod nearest;
+mod proportion;
 mod sliced;
 mod wasserstein;
 
+pub use calibration::{Logits, Reliability, softmax};
 pub use discriminator::optimal_discriminator;
 pub use distribution::{
     quantile_of_cdf, wasserstein_1_to_cdf, wasserstein_1_to_distribution,
@@ -18,6 +21,7 @@ pub use distribution::{
 pub use estimate::Estimate;
 pub use frechet::{Moments, frechet_distance};
 pub use nearest::{NearestNeighbours, nearest_neighbours};
+pub use proportion::Proportion;
 pub use sliced::sliced_wasserstein_2;
 pub use wasserstein::{wasserstein_1, wasserstein_2};
 
