@@ -67,5 +67,6 @@ fn run(command: Command) -> Result<()> {
         Command::Likelihood(args) => commands::likelihood::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Study(args) => commands::study::run(&args),
+        Command::Classifier(args) => commands::classifier::run(&args),
     }
 }

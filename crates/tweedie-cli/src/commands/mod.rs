@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod classifier;
 pub mod demo;
 pub mod levels;
 pub mod likelihood;

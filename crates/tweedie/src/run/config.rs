@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::RunDir;
+use super::continued::RunConfig;
 use super::noise_kind::NoiseKind;
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset, Shape};
@@ -247,7 +249,21 @@ impl Config {
     }
 }
 
-fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+impl RunConfig for Config {
+    fn of(run: &RunDir) -> Result<Self> {
+        run.config()
+    }
+
+    fn to_toml(&self) -> String {
+        self.to_toml()
+    }
+
+    fn first_difference(&self, stored: &Self) -> Option<(String, String, String)> {
+        self.first_difference(stored)
+    }
+}
+
+pub(super) fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
     let (Value::Table(left), Value::Table(right)) = (a, b) else {
         return (a != b).then(|| (path.to_owned(), a.to_string(), b.to_string()));
     };

@@ -2,7 +2,9 @@
 //! library together: train, sample, likelihood, levels, report.
 
 mod classes;
+mod classifier;
 mod config;
+mod continued;
 mod directory;
 mod draw;
 mod export;
@@ -17,9 +19,14 @@ mod sample_config;
 mod signals;
 mod stats;
 mod train;
+mod training_loop;
 mod window;
 
 pub use classes::Classes;
+pub use classifier::{
+    Calibration, Classified, Classifier, ClassifierConfig, ClassifierSession, ClassifierTable,
+    ClassifierTest, ClassifierTrained, test_classifier,
+};
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
@@ -31,4 +38,5 @@ pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};
 pub use stats::{Line, Stats};
-pub use train::{Event, Plan, Session, Trained};
+pub use train::{Plan, Session};
+pub use training_loop::{Event, Trained};

@@ -22,7 +22,7 @@ use crate::nn::{Body, ops};
 /// and an MLP for other samples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ClassifierConfig {
+pub struct ClassifierNetworkConfig {
     /// A convolutional network, for images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conv: Option<ConvClassifierConfig>,
@@ -60,7 +60,7 @@ impl ClassifierOutput {
     }
 }
 
-impl ClassifierConfig {
+impl ClassifierNetworkConfig {
     /// The same with a model: where it names none, the usual one for samples of `shape`.
     #[must_use]
     pub fn with_model_for(mut self, shape: Shape) -> Self {
@@ -112,7 +112,7 @@ mod tests {
     use crate::engine::Engine;
     use crate::nn::{Conditioning, Network, params};
 
-    fn networks(config: &ClassifierConfig, sides: &[usize]) -> [Network; 2] {
+    fn networks(config: &ClassifierNetworkConfig, sides: &[usize]) -> [Network; 2] {
         let device = Engine::Flex.device().unwrap();
         let shape = Shape::from_sides(sides).unwrap();
         [
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn features_come_before_the_same_logits_whatever_the_batch() {
         for sides in [&[7][..], &[2, 9], &[1, 8, 8], &[3, 9, 5], &[1, 1, 2]] {
-            let [logits, both] = networks(&ClassifierConfig::default(), sides);
+            let [logits, both] = networks(&ClassifierNetworkConfig::default(), sides);
             let dim: usize = sides.iter().product();
             let rows: Vec<f32> = (0..6 * dim).map(|i| ((i * i) as f32).sin()).collect();
             let (z, all) = (call(&logits, &rows), call(&both, &rows));
@@ -152,7 +152,7 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let device = Engine::Flex.device().unwrap();
         let refused = |text: &str, sides: &[usize], classes, words: &str| {
-            let config: ClassifierConfig = toml::from_str(text).unwrap();
+            let config: ClassifierNetworkConfig = toml::from_str(text).unwrap();
             let shape = Shape::from_sides(sides).unwrap();
             let output = ClassifierOutput::Logits;
             let body = config.body(shape, classes, output, &Init::blank(&device));
