@@ -401,7 +401,7 @@ pub struct ClassifierTrain {
     #[arg(long, value_name = "STEP", requires = "resume")]
     pub checkpoint: Option<u64>,
     /// Print the result as one JSON document: what `tweedie train` has, calibration (of the items
-    /// held out: count, correct, temperature, is_minimum, before, after) and test (as `tweedie
+    /// held out: count, correct, temperature, temperature_error, before, after) and test (as `tweedie
     /// classifier test` has it; null without test data).
     #[arg(long)]
     pub json: bool,

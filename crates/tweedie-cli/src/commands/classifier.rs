@@ -107,9 +107,9 @@ fn test(args: &args::ClassifierTest) -> Result<()> {
 fn tell_calibration(found: &Calibration) {
     let right = 100.0 * found.correct as f64 / found.count as f64;
     say!("held out: {} items, {right:.2} % right", found.count);
-    match found.is_minimum {
-        true => say!("temperature: {:.4}", found.temperature),
-        false => say!(
+    match found.temperature_error {
+        Some(error) => say!("temperature: {:.4} ± {error:.4}", found.temperature),
+        None => say!(
             "temperature: 1, as no temperature is best for these items: none of them is wrong, or \
              they are worse than chance"
         ),

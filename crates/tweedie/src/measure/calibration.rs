@@ -127,12 +127,14 @@ impl Logits {
     /// The temperature that minimises the log loss; none where it has no minimum between 0.01 and
     /// 100, as where every item is classified right: the colder, the better.
     ///
-    /// In beta = 1/T the loss is convex, and its derivative is the mean of E_p(z) - z_y, whose
-    /// zero is found by halving the interval of ln(T).
-    pub fn temperature(&self) -> Option<f64> {
+    /// In beta = 1/T the loss of an item has the derivative g = E_p(z) - z_y and the curvature
+    /// Var_p(z), so the mean is convex and the zero of its derivative is found by halving the
+    /// interval of ln(T). The standard error is that of an M-estimator (Huber 1967),
+    /// se(T) = T^2 sqrt(sum g^2) / sum Var_p(z).
+    pub fn temperature(&self) -> Option<Estimate> {
         let (mut cold, mut hot) = (COLDEST.ln(), HOTTEST.ln());
         // Positive where it is too cold.
-        let slope = |log_t: f64| self.slope(log_t.exp());
+        let slope = |log_t: f64| self.derivatives(log_t.exp()).map(|(g, _)| g).sum::<f64>();
         if slope(cold) <= 0.0 || slope(hot) >= 0.0 {
             return None;
         }
@@ -144,23 +146,35 @@ impl Logits {
                 false => hot = middle,
             }
         }
-        Some((0.5 * (cold + hot)).exp())
+        let value = (0.5 * (cold + hot)).exp();
+        let (mut squares, mut curvature) = (0.0, 0.0);
+        for (g, variance) in self.derivatives(value) {
+            squares += g * g;
+            curvature += variance;
+        }
+        Some(Estimate {
+            value,
+            standard_error: value * value * squares.sqrt() / curvature,
+        })
     }
 
-    /// The sum of E_p(z) - z_y: the derivative of the loss by 1/T.
-    fn slope(&self, temperature: f64) -> f64 {
+    /// The first and the second derivative by 1/T of each item's loss: E_p(z) - z_y and Var_p(z).
+    fn derivatives(&self, temperature: f64) -> impl Iterator<Item = (f64, f64)> {
         let rows = self.values.chunks_exact(self.classes).zip(&self.labels);
-        let terms = rows.map(|(z, &label)| {
+        rows.map(move |(z, &label)| {
             let top = z[largest(z)];
-            let (mut sum, mut mean) = (0.0, 0.0);
+            let (mut sum, mut mean, mut square) = (0.0, 0.0, 0.0);
             for z in z {
-                let weight = ((z - top) / temperature).exp();
+                let below = z - top;
+                let weight = (below / temperature).exp();
                 sum += weight;
-                mean += weight * (z - top);
+                mean += weight * below;
+                square += weight * below * below;
             }
-            mean / sum - (z[label as usize] - top)
-        });
-        terms.sum()
+            let mean = mean / sum;
+            let own = z[label as usize] - top;
+            (mean - own, square / sum - mean * mean)
+        })
     }
 }
 
@@ -219,9 +233,16 @@ mod tests {
     fn the_temperature_of_miscalibrated_logits_is_recovered() {
         for truth in [0.4, 1.0, 3.0] {
             let logits = miscalibrated(40_000, 4, truth);
-            let found = logits.temperature().unwrap();
-            // The standard error of ln(T) is about 1/sqrt(n Var_p(z)), under 1 %.
-            assert!((found / truth).ln().abs() < 0.03, "{found} for {truth}");
+            let estimate = logits.temperature().unwrap();
+            let (found, error) = (estimate.value, estimate.standard_error);
+            assert!(
+                (found - truth).abs() < 4.0 * error,
+                "{estimate:?} for {truth}"
+            );
+            // The logits before were true, where the squares of g are Var_p(z) on average:
+            // se(T) / T is 1 / sqrt(n Var_p(z)), and Var_p(z) about 1.
+            let expected = truth / (40_000.0_f64).sqrt();
+            assert!((0.5..2.0).contains(&(error / expected)), "{estimate:?}");
             let (raw, mended) = (logits.reliability(1.0), logits.reliability(found));
             assert!(mended.log_loss <= raw.log_loss + 1e-12);
             // 15 bins of 40 000 items: about 0.4 sqrt(15/40 000) = 0.8 % of noise.
@@ -260,7 +281,7 @@ mod tests {
         // All are in one bin, with confidence p and accuracy 3/4.
         assert!((found.calibration_error - (p - 0.75).abs()).abs() < 1e-14);
         // The best temperature makes p the accuracy: a/T = ln 3.
-        let temperature = logits.temperature().unwrap();
+        let temperature = logits.temperature().unwrap().value;
         assert!((temperature - a / 3.0_f64.ln()).abs() < 1e-12);
         let mended = logits.reliability(temperature);
         assert!(mended.calibration_error < 1e-12);

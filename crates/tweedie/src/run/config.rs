@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -97,7 +98,7 @@ impl Config {
         }
         // From text again, so that a message can say where.
         let config: Self = if changes.is_empty() {
-            toml::from_str(text).map_err(|e| one_line(&e))?
+            from_text(text)?
         } else {
             Self::deserialize(Value::Table(table)).map_err(|e| one_line(&e))?
         };
@@ -250,6 +251,14 @@ impl Config {
 }
 
 impl RunConfig for Config {
+    fn check_kind(run: &RunDir) -> Result<()> {
+        match run.is_classifier() {
+            // It says what it is.
+            Some(true) => run.config().map(drop),
+            _ => Ok(()),
+        }
+    }
+
     fn of(run: &RunDir) -> Result<Self> {
         run.config()
     }
@@ -301,6 +310,21 @@ pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
     }
     table.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// A configuration from text; the error says where, and which key.
+pub(super) fn from_text<C: DeserializeOwned>(text: &str) -> Result<C, String> {
+    toml::from_str(text).map_err(|error| {
+        let line = one_line(&error);
+        // Of text, an error knows the place and not the key; of a table it is the other way round.
+        let table: Option<Table> = toml::from_str(text).ok();
+        let by_key = table.and_then(|table| C::deserialize(Value::Table(table)).err());
+        let by_key = by_key.map(|error| error.to_string()).unwrap_or_default();
+        match by_key.lines().find(|line| line.starts_with("in `")) {
+            Some(key) => format!("{line}, {key}"),
+            None => line,
+        }
+    })
 }
 
 /// A TOML error as one line: where, and what.

@@ -11,6 +11,9 @@ use crate::train::{About, Checkpoint, TrainConfig, digest};
 
 /// What the folder of a run needs to know of its configuration.
 pub(super) trait RunConfig: Sized {
+    /// Refuses a run of another kind; one whose configuration cannot be read may be of this.
+    fn check_kind(run: &RunDir) -> Result<()>;
+
     /// The configuration that `run` holds.
     fn of(run: &RunDir) -> Result<Self>;
 
@@ -39,8 +42,9 @@ pub(super) struct Continued {
 impl Continued {
     /// The run in `folder`, from its latest checkpoint, or from the start when there is none yet;
     /// or from the checkpoint `from`.
-    pub fn open(folder: &Path, from: Option<u64>) -> Result<Self> {
+    pub fn open<C: RunConfig>(folder: &Path, from: Option<u64>) -> Result<Self> {
         let run = RunDir::open(folder)?;
+        C::check_kind(&run)?;
         let lock = run.lock()?;
         let steps = run.checkpoints().steps()?;
         if let Some(step) = from.filter(|step| !steps.contains(step)) {

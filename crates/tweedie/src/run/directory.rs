@@ -227,7 +227,7 @@ impl RunDir {
     /// When it is damaged, or that of a classifier.
     pub fn config(&self) -> Result<Config> {
         Config::load(&self.config_path(), &[]).map_err(|error| {
-            if !self.is_classifier() {
+            if self.is_classifier() != Some(true) {
                 return error;
             }
             let reason = "is the run of a classifier, which has no samples; `tweedie classifier` \
@@ -236,11 +236,11 @@ impl RunDir {
         })
     }
 
-    /// Whether this is the run of a classifier, as far as its configuration can be read.
-    pub fn is_classifier(&self) -> bool {
-        let text = fs::read_to_string(self.config_path()).unwrap_or_default();
-        let table = toml::from_str::<toml::Table>(&text).unwrap_or_default();
-        table.contains_key("classifier")
+    /// Whether this is the run of a classifier; none where its configuration cannot be read.
+    pub fn is_classifier(&self) -> Option<bool> {
+        let text = fs::read_to_string(self.config_path()).ok()?;
+        let table: toml::Table = toml::from_str(&text).ok()?;
+        Some(table.contains_key("classifier"))
     }
 
     /// Refuses the run's configuration and data card unless they are those that the checkpoint of

@@ -67,7 +67,7 @@ impl Session {
     /// When there is no run, another process trains it, a checkpoint is damaged or missing, or the
     /// settings differ in something that cannot change midway.
     pub fn resume(config: Config, folder: &Path, from: Option<u64>) -> Result<Self> {
-        let mut continued = Continued::open(folder, from)?;
+        let mut continued = Continued::open::<Config>(folder, from)?;
         let data = config.open_data()?;
         continued.check_data(&data)?;
         let config = config.resolve(&data)?;

@@ -24,9 +24,9 @@ pub struct Calibration {
     pub correct: u64,
     /// The temperature that the logits are divided by.
     pub temperature: f64,
-    /// Whether the loss has a minimum there. Where every item is classified right it has none: the
-    /// temperature is then 1.
-    pub is_minimum: bool,
+    /// Its standard error. None where the loss has no minimum, such as where every item is
+    /// classified right: the temperature is then 1.
+    pub temperature_error: Option<f64>,
     /// The probabilities at temperature 1.
     pub before: Reliability,
     /// Those at the temperature.
@@ -37,14 +37,14 @@ impl Calibration {
     /// Fits the temperature of the weights with digest `weights` to the logits of held-out items.
     pub(super) fn fit(step: u64, weights: &str, logits: &Logits) -> Self {
         let found = logits.temperature();
-        let temperature = found.unwrap_or(1.0);
+        let temperature = found.map_or(1.0, |found| found.value);
         Self {
             step,
             weights: weights.to_owned(),
             count: logits.len() as u64,
             correct: logits.correct(),
             temperature,
-            is_minimum: found.is_some(),
+            temperature_error: found.map(|found| found.standard_error),
             before: logits.reliability(1.0),
             after: logits.reliability(temperature),
         }

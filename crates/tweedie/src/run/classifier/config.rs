@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::super::RunDir;
-use super::super::config::{difference, one_line, set};
+use super::super::config::{difference, from_text, one_line, set};
 use super::super::continued::RunConfig;
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl ClassifierConfig {
         let mut table: Table = toml::from_str(text).map_err(|e| one_line(&e))?;
         if changes.is_empty() {
             // For the message, which can say where.
-            toml::from_str::<Self>(text).map_err(|e| one_line(&e))?;
+            from_text::<Self>(text)?;
         }
         for change in changes {
             set(&mut table, change)?;
@@ -234,11 +234,16 @@ impl ClassifierConfig {
 }
 
 impl RunConfig for ClassifierConfig {
-    fn of(run: &RunDir) -> Result<Self> {
-        if !run.is_classifier() {
+    fn check_kind(run: &RunDir) -> Result<()> {
+        if run.is_classifier() == Some(false) {
             let reason = "is not the run of a classifier; `tweedie classifier train` makes one";
             return Err(Error::content(run.path(), reason));
         }
+        Ok(())
+    }
+
+    fn of(run: &RunDir) -> Result<Self> {
+        Self::check_kind(run)?;
         Self::load(&run.config_path(), &[])
     }
 

@@ -74,7 +74,7 @@ impl ClassifierSession {
     /// When there is no such run, another process trains it, a checkpoint is damaged or missing,
     /// or the settings differ in something that cannot change midway.
     pub fn resume(config: ClassifierConfig, folder: &Path, from: Option<u64>) -> Result<Self> {
-        let mut continued = Continued::open(folder, from)?;
+        let mut continued = Continued::open::<ClassifierConfig>(folder, from)?;
         let data = config.open_data()?;
         continued.check_data(&data)?;
         let config = config.resolve(&data)?;
