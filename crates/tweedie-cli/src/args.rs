@@ -38,6 +38,7 @@ pub enum Command {
     Report(Report),
     Evaluate(Evaluate),
     Study(Study),
+    Classifier(Classifier),
 }
 
 impl Command {
@@ -52,6 +53,10 @@ impl Command {
             Self::Report(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Study(args) => args.json,
+            Self::Classifier(args) => match &args.command {
+                ClassifierCommand::Train(args) => args.json,
+                ClassifierCommand::Test(args) => args.json,
+            },
         }
     }
 }
@@ -341,7 +346,8 @@ pub struct Evaluate {
     #[arg(long, value_name = "SAMPLES")]
     pub versus: Option<PathBuf>,
     /// The feature space; may be repeated. pixels: the values themselves; pca:K: the data's K
-    /// leading principal components.
+    /// leading principal components; classifier:RUN: the penultimate layer of a classifier that
+    /// `tweedie classifier train` made, which also counts classes.
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Vec<Space>,
     /// Change a key of the [data] table that --against and --held-out are read by, for example
@@ -406,6 +412,77 @@ pub struct Study {
     #[arg(long)]
     pub quick: bool,
     /// Print the result as one JSON document: study, seed, quick, seconds, page, files.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Train a classifier on labelled data, and test it.
+///
+/// Its features and its calibrated probabilities are what samples are measured in where no
+/// pretrained network fits, such as MNIST's.
+#[derive(Debug, clap::Args)]
+pub struct Classifier {
+    #[command(subcommand)]
+    pub command: ClassifierCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClassifierCommand {
+    Train(ClassifierTrain),
+    Test(ClassifierTest),
+}
+
+/// Train a classifier as a configuration file says, and calibrate it on data held out.
+///
+/// Writes a run folder: the resolved configuration, statistics, checkpoints, and calibration.json
+/// with the temperature. A run that was stopped, even by force, continues with --resume as if it
+/// had not been. Ctrl-C and SIGTERM finish the step and write a checkpoint first; a second one
+/// leaves at once.
+#[derive(Debug, clap::Args)]
+pub struct ClassifierTrain {
+    /// The configuration, whose [data] has labels; see examples/*-classifier.toml.
+    pub config: PathBuf,
+    /// Change a value of the configuration, for example train.steps=500; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder of the run [default: runs/NAME, for NAME.toml].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Continue the run from its latest checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Continue from the checkpoint of this step, and set later ones aside; a damaged one is never
+    /// passed over unasked.
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    pub checkpoint: Option<u64>,
+    /// Print the result as one JSON document: what `tweedie train` has, calibration (of the items
+    /// held out: count, correct, temperature, temperature_error, before, after) and test (as `tweedie
+    /// classifier test` has it; null without test data).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Count how often a classifier is right, and how far its probabilities can be trusted.
+///
+/// Prints the accuracy with Wilson's 95 % interval, the negative log likelihood and the expected
+/// calibration error before and after the run's temperature, and which classes are taken for which.
+#[derive(Debug, clap::Args)]
+pub struct ClassifierTest {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Labelled data, read as the run's own are [default: the configuration's test].
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Change a key of the [data] table these are read by, for example labels=PATH; may be
+    /// repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Print the result as one JSON document: step, data, accuracy (count, of, value, interval),
+    /// temperature (null where the run is not calibrated), before and after (log_loss,
+    /// log_loss_error, calibration_error), classes, confusion (a row for each class), seconds.
     #[arg(long)]
     pub json: bool,
 }

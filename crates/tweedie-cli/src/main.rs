@@ -68,5 +68,6 @@ fn run(command: Command) -> Result<()> {
         Command::Report(args) => commands::report::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Study(args) => commands::study::run(&args),
+        Command::Classifier(args) => commands::classifier::run(&args),
     }
 }

@@ -19,16 +19,15 @@ fn help_is_as_checked_in() {
         "report",
         "evaluate",
         "study",
+        "classifier",
+        "classifier train",
+        "classifier test",
     ] {
-        let args: Vec<&str> = [command, "--help"]
-            .into_iter()
-            .filter(|a| !a.is_empty())
-            .collect();
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let found = common::succeed(&args);
-        let name = if command.is_empty() {
-            "tweedie"
-        } else {
-            command
+        let name = match command {
+            "" => "tweedie".to_owned(),
+            command => command.replace(' ', "-"),
         };
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("TWEEDIE_UPDATE_HELP").is_some() {

@@ -157,6 +157,21 @@ fn tell_space(space: &InSpace) {
         line(&format!("density, k = {k}"), found.density);
         line(&format!("coverage, k = {k}"), found.coverage.estimate());
     }
+    if let Some(classes) = &space.classes {
+        say!(
+            "  classes with a sample: {} of {}",
+            classes.covered,
+            classes.names.len()
+        );
+        for (from, found) in [
+            ("equal shares", classes.kl_uniform),
+            ("the reference's", classes.kl_reference),
+        ] {
+            line(&format!("KL of classes from {from}"), found.plain);
+            say!("    equal distributions have {:.5} at this n", found.floor);
+        }
+        line("Inception score", classes.inception_score.corrected);
+    }
     if let Some(vectors) = &space.vectors {
         line("energy distance", vectors.energy);
         line("sliced Wasserstein-2 distance", vectors.sliced_wasserstein);

@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub mod classifier;
 pub mod demo;
 pub mod evaluate;
 pub mod levels;

@@ -1,5 +1,6 @@
 //! Nothing is lost: kills, stops, signals, damaged files, two writers, runs of earlier versions.
 
+mod classifier;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;

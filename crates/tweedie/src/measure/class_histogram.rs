@@ -6,6 +6,8 @@
 //! Elsewhere the influence function gives sd(ln(p/q))/sqrt(n). Where q are shares of m items, 1/n
 //! becomes 1/n + 1/m.
 
+use serde::Serialize;
+
 use super::estimate::Estimate;
 use crate::error::{Error, Result};
 
@@ -16,7 +18,7 @@ pub struct ClassHistogram {
 }
 
 /// The Kullback-Leibler divergence of class shares.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClassDivergence {
     /// Of the shares as counted; infinite where samples are in a class that the data lack.
     pub plain: Estimate,

@@ -82,14 +82,8 @@ pub fn classifier_two_sample(
     });
     let as_high = as_high.count();
     Ok(ClassifierTwoSample {
-        samples: Proportion {
-            hits: found[0],
-            of: n,
-        },
-        reference: Proportion {
-            hits: found[1],
-            of: all - n,
-        },
+        samples: Proportion::new(found[0] as u64, n as u64),
+        reference: Proportion::new(found[1] as u64, (all - n) as u64),
         accuracy: accuracy(found),
         p_value: (1 + as_high) as f64 / (1 + permutations) as f64,
     })

@@ -7,6 +7,8 @@
 //! Its influence function is KL(p(y|x) || p(y)) - I: what p(y) changes cancels, as probabilities
 //! sum to 1. So SE(I) = sd(KL)/sqrt(n) and SE(IS) = IS SE(I).
 
+use serde::Serialize;
+
 use super::Features;
 use super::estimate::{Estimate, variance};
 use super::random_state::RandomState;
@@ -16,7 +18,7 @@ use crate::error::{Error, Result};
 const ROUNDING: f64 = 1e-4;
 
 /// The Inception score of a set of samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InceptionScore {
     /// The score as defined, of all samples at once; too small by about 1/n.
     pub plain: Estimate,

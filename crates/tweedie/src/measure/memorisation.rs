@@ -109,7 +109,7 @@ pub fn memorisation(
         nearer,
         z,
         p_value: normal_cdf(-z),
-        to_training: Proportion::of(pairs.map(|(training, held_out)| training < held_out)),
+        to_training: Proportion::among(pairs.map(|(training, held_out)| training < held_out)),
         expected: n / (n + m),
     })
 }
@@ -198,7 +198,7 @@ mod tests {
         let test = |samples: &[f64]| memorisation(rows(samples), rows(&training), rows(&held_out));
         let copied = test(&copies).unwrap();
         assert!(copied.p_value < 1e-10 && copied.nearer.value > 0.8);
-        assert!(copied.to_training.interval()[0] > copied.expected);
+        assert!(copied.to_training.interval[0] > copied.expected);
         let honest = test(&fresh).unwrap();
         assert!(honest.p_value > 0.01 && honest.z.abs() < 3.0, "{honest:?}");
         assert!((honest.nearer.value - 0.5).abs() < 3.0 * honest.nearer.standard_error);

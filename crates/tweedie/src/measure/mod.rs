@@ -2,6 +2,7 @@
 //!
 //! Estimates come with their standard errors.
 
+mod calibration;
 mod class_histogram;
 mod classifier_two_sample;
 mod comparison;
@@ -29,6 +30,7 @@ mod sliced;
 mod statistics_file;
 mod wasserstein;
 
+pub use calibration::{Logits, Reliability, softmax};
 pub use class_histogram::{ClassDivergence, ClassHistogram, most_likely_classes};
 pub use classifier_two_sample::{ClassifierTwoSample, classifier_two_sample};
 pub use comparison::{Comparison, Verdict};

@@ -128,10 +128,10 @@ pub fn precision_recall_density_coverage(
         let covered = from_reference.iter().zip(radii).zip(reference.squares());
         Prdc {
             k,
-            precision: Proportion::of(in_balls.iter().map(|counts| counts[place][0] > 0)),
-            recall: Proportion::of(from_reference.iter().map(|(inside, _)| inside[place])),
+            precision: Proportion::among(in_balls.iter().map(|counts| counts[place][0] > 0)),
+            recall: Proportion::among(from_reference.iter().map(|(inside, _)| inside[place])),
             density: Estimate::mean(&densities.collect::<Vec<_>>()),
-            coverage: Proportion::of(covered.map(|(((_, nearest), radius), length)| {
+            coverage: Proportion::among(covered.map(|(((_, nearest), radius), length)| {
                 *nearest < radius - 2.0 * ROUNDING * length
             })),
         }

@@ -1,45 +1,64 @@
-//! A share of items with its binomial uncertainty.
+//! How often something happened, with an interval.
 
 use serde::Serialize;
 
-use super::estimate::{Estimate, Z_95};
+use super::estimate::{Estimate, Z_95 as Z};
 
-/// So many items of so many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// A proportion of independent trials, with Wilson's 95 % interval (Wilson 1927).
+///
+/// With p = `count`/n it is the set of the probabilities q with |p - q| <= z sqrt(q (1 - q)/n),
+/// which stays within [0, 1] and does not shrink to a point where p is 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Proportion {
-    /// The items that count.
-    pub hits: usize,
-    /// All items, at least one.
-    pub of: usize,
+    /// How often it happened.
+    pub count: u64,
+    /// How often it could have.
+    pub of: u64,
+    /// The quotient; NaN of no trials.
+    pub value: f64,
+    /// The lower and the upper end of the interval; 0 and 1 of no trials.
+    pub interval: [f64; 2],
 }
 
 impl Proportion {
+    /// `count` of `of` trials.
+    pub fn new(count: u64, of: u64) -> Self {
+        let n = of as f64;
+        let value = count as f64 / n;
+        let interval = match of {
+            0 => [0.0, 1.0],
+            _ => {
+                let z2 = Z * Z / n;
+                let middle = value + z2 / 2.0;
+                let half = (Z * Z * (value * (1.0 - value) + z2 / 4.0) / n).sqrt();
+                [(middle - half) / (1.0 + z2), (middle + half) / (1.0 + z2)]
+            }
+        };
+        Self {
+            count,
+            of,
+            value,
+            // Where all or none are counted, an end is 1 or 0 up to rounding.
+            interval: interval.map(|end| end.clamp(0.0, 1.0)),
+        }
+    }
+
     /// How many of `flags` are true.
-    pub(super) fn of(flags: impl IntoIterator<Item = bool>) -> Self {
-        let (mut hits, mut of) = (0, 0);
+    pub(super) fn among(flags: impl IntoIterator<Item = bool>) -> Self {
+        let (mut count, mut of) = (0, 0);
         for flag in flags {
-            hits += usize::from(flag);
+            count += u64::from(flag);
             of += 1;
         }
-        Self { hits, of }
+        Self::new(count, of)
     }
 
-    /// The share, with the binomial standard error.
+    /// The quotient with the binomial standard error.
     pub fn estimate(&self) -> Estimate {
-        let share = self.hits as f64 / self.of as f64;
         Estimate {
-            value: share,
-            standard_error: (share * (1.0 - share) / self.of as f64).sqrt(),
+            value: self.value,
+            standard_error: (self.value * (1.0 - self.value) / self.of as f64).sqrt(),
         }
-    }
-
-    /// Wilson's interval of 95 % (1927), which also holds at shares of 0 and 1.
-    pub fn interval(&self) -> [f64; 2] {
-        let (n, share) = (self.of as f64, self.hits as f64 / self.of as f64);
-        let z = Z_95 * Z_95 / n;
-        let middle = (share + 0.5 * z) / (1.0 + z);
-        let half = (z * (share * (1.0 - share) + 0.25 * z)).sqrt() / (1.0 + z);
-        [(middle - half).max(0.0), (middle + half).min(1.0)]
     }
 }
 
@@ -48,21 +67,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_intervals() {
-        let five = Proportion { hits: 5, of: 10 };
-        assert_eq!(five.estimate().value, 0.5);
-        let [low, high] = five.interval();
-        // Newcombe (1998) has such values; the ends solve (p - share)^2 = z^2 p (1 - p)/n.
-        for end in [low, high] {
-            let exact = Z_95 * Z_95 * end * (1.0 - end) / 10.0;
-            assert!(((end - 0.5).powi(2) - exact).abs() < 1e-15);
+    fn the_ends_solve_the_equation_that_defines_them() {
+        for (count, of) in [(1, 10), (50, 100), (9930, 10_000), (7, 9)] {
+            let p = Proportion::new(count, of);
+            for q in p.interval {
+                let half = Z * (q * (1.0 - q) / of as f64).sqrt();
+                assert!(((p.value - q).abs() - half).abs() < 1e-12, "{p:?}");
+            }
         }
-        let [low, high] = Proportion { hits: 0, of: 20 }.interval();
-        assert!(
-            low.abs() < 1e-15 && (high - 0.161_125).abs() < 1e-5,
-            "{high}"
-        );
-        let all = Proportion { hits: 20, of: 20 }.interval();
-        assert!((all[0] - (1.0 - high)).abs() < 1e-15 && (all[1] - 1.0).abs() < 1e-15);
+        let all = Proportion::new(20, 20);
+        assert_eq!(all.interval[1], 1.0);
+        assert!((all.interval[0] - 20.0 / (20.0 + Z * Z)).abs() < 1e-12);
+        assert_eq!(Proportion::new(0, 0).interval, [0.0, 1.0]);
+    }
+
+    /// Of all binomial counts, those whose interval holds the true probability have 95 % between
+    /// them, on average over probabilities.
+    #[test]
+    fn the_interval_covers_what_it_says() {
+        let (n, mut coverage, mut tried) = (100_u64, 0.0, 0.0);
+        for step in 5..=95 {
+            let q: f64 = f64::from(step) / 100.0;
+            let mut term = (1.0 - q).powi(n as i32);
+            for count in 0..=n {
+                let [low, high] = Proportion::new(count, n).interval;
+                if (low..=high).contains(&q) {
+                    coverage += term;
+                }
+                term *= (n - count) as f64 / (count + 1) as f64 * q / (1.0 - q);
+            }
+            tried += 1.0;
+        }
+        let coverage = coverage / tried;
+        assert!((coverage - 0.95).abs() < 0.01, "{coverage}");
     }
 }

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::RunDir;
+use super::continued::RunConfig;
 use super::noise_kind::NoiseKind;
 use super::sample_config::SampleConfig;
 use crate::data::{DataSpec, Dataset, Shape};
@@ -95,7 +98,7 @@ impl Config {
         }
         // Parsed from text again, so that messages have line numbers.
         let config: Self = if changes.is_empty() {
-            toml::from_str(text).map_err(|e| one_line(&e))?
+            from_text(text)?
         } else {
             Self::deserialize(Value::Table(table)).map_err(|e| one_line(&e))?
         };
@@ -247,7 +250,29 @@ impl Config {
     }
 }
 
-fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+impl RunConfig for Config {
+    fn check_kind(run: &RunDir) -> Result<()> {
+        match run.is_classifier() {
+            // It says what it is.
+            Some(true) => run.config().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn of(run: &RunDir) -> Result<Self> {
+        run.config()
+    }
+
+    fn to_toml(&self) -> String {
+        self.to_toml()
+    }
+
+    fn first_difference(&self, stored: &Self) -> Option<(String, String, String)> {
+        self.first_difference(stored)
+    }
+}
+
+pub(super) fn difference(path: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
     let (Value::Table(left), Value::Table(right)) = (a, b) else {
         return (a != b).then(|| (path.to_owned(), a.to_string(), b.to_string()));
     };
@@ -285,6 +310,21 @@ pub(super) fn set(table: &mut Table, change: &str) -> Result<(), String> {
     }
     table.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// A configuration from text; the error says where, and which key.
+pub(super) fn from_text<C: DeserializeOwned>(text: &str) -> Result<C, String> {
+    toml::from_str(text).map_err(|error| {
+        let line = one_line(&error);
+        // Of text, an error knows the place and not the key; of a table it is the other way round.
+        let table: Option<Table> = toml::from_str(text).ok();
+        let by_key = table.and_then(|table| C::deserialize(Value::Table(table)).err());
+        let by_key = by_key.map(|error| error.to_string()).unwrap_or_default();
+        match by_key.lines().find(|line| line.starts_with("in `")) {
+            Some(key) => format!("{line}, {key}"),
+            None => line,
+        }
+    })
 }
 
 /// A TOML error as one line: where, and what.

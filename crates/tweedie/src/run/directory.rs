@@ -92,6 +92,11 @@ impl RunDir {
     /// # Errors
     /// When it already holds a run or other files, or cannot be created.
     pub fn create(path: &Path, config: &Config, data: &DataCard) -> Result<(Self, Lock)> {
+        Self::create_with(path, &config.to_toml(), data)
+    }
+
+    /// The same with a configuration of any kind, as it is stored.
+    pub(super) fn create_with(path: &Path, config: &str, data: &DataCard) -> Result<(Self, Lock)> {
         let run = Self {
             path: path.to_path_buf(),
         };
@@ -105,7 +110,7 @@ impl RunDir {
         // From now on its presence shows whether there are checkpoints yet.
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         write_atomic(&run.data_path(), &data.to_bytes(&run.data_path())?)?;
-        write_atomic(&run.config_path(), config.to_toml().as_bytes())?;
+        write_atomic(&run.config_path(), config.as_bytes())?;
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             sync_folder(parent)?;
         }
@@ -183,7 +188,7 @@ impl RunDir {
         &self.path
     }
 
-    fn config_path(&self) -> PathBuf {
+    pub(super) fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
@@ -219,9 +224,23 @@ impl RunDir {
     /// The resolved configuration.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// When it is damaged, or that of a classifier.
     pub fn config(&self) -> Result<Config> {
-        Config::load(&self.config_path(), &[])
+        Config::load(&self.config_path(), &[]).map_err(|error| {
+            if self.is_classifier() != Some(true) {
+                return error;
+            }
+            let reason = "is the run of a classifier, which has no samples; `tweedie classifier` \
+                          takes it, and this needs one that `tweedie train` made";
+            Error::content(&self.path, reason)
+        })
+    }
+
+    /// Whether this is the run of a classifier; none where its configuration cannot be read.
+    pub fn is_classifier(&self) -> Option<bool> {
+        let text = fs::read_to_string(self.config_path()).ok()?;
+        let table: toml::Table = toml::from_str(&text).ok()?;
+        Some(table.contains_key("classifier"))
     }
 
     /// Refuses the run's configuration and data description unless they are those that the
@@ -271,7 +290,11 @@ impl RunDir {
     /// # Errors
     /// When the disk refuses.
     pub fn replace_config(&self, config: &Config) -> Result<()> {
-        let text = config.to_toml();
+        self.replace_config_text(&config.to_toml())
+    }
+
+    /// The same of any kind, as it is stored.
+    pub(super) fn replace_config_text(&self, text: &str) -> Result<()> {
         // First, so that the checkpoints match the file at every moment.
         let digest = digest(text.as_bytes());
         self.checkpoints().accept(CONFIG, &digest)?;

@@ -2,7 +2,9 @@
 //! of the library: train, sample, likelihood, levels, report.
 
 mod classes;
+mod classifier;
 mod config;
+mod continued;
 mod directory;
 mod draw;
 mod evaluate;
@@ -18,15 +20,20 @@ mod sample_config;
 mod signals;
 mod stats;
 mod train;
+mod training_loop;
 mod window;
 
 pub use classes::Classes;
+pub use classifier::{
+    Calibration, Classified, Classifier, ClassifierConfig, ClassifierSession, ClassifierTable,
+    ClassifierTest, ClassifierTrained, test_classifier,
+};
 pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
 pub use evaluate::{
-    Compared, EvaluateJob, Evaluation, InSpace, OfVectors, Quantiles, SetCard, Sets, Space, Versus,
-    draw_items, evaluate,
+    Compared, EvaluateJob, Evaluation, InSpace, OfClasses, OfVectors, Quantiles, SetCard, Sets,
+    Space, Versus, draw_items, evaluate,
 };
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
@@ -36,4 +43,5 @@ pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};
 pub use stats::{Line, Stats};
-pub use train::{Event, Plan, Session, Trained};
+pub use train::{Plan, Session};
+pub use training_loop::{Event, Trained};

@@ -28,6 +28,9 @@ pub struct Line {
     pub lr: f64,
     /// Mean loss by noise level.
     pub levels: Vec<LevelLoss>,
+    /// Of a classifier, at checkpoints: its accuracy on the part that is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Seconds of training since the run began or was resumed.
     pub seconds: f64,
     /// Training examples per second since the previous line.
@@ -171,6 +174,7 @@ mod tests {
                 loss: None,
                 count: 0,
             }],
+            accuracy: (step > 4).then_some(0.75),
             seconds: 1.5,
             examples_per_second: 3.0,
             checkpoint: (step > 2).then_some(2),

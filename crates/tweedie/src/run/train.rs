@@ -5,77 +5,22 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::directory::{CONFIG, DATA, DataCard};
-use super::window::Window;
-use super::{Config, Draw, Line, Lock, Model, RunDir};
+use super::continued::Continued;
+use super::directory::DataCard;
+use super::training_loop::{Event, Loop, Trained, Training};
+use super::{Config, Draw, Lock, Model, RunDir};
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
-use crate::job::{self, Monitor, Progress};
+use crate::job::Monitor;
 use crate::nn::Network;
 use crate::report::Grid;
-use crate::train::{About, Checkpoint, Losses, ScoreMatching, StepReport, Trainer, digest};
-
-/// What happens during a session, for logs.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// Training begins, at a step other than 0 when it is resumed.
-    Started {
-        /// Updates already completed.
-        step: u64,
-        /// Updates in all.
-        steps: u64,
-        /// Parameters of the network.
-        parameters: usize,
-    },
-    /// An update was completed.
-    Step(&'a StepReport),
-    /// A line of statistics was written.
-    Logged(&'a Line),
-    /// A checkpoint was written.
-    Saved(&'a Path),
-    /// A grid of samples was written.
-    Samples(&'a Path),
-    /// The sample grid of a step could not be drawn or written; training continues.
-    NoSamples {
-        /// Updates made.
-        step: u64,
-        /// The reason.
-        error: &'a Error,
-    },
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Trained {
-    /// The run's folder.
-    #[serde(serialize_with = "job::text::path")]
-    pub run: PathBuf,
-    /// Parameters of the network.
-    pub parameters: usize,
-    /// Updates completed.
-    pub step: u64,
-    /// Updates to reach.
-    pub steps: u64,
-    /// A running mean of the loss; none where there was nothing to do.
-    pub loss: Option<f64>,
-    /// Whether it was stopped before its end.
-    pub stopped: bool,
-    /// Seconds it took.
-    pub seconds: f64,
-    /// The checkpoint of the last step.
-    #[serde(serialize_with = "job::text::path")]
-    pub checkpoint: PathBuf,
-}
+use crate::train::{About, Checkpoint, Losses, ScoreMatching, StepReport, Trainer};
 
 /// Noise levels that a session's losses are reported at.
 const LOSS_BINS: usize = 12;
 
 /// Samples in the grids drawn while training.
 const GRID: u64 = 64;
-
-/// Weight of a new loss in the running mean, since single batches fluctuate.
-const FOLLOW: f64 = 0.02;
 
 /// A training run: its folder, configuration and data.
 pub struct Session {
@@ -121,84 +66,18 @@ impl Session {
     /// When there is no run, another process trains it, a checkpoint is damaged or missing, or the
     /// settings differ in something that cannot change midway.
     pub fn resume(config: Config, folder: &Path, from: Option<u64>) -> Result<Self> {
-        let run = RunDir::open(folder)?;
-        let lock = run.lock()?;
+        let mut continued = Continued::open::<Config>(folder, from)?;
         let data = config.open_data()?;
-        let checkpoints = run.checkpoints();
-        let steps = checkpoints.steps()?;
-        let step = from.or(steps.last().copied());
-        if let Some(step) = from.filter(|step| !steps.contains(step)) {
-            let reason = format!("has no checkpoint at step {step}; there are {steps:?}");
-            return Err(Error::content(run.path(), reason));
-        }
-        let about = match step {
-            Some(step) => checkpoints.about(step)?,
-            None => About::default(),
-        };
-
-        // The run's own files are compared with the given ones, unless they are damaged and the
-        // given ones match the checkpoint's record.
-        let card = DataCard::new(&data);
-        let was = |name: &str, bytes: &[u8]| {
-            let known = about.run.get(name);
-            known.is_some_and(|known| known.contains(&digest(bytes)))
-        };
-        let same_data = was(DATA, &card.to_bytes(run.path())?);
-        if !same_data {
-            check_file(&run, &about, DATA, step)?;
-            if !card.is_like(&run.data()?) {
-                let reason = "is not the data that the run began with (number, shape, range or \
-                              classes differ); restore it, or start another run with --out";
-                return Err(Error::content(data.name(), reason));
-            }
-        }
+        continued.check_data(&data)?;
         let config = config.resolve(&data)?;
-        if !was(CONFIG, config.to_toml().as_bytes()) {
-            check_file(&run, &about, CONFIG, step)?;
-            if let Some((key, new, old)) = config.first_difference(&run.config()?) {
-                let reason = format!(
-                    "differs from the run in {} (where it is {old}); a resumed run cannot \
-                     change it: restore it, or start another run with --out",
-                    folder.display()
-                );
-                return Err(Error::setting(key, new, reason));
-            }
-        }
-
-        // Everything that prevents resuming is found before the run is changed.
-        let trainer = trainer(&config, &data)?;
-        let start = match step {
-            Some(step) => {
-                let checkpoint = checkpoints.load(step)?;
-                check_like(&checkpoint, &trainer.checkpoint())
-                    .map_err(|reason| Error::content(checkpoints.path(step), reason))?;
-                Some((checkpoint, about.clone()))
-            }
-            None => {
-                run.check_that_none_was_lost(config.train.checkpoint_every)?;
-                None
-            }
-        };
-        drop(trainer);
-
-        let mut notes = Vec::new();
-        run.sweep(&lock)?;
-        if let Some(from) = from {
-            for aside in checkpoints.set_aside_after(from)? {
-                notes.push(format!("a later checkpoint is kept as {}", aside.display()));
-            }
-        }
-        if same_data && !run.is_of(&about, DATA)? {
-            run.replace_data(&card)?;
-        }
-        run.replace_config(&config)?;
-        let skipped = run.stats()?.skipped;
-        if skipped > 0 {
-            notes.push(format!(
-                "{skipped} lines of stats.jsonl cannot be read; they stay"
-            ));
-        }
-        run.truncate_stats(step.unwrap_or(0))?;
+        continued.check_config(&config)?;
+        // Whatever cannot go on is found before the run is touched.
+        let like = trainer(&config, &data)?.checkpoint();
+        let start = continued.checkpoint(&like, &config.train)?;
+        continued.prepare(&config)?;
+        let Continued {
+            run, lock, notes, ..
+        } = continued;
         Ok(Self {
             run,
             config,
@@ -241,90 +120,19 @@ impl Session {
         on: &mut dyn FnMut(Event<'_>),
     ) -> Result<Trained> {
         let start = self.start.take();
-        let this = &*self;
-        let train = &this.config.train;
-        let mut trainer = trainer(&this.config, &this.data)?;
-        let (max, min) = this.config.sigma_range()?;
-        let mut window = Window::new(Losses::new(min, max, LOSS_BINS));
-        let mut about = this.run.about()?;
-        let mut saved = None;
-        if let Some((checkpoint, earlier)) = start {
-            window.restore(&earlier.window);
-            trainer.restore(checkpoint)?;
-            saved = Some(trainer.step());
-        }
-        on(Event::Started {
-            step: trainer.step(),
-            steps: train.steps,
-            parameters: trainer.parameters(),
-        });
-        monitor.at("training", trainer.step(), train.steps, "steps");
-        // A process killed between a checkpoint and its grid has not drawn the grid.
-        let at = trainer.step();
-        if at > 0 && this.is_grid_due(at, at == train.steps) && !this.grid_path(at).is_file() {
-            this.draw_grid(&trainer, on);
-        }
-
-        let (began, mut saved_at) = (Instant::now(), Instant::now());
-        let mut mean = None;
-        let mut stopped = false;
-        while trainer.step() < train.steps && !stopped {
-            let report = trainer.update().map_err(|e| this.with_last_good(e))?;
-            window.add(&report);
-            on(Event::Step(&report));
-            let step = trainer.step();
-            let loss = mean.map_or(report.loss, |mean| {
-                (1.0 - FOLLOW) * mean + FOLLOW * report.loss
-            });
-            mean = Some(loss);
-            monitor.tell(&Progress {
-                what: "training",
-                done: step,
-                total: train.steps,
-                unit: "steps",
-                note: &format_args!("loss {loss:.3}"),
-            });
-
-            let out_of_time = stop_after.is_some_and(|limit| began.elapsed() >= limit);
-            let last = step == train.steps || out_of_time;
-            stopped = monitor.stopped() || out_of_time;
-            let regular = last || step.is_multiple_of(train.checkpoint_every);
-            if regular || step.is_multiple_of(train.log_every) {
-                let line = window.line(&report, train.batch, began.elapsed(), saved);
-                this.run.append(&line)?;
-                on(Event::Logged(&line));
-            }
-            let minutes = saved_at.elapsed().as_secs_f64() / 60.0;
-            let late = train.checkpoint_minutes > 0.0 && minutes >= train.checkpoint_minutes;
-            if regular || late || stopped {
-                about.window = window.to_words();
-                this.save(&trainer, &about)?;
-                (saved, saved_at) = (Some(step), Instant::now());
-                on(Event::Saved(&this.run.checkpoints().path(step)));
-            }
-            // A stop does not wait for a grid; it is drawn when training is resumed.
-            if this.is_grid_due(step, last) && (last || !stopped) {
-                this.draw_grid(&trainer, on);
-            }
-        }
-        Ok(Trained {
-            run: this.run.path().to_owned(),
-            parameters: trainer.parameters(),
-            step: trainer.step(),
-            steps: train.steps,
-            loss: mean,
-            stopped: trainer.step() < train.steps,
-            seconds: began.elapsed().as_secs_f64(),
-            checkpoint: this.run.checkpoints().path(trainer.step()),
-        })
-    }
-
-    /// Writes a checkpoint, after the statistics are synced.
-    fn save(&self, trainer: &Trainer<'_>, about: &About) -> Result<()> {
-        self.run.sync_stats()?;
-        let checkpoints = self.run.checkpoints();
-        let keep = self.config.train.keep;
-        checkpoints.save(&trainer.checkpoint(), about, keep)
+        let (max, min) = self.config.sigma_range()?;
+        let mut training = ScoreTraining {
+            trainer: trainer(&self.config, &self.data)?,
+            session: self,
+        };
+        let around = Loop {
+            run: &self.run,
+            train: &self.config.train,
+            losses: Losses::new(min, max, LOSS_BINS),
+            start,
+            stop_after,
+        };
+        around.run(&mut training, monitor, on)
     }
 
     fn is_grid_due(&self, step: u64, last: bool) -> bool {
@@ -375,67 +183,50 @@ impl Session {
             .save_png(&path)?;
         Ok(path)
     }
-
-    fn with_last_good(&self, error: Error) -> Error {
-        let Error::Diverged { step, found, .. } = error else {
-            return error;
-        };
-        let checkpoints = self.run.checkpoints();
-        let last = match checkpoints.last_whole(u64::MAX) {
-            Ok(Some(good)) => format!(
-                "the last good checkpoint is {} (step {good})",
-                checkpoints.path(good).display()
-            ),
-            Ok(None) => "there is no earlier checkpoint".into(),
-            Err(error) => format!("the checkpoints cannot be listed: {error}"),
-        };
-        Error::Diverged {
-            step,
-            found,
-            checkpoint: format!("{last}; lower train.lr, or set train.clip = 1"),
-        }
-    }
 }
 
-/// Refuses a damaged file of the run before it is compared with the given one.
-fn check_file(run: &RunDir, about: &About, name: &str, step: Option<u64>) -> Result<()> {
-    if run.is_of(about, name)? {
-        return Ok(());
-    }
-    let reason = format!(
-        "is damaged or was changed (its SHA-256 is not that recorded by the checkpoint of step {}), \
-         and the configuration or data given now do not match that record; give those that the run \
-         was started with",
-        step.unwrap_or(0)
-    );
-    Err(Error::content(run.path().join(name), reason))
+/// A score network in training, and grids of its samples on the way.
+struct ScoreTraining<'a> {
+    session: &'a Session,
+    trainer: Trainer<'a>,
 }
 
-/// Whether both have the same sections of arrays of the same names and shapes: the reason why not.
-fn check_like(found: &Checkpoint, like: &Checkpoint) -> Result<(), String> {
-    let advice = "it belongs to another network; use the configuration it was trained with";
-    for (section, like) in &like.sections {
-        let Some(found) = found.sections.get(section) else {
-            return Err(format!("lacks the section {section}: {advice}"));
-        };
-        if found.len() != like.len() {
-            let (found, like) = (found.len(), like.len());
-            return Err(format!(
-                "{section} holds {found} arrays where the network has {like}: {advice}"
-            ));
-        }
-        for (name, like) in like {
-            let shape = found.get(name).map(|array| &array.shape);
-            if shape != Some(&like.shape) {
-                let shape = shape.map_or("missing".into(), |shape| format!("{shape:?}"));
-                let like = &like.shape;
-                return Err(format!(
-                    "{name} in {section} is {shape} where the network has {like:?}: {advice}"
-                ));
-            }
+impl Training for ScoreTraining<'_> {
+    fn step(&self) -> u64 {
+        self.trainer.step()
+    }
+
+    fn parameters(&self) -> usize {
+        self.trainer.parameters()
+    }
+
+    fn update(&mut self) -> Result<StepReport> {
+        self.trainer.update()
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.trainer.checkpoint()
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        self.trainer.restore(checkpoint)
+    }
+
+    /// A process killed between a checkpoint and its grid left that out.
+    fn resumed(&mut self, on: &mut dyn FnMut(Event<'_>)) {
+        let (session, at) = (self.session, self.step());
+        let is_last = at == session.config.train.steps;
+        if at > 0 && session.is_grid_due(at, is_last) && !session.grid_path(at).is_file() {
+            session.draw_grid(&self.trainer, on);
         }
     }
-    Ok(())
+
+    /// Whoever wants it to stop does not wait for a grid; it is drawn when training goes on.
+    fn after(&mut self, last: bool, stopped: bool, on: &mut dyn FnMut(Event<'_>)) {
+        if self.session.is_grid_due(self.step(), last) && (last || !stopped) {
+            self.session.draw_grid(&self.trainer, on);
+        }
+    }
 }
 
 /// A trainer at step 0 for a resolved configuration.

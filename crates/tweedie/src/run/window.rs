@@ -49,6 +49,7 @@ impl Window {
             gradient_norm: self.norms / self.steps.max(1) as f64,
             lr: last.rate,
             levels: self.losses.levels(),
+            accuracy: None,
             seconds: total.as_secs_f64(),
             examples_per_second: examples / self.since.elapsed().as_secs_f64().max(1e-9),
             checkpoint,

@@ -1,6 +1,7 @@
 //! The models, one per file or folder. Each is a burn module with a [`Forward`](super::Forward)
 //! pass, and the hyper-parameters that build it.
 
+pub mod classifier;
 mod mlp;
 mod residual_mlp;
 pub mod unet;

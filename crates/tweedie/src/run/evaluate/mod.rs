@@ -13,15 +13,17 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use draw::draw_items;
+use space::Extracted;
 pub use space::Space;
 
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::measure::{
-    ClassifierTwoSample, Comparison, Estimate, Features, Frechet, Halves, Kernel, Memorisation,
-    NearestItem, Prdc, Reference, classifier_two_sample, compare_frechet, compare_kernel_distance,
-    energy_distance, frechet, kernel_distance, memorisation, nearest_items,
+    ClassDivergence, ClassHistogram, ClassifierTwoSample, Comparison, Estimate, Features, Frechet,
+    Halves, InceptionScore, Kernel, Memorisation, NearestItem, Prdc, Reference,
+    classifier_two_sample, compare_frechet, compare_kernel_distance, energy_distance, frechet,
+    inception_score, kernel_distance, memorisation, most_likely_classes, nearest_items,
     precision_recall_density_coverage, sliced_wasserstein_2,
 };
 use crate::report::SavedPage;
@@ -115,6 +117,8 @@ pub struct InSpace {
     pub nearest_ratio: Quantiles,
     /// The memorisation test, where there are held-out items.
     pub memorisation: Option<Memorisation>,
+    /// By a classifier: which classes the samples are of.
+    pub classes: Option<OfClasses>,
     /// For vectors as they are.
     pub vectors: Option<OfVectors>,
     /// The difference from the other samples, where there are any.
@@ -145,6 +149,26 @@ impl Quantiles {
             median: at(0.5),
         }
     }
+}
+
+/// What a classifier makes of the samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OfClasses {
+    /// The classes' names.
+    pub names: Vec<String>,
+    /// Samples that it puts into each.
+    pub samples: Vec<u64>,
+    /// Items of the reference that it puts into each.
+    pub reference: Vec<u64>,
+    /// Classes with a sample: the modes covered.
+    pub covered: usize,
+    /// The divergence KL of the samples' shares from equal ones, with what equal distributions
+    /// would have at this n.
+    pub kl_uniform: ClassDivergence,
+    /// The same from the reference's shares.
+    pub kl_reference: ClassDivergence,
+    /// The Inception score by the classifier's probabilities.
+    pub inception_score: InceptionScore,
 }
 
 /// What is measured of vectors besides.
@@ -283,13 +307,13 @@ fn in_space(
     next(monitor)?;
     let extractor = space.extractor(sets.reference)?;
     let dim = extractor.dim();
-    let of = |data: &Dataset| extractor.features(data);
+    let mut of = |data: &Dataset| extractor.extract(data, monitor);
     let (samples, reference) = (of(sets.samples)?, of(sets.reference)?);
-    let (held_out, versus) = (sets.held_out.map(of), sets.versus.map(of));
-    let (held_out, versus) = (held_out.transpose()?, versus.transpose()?);
-    let rows = |data: &Dataset, values| Features::new(data.name(), values, dim);
-    let x = rows(sets.samples, &samples)?;
-    let y = rows(sets.reference, &reference)?;
+    let held_out = sets.held_out.map(&mut of).transpose()?;
+    let versus = sets.versus.map(&mut of).transpose()?;
+    let x = Features::new(sets.samples.name(), &samples.features, dim)?;
+    let y = Features::new(sets.reference.name(), &reference.features, dim)?;
+    let classes = of_classes(extractor.classes(), &samples, &reference)?;
 
     next(monitor)?;
     let halves = Halves {
@@ -306,7 +330,10 @@ fn in_space(
     next(monitor)?;
     let nearest = nearest_items(x, y)?;
     let memorised = match (sets.held_out, &held_out) {
-        (Some(data), Some(values)) => Some(memorisation(x, y, rows(data, values)?)?),
+        (Some(data), Some(found)) => {
+            let held_out = Features::new(data.name(), &found.features, dim)?;
+            Some(memorisation(x, y, held_out)?)
+        }
         _ => None,
     };
     next(monitor)?;
@@ -318,8 +345,8 @@ fn in_space(
     };
     next(monitor)?;
     let versus = match (sets.versus, &versus) {
-        (Some(data), Some(values)) => {
-            let other = rows(data, values)?;
+        (Some(data), Some(found)) => {
+            let other = Features::new(data.name(), &found.features, dim)?;
             let frechet = compare_frechet(x, other, Reference::Sampled(y), halves)?;
             let kernel = compare_kernel_distance(x, other, y, rbf)?;
             Some(Versus {
@@ -340,10 +367,35 @@ fn in_space(
         neighbours,
         nearest_ratio: Quantiles::of(ratios),
         memorisation: memorised,
+        classes,
         vectors,
         versus,
     };
     Ok((figures, nearest))
+}
+
+fn of_classes(
+    names: &[String],
+    samples: &Extracted,
+    reference: &Extracted,
+) -> Result<Option<OfClasses>> {
+    let (Some(of_samples), Some(of_reference)) = (&samples.probabilities, &reference.probabilities)
+    else {
+        return Ok(None);
+    };
+    let rows = |values| Features::new("the probabilities", values, names.len());
+    let (of_samples, of_reference) = (rows(of_samples)?, rows(of_reference)?);
+    let histogram = |rows| ClassHistogram::of_labels(&most_likely_classes(rows), names.len());
+    let (samples, reference) = (histogram(of_samples)?, histogram(of_reference)?);
+    Ok(Some(OfClasses {
+        names: names.to_vec(),
+        covered: samples.covered(),
+        kl_uniform: samples.divergence_to_uniform(),
+        kl_reference: samples.divergence_to(&reference)?,
+        inception_score: inception_score(of_samples)?,
+        samples: samples.counts().to_vec(),
+        reference: reference.counts().to_vec(),
+    }))
 }
 
 fn of_vectors(x: Features, y: Features, seed: u64) -> Result<OfVectors> {

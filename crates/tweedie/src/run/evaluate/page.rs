@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Evaluation, InSpace, Sets};
+use super::{Evaluation, InSpace, OfClasses, Sets};
 use crate::data::{Dataset, Shape};
 use crate::error::Result;
 use crate::measure::NearestItem;
-use crate::report::{Cloud, Grid, PageFolder, SavedPage, Scatter, Table};
+use crate::report::{Axis, Chart, Cloud, Grid, PageFolder, SavedPage, Scatter, Series, Table};
 
 /// Samples in the picture of nearest neighbours.
 const SHOWN: usize = 12;
@@ -53,6 +53,11 @@ pub(super) fn write(
              that of a perfect model.",
         );
         page.table("memorisation", &memorisation(evaluation))?;
+    }
+    for space in &evaluation.spaces {
+        if let Some(classes) = &space.classes {
+            of_classes(&mut page, space, classes)?;
+        }
     }
     page.section("Nearest items of the reference");
     page.paragraph(
@@ -163,6 +168,43 @@ fn memorisation(evaluation: &Evaluation) -> Table {
         }
     }
     table
+}
+
+/// The shares of the classes, and what they come to.
+fn of_classes(page: &mut PageFolder, space: &InSpace, classes: &OfClasses) -> Result<()> {
+    page.section("Classes");
+    page.paragraph(&format!(
+        "By {}: {} of {} classes have a sample. KL is the divergence of the samples' shares from \
+         equal ones and from the reference's; samples of equal distribution have the floor on \
+         average, which the corrected figure is without.",
+        space.features,
+        classes.covered,
+        classes.names.len()
+    ));
+    let share = |counts: &[u64]| {
+        let total: u64 = counts.iter().sum();
+        let share = |(class, &count): (usize, &u64)| (class as f64, count as f64 / total as f64);
+        counts.iter().enumerate().map(share).collect::<Vec<_>>()
+    };
+    let chart = Chart::new("Shares of the classes")
+        .x(Axis::linear("class"))
+        .y(Axis::linear("share"))
+        .series(Series::bars("reference", share(&classes.reference)))
+        .series(Series::line("samples", share(&classes.samples)));
+    page.chart("classes", &chart, "As the classifier sees them.")?;
+    let mut table = Table::new(["measure", "as it is", "floor", "corrected"]);
+    let divergences = [
+        ("KL from equal shares", classes.kl_uniform),
+        ("KL from the reference", classes.kl_reference),
+    ];
+    for (name, found) in divergences {
+        let (plain, corrected) = (found.plain.into(), found.corrected.into());
+        table.row([name.into(), plain, found.floor.into(), corrected]);
+    }
+    let score = &classes.inception_score;
+    let (plain, corrected) = (score.plain.into(), score.corrected.into());
+    table.row(["Inception score".into(), plain, "".into(), corrected]);
+    page.table("class-figures", &table)
 }
 
 fn ratios(evaluation: &Evaluation) -> Table {

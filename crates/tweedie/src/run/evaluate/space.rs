@@ -1,13 +1,16 @@
 //! Feature spaces by name: what distances of items are measured in.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::job::Monitor;
 use crate::measure::RunningMoments;
+use crate::run::{Classifier, RunDir};
 
 /// A feature space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,16 @@ pub enum Space {
     Pixels,
     /// The leading principal components of the reference's pixels, so many.
     Principal(usize),
+    /// The penultimate layer of the classifier of this run.
+    Classifier(PathBuf),
+}
+
+/// What a space says of a set of items.
+pub(super) struct Extracted {
+    /// Row-major `[n, dim]`.
+    pub features: Vec<f64>,
+    /// Of a classifier, the calibrated probabilities of each class, `[n, classes]`.
+    pub probabilities: Option<Vec<f64>>,
 }
 
 /// Turns items into features.
@@ -23,8 +36,13 @@ pub(super) trait Extractor {
     /// How many features an item has.
     fn dim(&self) -> usize;
 
-    /// The features of all items, row-major `[n, dim]`.
-    fn features(&self, data: &Dataset) -> Result<Vec<f64>>;
+    /// The classes' names, of a classifier.
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    /// The features of all items.
+    fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted>;
 }
 
 /// Items read at a time.
@@ -35,9 +53,10 @@ const MOST_VALUES: usize = 4096;
 impl Space {
     /// What computes the features; `reference` says what the components are.
     pub(super) fn extractor(&self, reference: &Dataset) -> Result<Box<dyn Extractor>> {
-        Ok(match *self {
+        Ok(match self {
             Self::Pixels => Box::new(Pixels(reference.dim())),
-            Self::Principal(count) => Box::new(Principal::new(reference, count)?),
+            Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
+            Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
         })
     }
 }
@@ -47,6 +66,7 @@ impl fmt::Display for Space {
         match self {
             Self::Pixels => f.write_str("pixels"),
             Self::Principal(count) => write!(f, "pca:{count}"),
+            Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
         }
     }
 }
@@ -61,7 +81,12 @@ impl FromStr for Space {
                 Ok(count) if count > 0 => Ok(Self::Principal(count)),
                 _ => Err("write the number of components, like pca:32".into()),
             },
-            _ => Err("write pixels, or pca:COUNT for its leading principal components".into()),
+            Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
+            _ => Err(
+                "write pixels, pca:COUNT for its leading principal components, or \
+                      classifier:RUN for the features of a classifier"
+                    .into(),
+            ),
         }
     }
 }
@@ -73,9 +98,12 @@ impl Extractor for Pixels {
         self.0
     }
 
-    fn features(&self, data: &Dataset) -> Result<Vec<f64>> {
+    fn extract(&self, data: &Dataset, _: &mut Monitor<'_>) -> Result<Extracted> {
         let rows: Vec<usize> = (0..data.len()).collect();
-        Ok(data.gather(&rows).into_iter().map(f64::from).collect())
+        Ok(Extracted {
+            features: data.gather(&rows).into_iter().map(f64::from).collect(),
+            probabilities: None,
+        })
     }
 }
 
@@ -124,7 +152,7 @@ impl Extractor for Principal {
         self.components.nrows()
     }
 
-    fn features(&self, data: &Dataset) -> Result<Vec<f64>> {
+    fn extract(&self, data: &Dataset, _: &mut Monitor<'_>) -> Result<Extracted> {
         let values = self.mean.len();
         let rows: Vec<usize> = (0..data.len()).collect();
         let mut features = Vec::with_capacity(data.len() * self.dim());
@@ -137,6 +165,33 @@ impl Extractor for Principal {
             let centred = DMatrix::from_iterator(values, rows.len(), centred);
             features.extend((&self.components * centred).iter());
         }
-        Ok(features)
+        Ok(Extracted {
+            features,
+            probabilities: None,
+        })
+    }
+}
+
+impl Extractor for Classifier {
+    fn dim(&self) -> usize {
+        self.features_len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.classes()
+    }
+
+    fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted> {
+        let mut features = Vec::with_capacity(data.len() * self.features_len());
+        let mut probabilities = Vec::with_capacity(data.len() * self.classes().len());
+        self.classify_all(data, monitor, |_, found| {
+            probabilities.extend(self.to_probabilities(&found.logits));
+            features.extend(found.features.into_iter().map(f64::from));
+            Ok(())
+        })?;
+        Ok(Extracted {
+            features,
+            probabilities: Some(probabilities),
+        })
     }
 }
