@@ -16,6 +16,19 @@ use crate::nn::{Conditioning, Network, params};
 /// A classifier with the moving average of its weights.
 ///
 /// A row's answer is a function of that row alone: not of the batch, nor of threads.
+///
+/// ```no_run
+/// use tweedie::data::{DataSpec, open};
+/// use tweedie::job::Monitor;
+/// use tweedie::run::{Classifier, RunDir};
+///
+/// let run = RunDir::open("runs/digits-classifier".as_ref())?;
+/// let classifier = Classifier::load(&run, None)?;
+/// let data = open(&DataSpec::new("digits"))?;
+/// let features = classifier.features_of(&data, &mut Monitor::silent())?;
+/// assert_eq!(features.len(), data.len() * classifier.features_len());
+/// # Ok::<(), tweedie::Error>(())
+/// ```
 pub struct Classifier {
     network: Network,
     config: ClassifierConfig,
