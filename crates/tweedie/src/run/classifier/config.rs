@@ -12,7 +12,7 @@ use super::super::continued::RunConfig;
 use crate::data::{DataSpec, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::classifier::{ClassifierNetworkConfig, ConvClassifierConfig, MlpClassifierConfig};
-use crate::train::{Augmentation, Schedule, TrainConfig};
+use crate::train::{Augmentation, LearningRateSchedule, TrainConfig};
 
 /// The `[train]` table where a classifier's differs from a score network's.
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -261,7 +261,7 @@ impl RunConfig for ClassifierConfig {
             config.train.checkpoint_minutes = t.checkpoint_minutes;
             config.train.keep = t.keep;
             config.train.engine = t.engine;
-            if config.train.schedule == Schedule::Constant {
+            if config.train.schedule == LearningRateSchedule::Constant {
                 config.train.steps = t.steps;
             }
             config.test = None;
@@ -281,7 +281,7 @@ mod tests {
     fn a_written_configuration_reads_back_the_same() {
         let config = ClassifierConfig::parse(SMALL, &["train.lr=0.5".into()]).unwrap();
         assert_eq!(config.train.lr, 0.5);
-        assert_eq!(config.train.schedule, Schedule::Cosine);
+        assert_eq!(config.train.schedule, LearningRateSchedule::Cosine);
         let data = config.open_data().unwrap();
         let config = config.resolve(&data).unwrap();
         assert_eq!(config.classifier.shift, Some(2));
