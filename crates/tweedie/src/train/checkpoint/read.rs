@@ -5,7 +5,7 @@ use super::store::STATE;
 use super::write::to_bytes;
 use super::{About, Checkpoint, Checkpoints, digest, tensors};
 use crate::error::{Error, Result};
-use crate::files::{read_if_there, write_atomic};
+use crate::files::{is_entry, read_if_there, write_atomic};
 use crate::nn::params::{Array, ByName};
 
 /// Attempts to read the newest checkpoint while another process removes old ones.
@@ -90,8 +90,11 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// Whether the checkpoint of `step` is gone, or no longer the newest. A listing alone does not
+    /// say: it may miss the newest one (see [`Checkpoints::newest`]).
     fn is_outdated(&self, step: u64) -> Result<bool> {
-        Ok(self.steps()?.last().is_some_and(|&newest| newest > step))
+        let is_gone = !is_entry(&self.path(step))?;
+        Ok(is_gone || self.steps()?.last().is_some_and(|&newest| newest > step))
     }
 
     /// Records in every checkpoint that it also belongs to the content with this `digest` of the
