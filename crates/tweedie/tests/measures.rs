@@ -361,7 +361,8 @@ fn comparisons_say_which_is_better() {
     let by_frechet =
         |a: Features, b: Features| compare_frechet(a, b, reference, Halves::default()).unwrap();
     let by_kernel = |a: Features, b: Features| compare_kernel_distance(a, b, data, kernel).unwrap();
-    let compare: [&dyn Fn(Features, Features) -> Comparison; 2] = [&by_frechet, &by_kernel];
+    type Compare<'a> = &'a dyn Fn(Features, Features) -> Comparison;
+    let compare: [Compare; 2] = [&by_frechet, &by_kernel];
     let single = |x: Features| {
         let frechet = frechet(x, reference, Halves::default()).unwrap().corrected;
         [frechet, kernel_distance(x, data, kernel).unwrap()]
