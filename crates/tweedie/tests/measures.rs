@@ -1,5 +1,5 @@
 //! Measures over repetitions: no bias, and intervals of 95 % that hold the truth in 93 to 97 % of
-//! 400, where the truth is known in closed form. Gaussians and mixtures, seeds fixed.
+//! them, where it is known in closed form. Gaussians and mixtures, seeds fixed.
 
 use rayon::prelude::*;
 use tweedie::measure::{
@@ -9,7 +9,9 @@ use tweedie::measure::{
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::score::{Batch, Denoiser, Distribution, GaussianMixture};
 
-const REPETITIONS: u64 = 400;
+/// The share of intervals that hold the truth is then known to 0.007; of 400 it would be to 0.011,
+/// and one of sixteen might leave its bounds by chance.
+const REPETITIONS: u64 = 1000;
 
 /// `n` rows of `mixture`; equal seeds have equal noise.
 fn draw(mixture: &GaussianMixture, n: u64, seed: u64) -> Vec<f64> {
@@ -31,10 +33,10 @@ fn gaussian(mean: [f64; 2], variance: f64) -> GaussianMixture {
 
 /// Three components in the plane, the first of weight `weight`, all moved by `shift`.
 fn mixture(weight: f64, shift: f64) -> GaussianMixture {
-    let means = [-2.0, 0.0, 2.0, 0.5, 0.0, 3.0];
+    let means = [-1.0, 0.0, 1.0, 0.25, 0.0, 1.5];
     let rest = (1.0 - weight) / 2.0;
     let means = means.iter().map(|m| m + shift).collect();
-    GaussianMixture::new(&[weight, rest, rest], means, &[0.5, 0.2, 1.0]).unwrap()
+    GaussianMixture::new(&[weight, rest, rest], means, &[0.15, 0.05, 0.25]).unwrap()
 }
 
 fn moments(mixture: &GaussianMixture) -> Moments {
@@ -46,11 +48,11 @@ fn moments(mixture: &GaussianMixture) -> Moments {
 fn cases() -> [[GaussianMixture; 3]; 2] {
     [
         [
-            gaussian([1.0, 0.3], 1.5),
-            gaussian([1.2, 0.4], 1.8),
-            gaussian([0.0, 0.0], 1.0),
+            gaussian([0.8, 0.2], 0.5),
+            gaussian([1.0, 0.3], 0.6),
+            gaussian([0.0, 0.0], 0.3),
         ],
-        [mixture(0.6, 0.5), mixture(0.7, 0.6), mixture(0.3, 0.0)],
+        [mixture(0.6, -0.3), mixture(0.7, -0.4), mixture(0.3, 0.0)],
     ]
 }
 
@@ -156,7 +158,7 @@ fn intervals_of_the_frechet_distance_hold_it() {
         });
         assert_covers("against exact moments", &fixed, truth);
         let sampled = repeat(|seed| {
-            let (x, y) = (draw(&samples, 1000, seed), draw(&data, 1500, 1000 + seed));
+            let (x, y) = (draw(&samples, 1000, seed), draw(&data, 1500, 9000 + seed));
             let reference = Reference::Sampled(rows(&y));
             frechet(rows(&x), reference, Halves::default())
                 .unwrap()
@@ -174,7 +176,7 @@ fn intervals_of_paired_frechet_differences_hold_them() {
         let truth = to_data(&a) - to_data(&b);
         let compare = |seed: u64, sampled: bool| {
             let [x, y] = [&a, &b].map(|set| draw(set, 1000, seed));
-            let data = draw(&data, 1500, 1000 + seed);
+            let data = draw(&data, 1500, 9000 + seed);
             let reference = match sampled {
                 true => Reference::Sampled(rows(&data)),
                 false => Reference::Exact(&exact),
@@ -194,7 +196,7 @@ fn intervals_of_the_kernel_distance_hold_it() {
         for kernel in [Kernel::Polynomial, Kernel::Rbf { width: 1.5 }] {
             let truth = discrepancy(&samples, &data, kernel);
             let found = repeat(|seed| {
-                let (x, y) = (draw(&samples, 400, seed), draw(&data, 500, 1000 + seed));
+                let (x, y) = (draw(&samples, 300, seed), draw(&data, 400, 9000 + seed));
                 kernel_distance(rows(&x), rows(&y), kernel).unwrap()
             });
             assert_covers(&format!("{kernel:?}"), &found, truth);
@@ -208,8 +210,8 @@ fn intervals_of_paired_kernel_differences_hold_them() {
         for kernel in [Kernel::Polynomial, Kernel::Rbf { width: 1.5 }] {
             let truth = discrepancy(&a, &data, kernel) - discrepancy(&b, &data, kernel);
             let found = repeat(|seed| {
-                let [x, y] = [&a, &b].map(|set| draw(set, 400, seed));
-                let data = draw(&data, 500, 1000 + seed);
+                let [x, y] = [&a, &b].map(|set| draw(set, 300, seed));
+                let data = draw(&data, 400, 9000 + seed);
                 let data = rows(&data);
                 compare_kernel_distance(rows(&x), rows(&y), data, kernel)
                     .unwrap()
@@ -220,11 +222,12 @@ fn intervals_of_paired_kernel_differences_hold_them() {
     }
 }
 
-/// Of equal distributions the mean is 0, and the errors, all of second order, are the spread.
+/// Of equal distributions the mean is 0, and the errors, all of second order, are the spread or
+/// somewhat more, as they are never taken below it.
 #[test]
 fn equal_distributions_are_at_zero_on_average() {
     let data = mixture(0.3, 0.0);
-    let pair = |seed: u64| (draw(&data, 200, seed), draw(&data, 250, 1000 + seed));
+    let pair = |seed: u64| (draw(&data, 200, seed), draw(&data, 250, 9000 + seed));
     let check = |name: &str, measure: &(dyn Fn(u64) -> Estimate + Sync)| {
         let found: Vec<Estimate> = (0..200).into_par_iter().map(measure).collect();
         let values: Vec<f64> = found.iter().map(|estimate| estimate.value).collect();
@@ -240,7 +243,7 @@ fn equal_distributions_are_at_zero_on_average() {
             mean.value
         );
         assert!(
-            (0.8..1.3).contains(&(printed / spread)),
+            (0.85..1.4).contains(&(printed / spread)),
             "{name}: {printed} {spread}"
         );
     };
@@ -358,7 +361,8 @@ fn comparisons_say_which_is_better() {
     let by_frechet =
         |a: Features, b: Features| compare_frechet(a, b, reference, Halves::default()).unwrap();
     let by_kernel = |a: Features, b: Features| compare_kernel_distance(a, b, data, kernel).unwrap();
-    let compare: [&dyn Fn(Features, Features) -> Comparison; 2] = [&by_frechet, &by_kernel];
+    type Compare<'a> = &'a dyn Fn(Features, Features) -> Comparison;
+    let compare: [Compare; 2] = [&by_frechet, &by_kernel];
     let single = |x: Features| {
         let frechet = frechet(x, reference, Halves::default()).unwrap().corrected;
         [frechet, kernel_distance(x, data, kernel).unwrap()]

@@ -125,7 +125,8 @@ impl ClassHistogram {
             });
         }
         let sum: f64 = shares.iter().sum();
-        if !((sum - 1.0).abs() <= 1e-9) || shares.iter().any(|q| *q < 0.0) {
+        let off = (sum - 1.0).abs();
+        if off.is_nan() || off > 1e-9 || shares.iter().any(|q| *q < 0.0) {
             let reason = "must not be negative and sum to 1";
             return Err(Error::setting("shares", format!("{shares:?}"), reason));
         }

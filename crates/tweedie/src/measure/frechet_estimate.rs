@@ -86,6 +86,10 @@ impl Frechet {
 
 /// The squared Frechet distance of `samples` and `reference`, as it is and without its bias.
 ///
+/// Time grows with dim^3, for each division twice: seconds at 512 features, but for the 2048 of
+/// Inception take one division. At a true distance of 0 the error comes out a quarter too large
+/// rather than too small.
+///
 /// # Errors
 /// [`Error::Shape`] where the dimensions differ, [`Error::Setting`] for fewer than four rows, no
 /// divisions, or a covariance that is not positive semi-definite.

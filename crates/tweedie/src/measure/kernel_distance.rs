@@ -88,11 +88,11 @@ pub fn compare_kernel_distance(
 }
 
 /// Sums of a kernel over pairs.
-pub(super) struct Sums {
+struct Sums {
     /// Of each row of the first set over all of the second.
-    pub(super) rows: Vec<f64>,
+    rows: Vec<f64>,
     /// Of each row of the second set over all of the first.
-    pub(super) columns: Vec<f64>,
+    columns: Vec<f64>,
     /// Of squares, over all pairs.
     squares: f64,
 }
@@ -100,7 +100,7 @@ pub(super) struct Sums {
 impl Sums {
     /// Those of `n` rows and `m` others, whose kernels `block` gives, one row's in a column; without
     /// a row and itself where the sets are the `same`.
-    pub(super) fn of(
+    fn of(
         n: usize,
         m: usize,
         same: bool,
@@ -114,22 +114,27 @@ impl Sums {
                     columns: vec![0.0; m],
                     squares: 0.0,
                 };
-                for others in blocks(m) {
+                // Of a set with itself one half of the pairs gives the other.
+                let others = blocks(m).into_iter();
+                for others in others.filter(|others| !same || others.start >= rows.start) {
                     let mut block = block(rows.clone(), others.clone());
-                    if same && rows == others {
+                    let diagonal = same && rows == others;
+                    if diagonal {
                         block.fill_diagonal(0.0);
                     }
                     let columns = block.as_slice().chunks_exact(others.len());
                     for (row, column) in part.rows.iter_mut().zip(columns) {
-                        let sums = &mut part.columns[others.clone()];
                         let (mut sum, mut squares) = (0.0, 0.0);
-                        for (total, k) in sums.iter_mut().zip(column) {
-                            *total += k;
+                        for k in column {
                             sum += k;
                             squares += k * k;
                         }
                         *row += sum;
-                        part.squares += squares;
+                        part.squares += if same && !diagonal { 2.0 } else { 1.0 } * squares;
+                        if !diagonal {
+                            let sums = part.columns[others.clone()].iter_mut();
+                            sums.zip(column).for_each(|(sum, k)| *sum += k);
+                        }
                     }
                 }
                 part
@@ -145,6 +150,10 @@ impl Sums {
             let columns = all.columns.iter_mut().zip(part.columns);
             columns.for_each(|(all, part)| *all += part);
             all.squares += part.squares;
+        }
+        if same {
+            let pairs = all.rows.iter_mut().zip(&all.columns);
+            pairs.for_each(|(row, column)| *row += column);
         }
         all
     }

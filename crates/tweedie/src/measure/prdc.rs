@@ -9,9 +9,9 @@
 //! coverage = share of the reference with a sample in its ball (Naeem et al. 2020).
 //!
 //! Precision and recall take balls closed, as Kynkaanniemi et al. and torch-fidelity do; density and
-//! coverage open, as the code of Naeem et al., prdc, does: of a set against itself density is then
-//! 1. This matters only where distances are equal, as between pixels; what differs by rounding is
-//! equal.
+//! coverage open, as the code of Naeem et al., prdc, does, so that a set has density 1 against
+//! itself. This matters only where distances are equal, as between pixels; what differs by rounding
+//! is equal.
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub struct Prdc {
     pub coverage: Proportion,
 }
 
-/// A row's balls: squared radii by k, and the slack of rounding.
+/// The squared radii of the balls around rows.
 struct Balls {
     /// `[ks, n]`.
     squares: Vec<Vec<f64>>,
