@@ -23,7 +23,7 @@ fn mnist_trains() {
         "--set",
         &source,
         "--set",
-        "train.steps=30",
+        "train.steps=100",
         "--set",
         "train.batch=16",
         "--set",
@@ -45,8 +45,9 @@ fn mnist_trains() {
             line["loss"].as_f64().unwrap()
         })
         .collect();
-    assert_eq!(losses.len(), 3);
-    // A network that outputs nothing has a loss of about D/2 = 392; it must learn at once.
-    assert!(losses[2] < 0.8 * losses[0], "{losses:?}");
+    assert_eq!(losses.len(), 10);
+    // A network that outputs nothing has a loss of D/2 = 392; after 100 steps seeds 0 to 3 are at
+    // 126 to 149.
+    assert!(losses[9] < 196.0, "{losses:?}");
     succeed(&["sample", text(&out), "--steps=4", "--seeds=0-3"]);
 }
