@@ -17,8 +17,8 @@ use crate::report::{
 const GRID: usize = 400;
 /// Most signals in a picture.
 const SIGNALS: usize = 12;
-/// Most vectors in a picture.
-const PLOTTED: usize = 100_000;
+/// Most vectors in a picture: each takes a kilobyte while it is drawn.
+const PLOTTED: usize = 20_000;
 
 /// Writes a model's samples to a folder.
 pub(super) struct Export<'a> {

@@ -68,7 +68,7 @@ const KEEP: Duration = Duration::from_millis(200);
 ///
 /// Images: `000017.png` (the seed), `grid.png` with the first 400, and `samples.npz` with `arr_0`
 /// `[n, H, W, C]` of bytes. Vectors: `samples.npz` with `arr_0` `[n, D]` of float32 in the data's
-/// units, and `samples.png` of the first 100 000. When `monitor` stops the job, the current batch
+/// units, and `samples.png` of the first 20 000. When `monitor` stops the job, the current batch
 /// is discarded.
 ///
 /// # Errors
