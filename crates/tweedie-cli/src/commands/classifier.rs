@@ -1,15 +1,14 @@
 //! `tweedie classifier train` and `tweedie classifier test`.
 
-use std::path::PathBuf;
-
 use tweedie::measure::Reliability;
 use tweedie::run::{
-    Calibration, Classifier, ClassifierConfig, ClassifierSession, ClassifierTest, Event, RunDir,
+    Calibration, Classifier, ClassifierConfig, ClassifierSession, ClassifierTest, RunDir,
     test_classifier,
 };
 use tweedie::{Error, Result};
 
-use super::train::tell;
+use super::in_data;
+use super::train::{folder, tell, tell_event, tell_opening};
 use crate::args;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -24,33 +23,14 @@ pub fn run(args: &args::Classifier) -> Result<()> {
 
 fn train(args: &args::ClassifierTrain) -> Result<()> {
     let config = ClassifierConfig::load(&args.config, &args.set)?;
-    let folder = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(args.config.file_stem().unwrap_or_default()));
+    let folder = folder(&args.config, args.out.as_deref());
     signals::catch()?;
     let mut session = match args.resume {
         true => ClassifierSession::resume(config, &folder, args.checkpoint)?,
         false => ClassifierSession::start(config, &folder)?,
     };
-    say!("run folder: {}", folder.display());
-    for note in session.data().notes() {
-        say!("data: {note}");
-    }
-    for note in session.notes() {
-        say!("{note}");
-    }
-    let mut on = |event: Event<'_>| {
-        if let Event::Started {
-            step,
-            steps,
-            parameters,
-        } = event
-        {
-            say!("network: {parameters} parameters; training from step {step} to {steps}");
-        }
-    };
-    let found = watched(|monitor| session.train(None, monitor, &mut on));
+    tell_opening(&folder, session.data(), session.notes());
+    let found = watched(|monitor| session.train(None, monitor, &mut tell_event));
     let found = tell_if_stopped(
         found,
         "the run is trained but not tested; go on with --resume",
@@ -90,8 +70,7 @@ fn test(args: &args::ClassifierTest) -> Result<()> {
         return Err(Error::setting("test", "none", reason));
     };
     own.data = own.data_from(&source);
-    let changes = args.set.iter().map(|change| format!("data.{change}"));
-    let changes: Vec<String> = changes.collect();
+    let changes = in_data(&args.set);
     let config = ClassifierConfig::parse(&own.to_toml(), &changes)
         .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
     let data = config.open_data()?;

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use tweedie::data::{DataSpec, Dataset, LabelSource};
 use tweedie::job::Monitor;
-use tweedie::measure::Estimate;
+use tweedie::measure::{Estimate, Verdict};
 use tweedie::run::{
     Config, Draw, EvaluateJob, Evaluation, InSpace, Model, RunDir, Sets, draw_items, evaluate,
 };
 use tweedie::{Error, Result};
 
+use super::{data_config, in_data};
 use crate::args::Evaluate;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -91,8 +92,7 @@ fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Data
 
 /// Data by their name, with `changes` to how they are read.
 fn open(source: &str, changes: &[String]) -> Result<Dataset> {
-    let quoted = source.replace('\\', "\\\\").replace('"', "\\\"");
-    open_config(&format!("[data]\nsource = \"{quoted}\"\n"), source, changes)
+    data_config(source, changes)?.open_data()
 }
 
 /// The data of a run as they are: neither standardised nor in the network's range.
@@ -101,19 +101,11 @@ fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
     let plain = DataSpec::new("");
     (own.data.range, own.data.standardise) = (plain.range, plain.standardise);
     own.data.labels = LabelSource::None;
-    open_config(&own.to_toml(), &own.data.source, changes)
-}
-
-fn open_config(text: &str, source: &str, changes: &[String]) -> Result<Dataset> {
-    let changes: Vec<String> = changes
-        .iter()
-        .map(|change| format!("data.{change}"))
-        .collect();
-    let config = Config::parse(text, &changes).map_err(|reason| {
-        let what = format!("{source} {}", changes.join(" "));
+    let changed = Config::parse(&own.to_toml(), &in_data(changes)).map_err(|reason| {
+        let what = format!("{} {}", own.data.source, changes.join(" "));
         Error::setting("data", what.trim_end(), reason)
     })?;
-    config.open_data()
+    changed.open_data()
 }
 
 fn tell(found: &Evaluation) {
@@ -202,11 +194,11 @@ fn tell_space(space: &InSpace) {
         ];
         for (name, compared) in of {
             line(&format!("difference, {name}"), compared.difference);
-            match (compared.verdict.as_str(), compared.deciding_samples) {
-                ("cannot tell", Some(n)) => {
+            match (compared.verdict, compared.deciding_samples) {
+                (Verdict::CannotTell, Some(n)) => {
                     say!("    cannot tell; about {n} samples of each would")
                 }
-                ("cannot tell", None) => say!(
+                (Verdict::CannotTell, None) => say!(
                     "    cannot tell, and more samples would not: it takes more reference items, or \
                      there is no difference"
                 ),

@@ -2,28 +2,15 @@
 
 use tweedie::Result;
 use tweedie::data::Dataset;
-use tweedie::run::{self, Config, LevelsReport};
+use tweedie::run::{self, LevelsReport};
 
+use super::data_config;
 use crate::args::Levels;
 use crate::output;
 use crate::progress::watched;
 
 pub fn run(args: &Levels) -> Result<()> {
-    // The same keys as in a configuration, so that the same rules apply.
-    let quoted = args.data.replace('\\', "\\\\").replace('"', "\\\"");
-    let changes: Vec<String> = args
-        .set
-        .iter()
-        .map(|change| format!("data.{change}"))
-        .collect();
-    let config =
-        Config::parse(&format!("[data]\nsource = \"{quoted}\"\n"), &changes).map_err(|reason| {
-            let what = [&args.data, &args.set.join(" ")]
-                .map(String::as_str)
-                .join(" ");
-            tweedie::Error::setting("data", what.trim_end(), reason)
-        })?;
-    let data = config.open_data()?;
+    let data = data_config(&args.data, &args.set)?.open_data()?;
     note!("comparing {} items with each other", data.len());
     let report = watched(|monitor| run::levels(&data, args.sigma_min, args.overlap, monitor))?;
     output::result(&report, |report| tell(report, &data));

@@ -7,6 +7,7 @@ use tweedie::likelihood::{Divergence, Probe};
 use tweedie::run::{Config, LikelihoodJob, Likelihoods, Model, RunDir, SampleConfig, likelihoods};
 use tweedie::{Error, Result, is_same_file};
 
+use super::in_data;
 use crate::args::Likelihood;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -24,7 +25,7 @@ pub fn run(args: &Likelihood) -> Result<()> {
         .data
         .iter()
         .map(|source| format!("data.source={source}"))
-        .chain(args.set.iter().map(|change| format!("data.{change}")))
+        .chain(in_data(&args.set))
         .collect();
     let mut own = config;
     if args.data.is_some() {

@@ -1,8 +1,9 @@
 //! `tweedie train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tweedie::data::Dataset;
 use tweedie::run::{Config, Event, Plan, Session, Trained};
 use tweedie::{Error, Result};
 
@@ -21,22 +22,13 @@ pub fn run(args: &Train) -> Result<()> {
         output::result(&plan, tell_plan);
         return Ok(());
     }
-    let folder = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(args.config.file_stem().unwrap_or_default()));
+    let folder = folder(&args.config, args.out.as_deref());
     signals::catch()?;
     let mut session = match args.resume {
         true => Session::resume(config, &folder, args.checkpoint)?,
         false => Session::start(config, &folder)?,
     };
-    say!("run folder: {}", folder.display());
-    for note in session.data().notes() {
-        say!("data: {note}");
-    }
-    for note in session.notes() {
-        say!("{note}");
-    }
+    tell_opening(&folder, session.data(), session.notes());
     let trained = train(&mut session, None)?;
     output::result(&trained, |trained| {
         tell(trained);
@@ -56,9 +48,26 @@ pub fn run(args: &Train) -> Result<()> {
     }
 }
 
-/// Trains with progress, until a signal or `stop_after` ends it.
-pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trained> {
-    let mut on = |event: Event<'_>| match event {
+/// The folder of a run: the one named, or that of the configuration.
+pub fn folder(config: &Path, out: Option<&Path>) -> PathBuf {
+    let own = || Path::new("runs").join(config.file_stem().unwrap_or_default());
+    out.map_or_else(own, Path::to_owned)
+}
+
+/// What is known before training begins.
+pub fn tell_opening(folder: &Path, data: &Dataset, notes: &[String]) {
+    say!("run folder: {}", folder.display());
+    for note in data.notes() {
+        say!("data: {note}");
+    }
+    for note in notes {
+        say!("{note}");
+    }
+}
+
+/// What training says on its way.
+pub fn tell_event(event: Event<'_>) {
+    match event {
         Event::Started {
             step,
             steps,
@@ -68,8 +77,12 @@ pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trai
             note!("no sample grid at step {step}: {error}; training continues");
         }
         _ => {}
-    };
-    watched(|monitor| session.train(stop_after, monitor, &mut on))
+    }
+}
+
+/// Trains with progress, until a signal or `stop_after` ends it.
+pub fn train(session: &mut Session, stop_after: Option<Duration>) -> Result<Trained> {
+    watched(|monitor| session.train(stop_after, monitor, &mut tell_event))
 }
 
 /// How training ended.

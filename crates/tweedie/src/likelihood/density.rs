@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::measure::Estimate;
 use crate::ode::{DormandPrince, Memory};
 use crate::random::NoiseSource;
-use crate::score::{Batch, Differentiable, Posterior, Query};
+use crate::score::{Batch, Differentiable, Posterior, Query, add_counts};
 
 /// How the trace of the Jacobian is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,9 +129,8 @@ pub fn log_likelihood<'a>(
         let sigmas: Vec<f64> = u.iter().map(|u| u.exp()).collect();
         let x: Vec<f64> = (y.chunks_exact(width).flat_map(|y| &y[..dim]).copied()).collect();
         let (mut h, mut trace) = (vec![0.0; x.len()], vec![0.0; rows.len()]);
-        let (numbers, conditions) = batch.gather(rows);
-        let batch = Batch::new(&numbers).conditioned_on(&conditions)?;
-        let query = Query::new(&x, &sigmas).of(batch);
+        let gathered = batch.gather(rows);
+        let query = Query::new(&x, &sigmas).of(gathered.batch());
         let mut counts = vec![0; rows.len()];
         let mut posterior = Posterior::new(&mut h).counted(&mut counts);
         let mut put = |column: usize, trace: &[f64]| {
@@ -153,9 +152,7 @@ pub fn log_likelihood<'a>(
             }
             put(column, &trace);
         }
-        for (&row, count) in rows.iter().zip(counts) {
-            evaluations[row] += count;
-        }
+        add_counts(&mut evaluations, rows, &counts);
         let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(dim));
         for ((out, x), h) in rows.zip(h.chunks_exact(dim)) {
             for ((out, x), h) in out.iter_mut().zip(x).zip(h) {

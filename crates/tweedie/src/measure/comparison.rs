@@ -4,6 +4,8 @@
 //! difference of their distances (common random numbers); its standard error is that of the
 //! differences row by row.
 
+use serde::Serialize;
+
 use super::estimate::Estimate;
 
 /// Standard errors that a difference must have for four of five repetitions to see it at 5 %:
@@ -22,13 +24,16 @@ pub struct Comparison {
 }
 
 /// What a [`Comparison`] says of the first set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
     /// Nearer to the reference than the second.
+    #[serde(rename = "better")]
     Better,
     /// Further from the reference than the second.
+    #[serde(rename = "worse")]
     Worse,
     /// The interval of the difference holds 0.
+    #[serde(rename = "cannot tell")]
     CannotTell,
 }
 

@@ -95,13 +95,22 @@ pub fn memorisation(
     held_out: Features,
 ) -> Result<Memorisation> {
     samples.check_same_dim("the held-out items", &held_out)?;
-    let distances = |from: Features, to: Features| -> Result<Vec<f64>> {
-        let items = nearest_items(from, to)?;
-        Ok(items.iter().map(|item| item.distance).collect())
-    };
-    let of_samples = distances(samples, training)?;
-    let of_held_out = distances(held_out, training)?;
-    let to_held_out = distances(samples, held_out)?;
+    let nearest = nearest_items(samples, training)?;
+    memorisation_of(&nearest, samples, training, held_out)
+}
+
+/// [`memorisation`] of samples whose `nearest` training items are known.
+pub(crate) fn memorisation_of(
+    nearest: &[NearestItem],
+    samples: Features,
+    training: Features,
+    held_out: Features,
+) -> Result<Memorisation> {
+    let distances =
+        |items: &[NearestItem]| -> Vec<f64> { items.iter().map(|item| item.distance).collect() };
+    let of_samples = distances(nearest);
+    let of_held_out = distances(&nearest_items(held_out, training)?);
+    let to_held_out = distances(&nearest_items(samples, held_out)?);
     let (nearer, z) = mann_whitney(&of_samples, &of_held_out);
     let pairs = of_samples.iter().zip(&to_held_out);
     let (n, m) = (training.len() as f64, held_out.len() as f64);

@@ -50,6 +50,7 @@ pub use kernel_distance::{compare_kernel_distance, kernel_distance};
 pub use kernel_subsets::{
     Subset, SubsetKernelDistance, kernel_distance_of_subsets, torch_fidelity_subsets,
 };
+pub(crate) use memorisation::memorisation_of;
 pub use memorisation::{Memorisation, NearestItem, memorisation, nearest_items};
 pub use mixture_weights::{MixtureWeights, mixture_weights};
 pub use moments::{Moments, RunningMoments};

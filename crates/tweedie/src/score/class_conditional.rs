@@ -3,8 +3,8 @@
 use super::check::{check_count, check_draw, check_trace, check_vjp};
 use super::denoiser::{Denoiser, Differentiable, Distribution};
 use super::mixture::GaussianMixture;
-use super::posterior::Posterior;
-use super::query::{Batch, Condition, Query};
+use super::posterior::{Posterior, add_counts};
+use super::query::{Batch, Gathered, Query};
 use crate::error::{Error, Result};
 use crate::random::NoiseSource;
 
@@ -58,12 +58,10 @@ impl<D: Denoiser> ClassConditional<D> {
         }
         let batch = batch.without_classes();
         let part = |(class, rows): (Option<u32>, Vec<usize>)| {
-            let (numbers, conditions) = batch.gather(&rows);
             Ok(Part {
                 denoiser: self.of(class)?,
+                samples: batch.gather(&rows),
                 rows,
-                numbers,
-                conditions,
             })
         };
         parts.into_iter().map(part).collect()
@@ -88,18 +86,13 @@ impl<D: Denoiser> ClassConditional<D> {
             if posterior.variance.is_some() {
                 answer = answer.with_variance(&mut variance);
             }
-            let query = Query::new(&x, &sigmas).of(part.batch()?);
+            let query = Query::new(&x, &sigmas).of(part.samples.batch());
             ask(part.denoiser, &query, &mut answer, rows)?;
             scatter(&mean, rows, dim, posterior.mean);
             if let Some(out) = &mut posterior.variance {
                 scatter(&variance, rows, dim, out);
             }
-            // None where no one counts.
-            for (&row, evaluations) in rows.iter().zip(evaluations) {
-                if let Some(count) = posterior.evaluations.get_mut(row) {
-                    *count = count.saturating_add(evaluations);
-                }
-            }
+            add_counts(posterior.evaluations, rows, &evaluations);
         }
         Ok(())
     }
@@ -121,14 +114,7 @@ impl ClassConditional<GaussianMixture> {
 struct Part<'a, D> {
     denoiser: &'a D,
     rows: Vec<usize>,
-    numbers: Vec<u64>,
-    conditions: Vec<Condition>,
-}
-
-impl<D> Part<'_, D> {
-    fn batch(&self) -> Result<Batch<'_>> {
-        Batch::new(&self.numbers).conditioned_on(&self.conditions)
-    }
+    samples: Gathered,
 }
 
 /// The rows `rows` of `values`, `width` values a row.
@@ -209,7 +195,7 @@ impl<D: Distribution> Distribution for ClassConditional<D> {
             let rows = &part.rows;
             let (x, sigmas) = (gather(query.x, rows, dim), gather(query.sigmas, rows, 1));
             let mut logs = vec![0.0; rows.len()];
-            let query = Query::new(&x, &sigmas).of(part.batch()?);
+            let query = Query::new(&x, &sigmas).of(part.samples.batch());
             part.denoiser.log_density(&query, &mut logs)?;
             scatter(&logs, rows, 1, out);
         }
@@ -227,7 +213,7 @@ impl<D: Distribution> Distribution for ClassConditional<D> {
         check_draw(dim, &batch, sigma, out)?;
         for part in self.parts(&batch, batch.numbers().len())? {
             let mut values = vec![0.0; part.rows.len() * dim];
-            let batch = part.batch()?;
+            let batch = part.samples.batch();
             part.denoiser.draw(source, batch, sigma, &mut values)?;
             scatter(&values, &part.rows, dim, out);
         }
@@ -237,6 +223,7 @@ impl<D: Distribution> Distribution for ClassConditional<D> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::Condition;
     use super::*;
     use crate::random::Stream;
     use crate::score::tests::full;

@@ -236,7 +236,7 @@ impl<P: Points> Differentiable for Empirical<P> {
     ) -> Result<()> {
         let dim = self.dim();
         check_vjp(dim, query, v, posterior, product)?;
-        posterior.check_plain(query, dim)?;
+        posterior.plain(query)?;
         let sums = self.means(query, posterior.mean)?;
         let mean = &*posterior.mean;
         // Centred, so that nothing large cancels: v^T Cov = sum_i w_i (v . (x_i - H)) (x_i - H).
@@ -262,7 +262,7 @@ impl<P: Points> Differentiable for Empirical<P> {
     ) -> Result<()> {
         let dim = self.dim();
         check_trace(dim, query, posterior, trace)?;
-        posterior.check_plain(query, dim)?;
+        posterior.plain(query)?;
         let sums = self.means(query, posterior.mean)?;
         let mean = &*posterior.mean;
         self.weighted(query, &sums, trace, |row, point, w, trace| {

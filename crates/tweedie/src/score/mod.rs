@@ -26,6 +26,7 @@ pub use empirical::Empirical;
 pub use mixture::GaussianMixture;
 pub use points::{Points, Rows};
 pub use posterior::Posterior;
+pub(crate) use posterior::add_counts;
 pub use query::{Batch, Condition, Query};
 pub use rows::by_level;
 pub(crate) use rows::{denoise_rows, squared_distance};

@@ -72,7 +72,9 @@ impl<'a> Posterior<'a> {
 
     /// Adds an evaluation of every row.
     pub fn evaluated(&mut self) {
-        count(self.evaluations);
+        for evaluations in &mut *self.evaluations {
+            *evaluations = evaluations.saturating_add(1);
+        }
     }
 
     /// Checks that there is room for the answer to `query` about samples of `dim` values, and the
@@ -110,6 +112,11 @@ impl<'a> Posterior<'a> {
     /// As for it, and [`Error::Setting`] where variances are asked for or a row is conditioned.
     pub fn check_plain(&self, query: &Query<'_>, dim: usize) -> Result<()> {
         self.check(query, dim)?;
+        self.plain(query)
+    }
+
+    /// The part of [`Posterior::check_plain`] beyond [`Posterior::check`].
+    pub(super) fn plain(&self, query: &Query<'_>) -> Result<()> {
         self.without_variance()?;
         query.batch.unconditioned()
     }
@@ -129,9 +136,11 @@ impl<'a> Posterior<'a> {
     }
 }
 
-/// Adds an evaluation of every row.
-pub(crate) fn count(evaluations: &mut [u32]) {
-    for evaluations in evaluations {
-        *evaluations = evaluations.saturating_add(1);
+/// Adds `counts`, of the rows `rows` of a batch, to its `evaluations`, if anyone counts.
+pub(crate) fn add_counts(evaluations: &mut [u32], rows: &[usize], counts: &[u32]) {
+    for (&row, &count) in rows.iter().zip(counts) {
+        if let Some(evaluations) = evaluations.get_mut(row) {
+            *evaluations = evaluations.saturating_add(count);
+        }
     }
 }

@@ -127,8 +127,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The numbers and conditions of chosen rows, to be a batch of their own.
-    pub(crate) fn gather(&self, rows: &[usize]) -> (Vec<u64>, Vec<Condition>) {
+    /// Chosen rows, to be a batch of their own.
+    pub(crate) fn gather(&self, rows: &[usize]) -> Gathered {
         let number = |&row: &usize| self.numbers.get(row).copied();
         let condition = |&row: &usize| Condition {
             class: self.class(row),
@@ -141,7 +141,10 @@ impl<'a> Batch<'a> {
             true => Vec::new(),
             false => rows.iter().map(condition).collect(),
         };
-        (rows.iter().filter_map(number).collect(), conditions)
+        Gathered {
+            numbers: rows.iter().filter_map(number).collect(),
+            conditions,
+        }
     }
 
     /// Refuses conditions that a model would ignore.
@@ -176,6 +179,23 @@ impl<'a> Batch<'a> {
                     reason,
                 ))
             }
+        }
+    }
+}
+
+/// Rows of a batch that hold their own numbers and conditions.
+pub(crate) struct Gathered {
+    numbers: Vec<u64>,
+    conditions: Vec<Condition>,
+}
+
+impl Gathered {
+    /// As a batch.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch {
+            numbers: &self.numbers,
+            conditions: &self.conditions,
+            ..Batch::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::denoiser::Denoiser;
-use super::posterior::Posterior;
+use super::posterior::{Posterior, add_counts};
 use super::query::{Batch, Query};
 use crate::error::Result;
 use crate::random::rows_a_task;
@@ -40,14 +40,11 @@ pub(crate) fn denoise_rows(
     out: &mut [f64],
     evaluations: &mut [u32],
 ) -> Result<()> {
-    let (numbers, conditions) = batch.gather(rows);
-    let batch = Batch::new(&numbers).conditioned_on(&conditions)?;
+    let gathered = batch.gather(rows);
     let mut counts = vec![0; rows.len()];
     let mut posterior = Posterior::new(out).counted(&mut counts);
-    denoiser.denoise(&query.of(batch), &mut posterior)?;
-    for (&row, count) in rows.iter().zip(counts) {
-        evaluations[row] = evaluations[row].saturating_add(count);
-    }
+    denoiser.denoise(&query.of(gathered.batch()), &mut posterior)?;
+    add_counts(evaluations, rows, &counts);
     Ok(())
 }
 

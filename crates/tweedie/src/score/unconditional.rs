@@ -199,7 +199,7 @@ impl<P: Points> Differentiable for OptimalUnconditional<P> {
     ) -> Result<()> {
         let (dim, x, sigmas) = (self.dim(), query.x, query.sigmas);
         check_vjp(dim, query, v, posterior, product)?;
-        posterior.check_plain(query, dim)?;
+        posterior.plain(query)?;
         let at = self.moments(x, sigmas, posterior.mean)?;
         posterior.evaluated();
         let (points, block) = (self.empirical.points(), self.empirical.block());
@@ -243,7 +243,7 @@ impl<P: Points> Differentiable for OptimalUnconditional<P> {
     ) -> Result<()> {
         let (dim, x, sigmas) = (self.dim(), query.x, query.sigmas);
         check_trace(dim, query, posterior, trace)?;
-        posterior.check_plain(query, dim)?;
+        posterior.plain(query)?;
         let at = self.moments(x, sigmas, posterior.mean)?;
         posterior.evaluated();
         let (points, block) = (self.empirical.points(), self.empirical.block());

@@ -21,9 +21,9 @@ use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::measure::{
     ClassDivergence, ClassHistogram, ClassifierTwoSample, Comparison, Estimate, Features, Frechet,
-    Halves, InceptionScore, Kernel, Memorisation, NearestItem, Prdc, Reference,
+    Halves, InceptionScore, Kernel, Memorisation, NearestItem, Prdc, Reference, Verdict,
     classifier_two_sample, compare_frechet, compare_kernel_distance, energy_distance, frechet,
-    inception_score, kernel_distance, memorisation, most_likely_classes, nearest_items,
+    inception_score, kernel_distance, memorisation_of, most_likely_classes, nearest_items,
     precision_recall_density_coverage, sliced_wasserstein_2,
 };
 use crate::report::SavedPage;
@@ -199,8 +199,8 @@ pub struct Compared {
     pub difference: Estimate,
     /// Its interval of 95 %.
     pub interval: [f64; 2],
-    /// `better`, `worse` or `cannot tell`.
-    pub verdict: String,
+    /// What the interval says.
+    pub verdict: Verdict,
     /// Where it cannot tell: samples of each that would, were the difference as found; none where
     /// no number would.
     pub deciding_samples: Option<u64>,
@@ -211,7 +211,7 @@ impl Compared {
         Self {
             difference: comparison.difference,
             interval: comparison.difference.interval(),
-            verdict: comparison.verdict().to_string(),
+            verdict: comparison.verdict(),
             deciding_samples: comparison.deciding_samples(),
         }
     }
@@ -332,7 +332,7 @@ fn in_space(
     let memorised = match (sets.held_out, &held_out) {
         (Some(data), Some(found)) => {
             let held_out = Features::new(data.name(), &found.features, dim)?;
-            Some(memorisation(x, y, held_out)?)
+            Some(memorisation_of(&nearest, x, y, held_out)?)
         }
         _ => None,
     };

@@ -140,7 +140,7 @@ fn versus(evaluation: &Evaluation) -> Table {
                 space.features.as_str().into(),
                 distance.into(),
                 compared.difference.into(),
-                compared.verdict.as_str().into(),
+                compared.verdict.to_string().into(),
                 enough.map_or("".into(), |n| (n as f64).into()),
             ]);
         }

@@ -141,7 +141,7 @@ impl Differentiable for GaussianMixture {
         product: &mut [f64],
     ) -> Result<()> {
         check_vjp(self.dim, query, v, posterior, product)?;
-        posterior.check_plain(query, self.dim)?;
+        posterior.plain(query)?;
         let (views, size) = (Views::new(self, query.sigmas), Memory::size(self));
         for_rows_of_two(
             self.dim,
@@ -185,7 +185,7 @@ impl Differentiable for GaussianMixture {
         trace: &mut [f64],
     ) -> Result<()> {
         check_trace(self.dim, query, posterior, trace)?;
-        posterior.check_plain(query, self.dim)?;
+        posterior.plain(query)?;
         let (views, size) = (Views::new(self, query.sigmas), Memory::size(self));
         for_rows_of_two(
             self.dim,
