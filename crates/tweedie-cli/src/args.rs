@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
-use tweedie::run::{Classes, Space};
+use tweedie::run::{Classes, Convention, Space};
 use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie_study::STUDIES;
 
@@ -331,12 +331,27 @@ pub struct Likelihood {
 /// from 0 to 1.
 #[derive(Debug, clap::Args)]
 pub struct Evaluate {
-    /// A run, whose samples are drawn with its own settings, the output of `tweedie sample`, or
-    /// whatever can be data: a folder of images, an npz, npy, csv or IDX file.
-    pub samples: PathBuf,
-    /// The data to measure against [default: the run's own].
+    /// A run, whose samples are drawn with its own settings, the output of `tweedie sample`,
+    /// whatever can be data (a folder of images, an npz, npy, csv or IDX file), or statistics: an
+    /// npz file with mu and sigma, as --statistics and pytorch-fid write them. Several files of
+    /// statistics are merged, as those of shards.
+    #[arg(required = true)]
+    pub samples: Vec<PathBuf>,
+    /// The data to measure against, or their statistics [default: the run's own data].
     #[arg(long, value_name = "DATA")]
     pub against: Option<String>,
+    /// Write the statistics of SAMPLES in the feature space to this npz file: mu and sigma, which
+    /// pytorch-fid reads, and the count, by which shards merge. Nothing is measured.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["against", "held_out", "versus", "out", "convention"]
+    )]
+    pub statistics: Option<PathBuf>,
+    /// Print the kernel distance as another tool does, besides: torch-fidelity or clean-fid. What
+    /// they print after it is a spread of overlapping subsets, not an error.
+    #[arg(long, value_name = "TOOL")]
+    pub convention: Vec<Convention>,
     /// Data that were not trained on: tests whether the samples are nearer to the training data,
     /// which --against then is, than these are.
     #[arg(long, value_name = "DATA")]
@@ -370,7 +385,8 @@ pub struct Evaluate {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Print the result as one JSON document: samples, reference, held_out, versus (name and count
-    /// of each), shape, spaces (the figures of each feature space), seconds, page, files.
+    /// of each), shape, spaces (the figures of each feature space), seconds, page, files. Of
+    /// statistics: samples, reference, features, dim, frechet_plain, frechet, seconds.
     #[arg(long)]
     pub json: bool,
 }

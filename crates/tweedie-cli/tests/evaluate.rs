@@ -144,3 +144,88 @@ fn what_cannot_be_measured_is_refused() {
     );
     assert_eq!(fs::read(full.join("thesis.tex")).unwrap(), b"years");
 }
+
+#[test]
+fn statistics_are_written_merged_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (digits, twice) = (at("digits.npz"), at("twice.npz"));
+    let (digits, twice) = (text(&digits), text(&twice));
+    let written = json(&["evaluate", "digits", "--statistics", digits]);
+    assert_eq!(
+        (&written["count"], &written["dim"]),
+        (&1797.into(), &64.into())
+    );
+    let merged = json(&["evaluate", digits, digits, "--statistics", twice]);
+    assert_eq!(merged["count"], 3594);
+
+    // Against themselves, in every way of saying it: nothing but what n - 1 makes of twice as many.
+    for args in [[digits, "digits"], ["digits", digits], [digits, digits]] {
+        let found = json(&["evaluate", args[0], "--against", args[1]]);
+        assert!(found["frechet_plain"].as_f64().unwrap() < 1e-9, "{found}");
+        assert_eq!(found["frechet"].is_null(), args[0] != "digits");
+    }
+    let found = json(&["evaluate", twice, "--against", digits]);
+    assert!(found["frechet_plain"].as_f64().unwrap() < 1e-4, "{found}");
+    let said = succeed(&["evaluate", "digits", "--against", digits]);
+    assert!(said.contains("1/n bias removed"), "{said}");
+
+    fail(
+        &["evaluate", "swiss-roll", "--against", digits],
+        &["digits.npz", "64 features", "--features"],
+    );
+    fail(
+        &[
+            "evaluate",
+            "digits",
+            "--against",
+            digits,
+            "--held-out",
+            "digits",
+        ],
+        &["--held-out", "statistics"],
+    );
+    fail(
+        &["evaluate", digits, "digits", "--against", "digits"],
+        &["SAMPLES = 2"],
+    );
+    let pca = [
+        "evaluate",
+        "digits",
+        "--against",
+        digits,
+        "--features",
+        "pca:4",
+    ];
+    fail(&pca, &["pca:4", "pixels"]);
+    let damaged = at("damaged.npz");
+    fs::write(&damaged, &fs::read(digits).unwrap()[..2000]).unwrap();
+    fail(
+        &["evaluate", "digits", "--against", text(&damaged)],
+        &["damaged.npz"],
+    );
+}
+
+#[test]
+fn figures_by_the_conventions_of_other_tools() {
+    let args = ["evaluate", "gaussians-25", "--against", "gaussians-25"];
+    let tools = [
+        "--convention",
+        "torch-fidelity",
+        "--convention",
+        "clean-fid",
+    ];
+    let found = json(&[&args[..], &tools, &["--set", "count=400"]].concat());
+    let [fidelity, clean] = &found["spaces"][0]["conventions"].as_array().unwrap()[..] else {
+        panic!("two conventions");
+    };
+    assert_eq!(fidelity["convention"], "torch-fidelity");
+    assert_eq!(fidelity["subsets"], serde_json::json!([100, 400]));
+    assert!(clean["mean"].is_number() && clean["spread"].is_number());
+    let said = succeed(&[&args[..], &tools].concat());
+    assert!(said.contains("KID as clean-fid prints it"), "{said}");
+    fail(
+        &[&args[..], &["--convention", "fid"]].concat(),
+        &["torch-fidelity"],
+    );
+}

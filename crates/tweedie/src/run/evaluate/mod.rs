@@ -1,9 +1,11 @@
 //! The job `evaluate`: how far samples are from data, in named feature spaces, each figure with its
 //! uncertainty.
 
+mod convention;
 mod draw;
 mod page;
 mod space;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use convention::{Convention, OfConvention};
 pub use draw::draw_items;
 use space::Extracted;
 pub use space::Space;
+pub use statistics::{OfStatistics, Side, StatisticsJob, evaluate_statistics, statistics};
 
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
@@ -45,6 +49,8 @@ pub struct EvaluateJob {
     pub spaces: Vec<Space>,
     /// Determines halves, directions and permutations.
     pub seed: u64,
+    /// Figures as other tools print them, besides.
+    pub conventions: Vec<Convention>,
     /// A folder for a page with pictures; none when missing.
     pub page: Option<PathBuf>,
 }
@@ -110,6 +116,9 @@ pub struct InSpace {
     pub kernel_polynomial: Estimate,
     /// The kernel distance under Gaussian kernels of five widths about the median distance.
     pub kernel_rbf: Estimate,
+    /// Figures as other tools print them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conventions: Vec<OfConvention>,
     /// Precision, recall, density and coverage by 3 and by 5 neighbours.
     pub neighbours: Vec<Prdc>,
     /// Each sample's nearest item of the reference: quantiles of the ratio of its distance to that
@@ -234,11 +243,11 @@ pub fn evaluate(
         let reason = "name a feature space, such as pixels";
         return Err(Error::setting("features", "none", reason));
     }
-    let (mut spaces, mut nearest) = (Vec::new(), Vec::new());
+    let (mut spaces, mut pictured) = (Vec::new(), Vec::new());
     for space in &job.spaces {
-        let (figures, items) = in_space(&sets, space, job.seed, monitor)?;
+        let (figures, items) = in_space(&sets, space, job, monitor)?;
         spaces.push(figures);
-        nearest.push(items);
+        pictured.push(items);
     }
     let card = |data: &Dataset| SetCard {
         name: data.name().into(),
@@ -255,7 +264,7 @@ pub fn evaluate(
         page: None,
     };
     if let Some(folder) = &job.page {
-        evaluation.page = Some(page::write(folder, &sets, &evaluation, &nearest)?);
+        evaluation.page = Some(page::write(folder, &sets, &evaluation, &pictured)?);
     }
     Ok(evaluation)
 }
@@ -292,13 +301,21 @@ impl Sets<'_> {
 /// Measures of a space, for progress.
 const PARTS: u64 = 7;
 
+/// What pictures show of the samples in a space.
+struct Pictured {
+    /// Each sample's nearest item of the reference.
+    nearest: Vec<NearestItem>,
+    /// By a classifier, each sample's class.
+    classes: Option<Vec<usize>>,
+}
+
 fn in_space(
     sets: &Sets<'_>,
     space: &Space,
-    seed: u64,
+    job: &EvaluateJob,
     monitor: &mut Monitor<'_>,
-) -> Result<(InSpace, Vec<NearestItem>)> {
-    let name = space.to_string();
+) -> Result<(InSpace, Pictured)> {
+    let (name, seed) = (space.to_string(), job.seed);
     let mut done = 0;
     let mut next = |monitor: &mut Monitor<'_>| {
         done += 1;
@@ -313,18 +330,21 @@ fn in_space(
     let versus = sets.versus.map(&mut of).transpose()?;
     let x = Features::new(sets.samples.name(), &samples.features, dim)?;
     let y = Features::new(sets.reference.name(), &reference.features, dim)?;
-    let classes = of_classes(extractor.classes(), &samples, &reference)?;
+    let (classes, labels) = match of_classes(extractor.classes(), &samples, &reference)? {
+        Some((classes, labels)) => (Some(classes), Some(labels)),
+        None => (None, None),
+    };
 
     next(monitor)?;
-    let halves = Halves {
-        seed,
-        ..Halves::default()
-    };
+    let halves = Halves::for_features(dim, seed);
     let distance = frechet(x, Reference::Sampled(y), halves)?;
     next(monitor)?;
     let rbf = Kernel::rbf(y)?;
     let kernel_polynomial = kernel_distance(x, y, Kernel::Polynomial)?;
     let kernel_rbf = kernel_distance(x, y, rbf)?;
+    let conventions = job.conventions.iter();
+    let conventions = conventions.map(|convention| convention.measure(x, y));
+    let conventions = conventions.collect::<Result<_>>()?;
     next(monitor)?;
     let neighbours = precision_recall_density_coverage(x, y, &NEIGHBOURS)?;
     next(monitor)?;
@@ -364,6 +384,7 @@ fn in_space(
         frechet: distance,
         kernel_polynomial,
         kernel_rbf,
+        conventions,
         neighbours,
         nearest_ratio: Quantiles::of(ratios),
         memorisation: memorised,
@@ -371,23 +392,29 @@ fn in_space(
         vectors,
         versus,
     };
-    Ok((figures, nearest))
+    let pictured = Pictured {
+        nearest,
+        classes: labels,
+    };
+    Ok((figures, pictured))
 }
 
 fn of_classes(
     names: &[String],
     samples: &Extracted,
     reference: &Extracted,
-) -> Result<Option<OfClasses>> {
+) -> Result<Option<(OfClasses, Vec<usize>)>> {
     let (Some(of_samples), Some(of_reference)) = (&samples.probabilities, &reference.probabilities)
     else {
         return Ok(None);
     };
     let rows = |values| Features::new("the probabilities", values, names.len());
     let (of_samples, of_reference) = (rows(of_samples)?, rows(of_reference)?);
-    let histogram = |rows| ClassHistogram::of_labels(&most_likely_classes(rows), names.len());
-    let (samples, reference) = (histogram(of_samples)?, histogram(of_reference)?);
-    Ok(Some(OfClasses {
+    let labels = most_likely_classes(of_samples);
+    let samples = ClassHistogram::of_labels(&labels, names.len())?;
+    let reference = most_likely_classes(of_reference);
+    let reference = ClassHistogram::of_labels(&reference, names.len())?;
+    let classes = OfClasses {
         names: names.to_vec(),
         covered: samples.covered(),
         kl_uniform: samples.divergence_to_uniform(),
@@ -395,7 +422,8 @@ fn of_classes(
         inception_score: inception_score(of_samples)?,
         samples: samples.counts().to_vec(),
         reference: reference.counts().to_vec(),
-    }))
+    };
+    Ok(Some((classes, labels)))
 }
 
 fn of_vectors(x: Features, y: Features, seed: u64) -> Result<OfVectors> {

@@ -20,6 +20,7 @@ fn job(spaces: &[Space]) -> EvaluateJob {
     EvaluateJob {
         spaces: spaces.to_vec(),
         seed: 0,
+        conventions: vec![],
         page: None,
     }
 }

@@ -1,114 +1,9 @@
-//! `tweedie evaluate`.
+//! An evaluation in the terminal.
 
-use std::path::Path;
-
-use tweedie::data::{DataSpec, Dataset, LabelSource};
-use tweedie::job::Monitor;
 use tweedie::measure::{Estimate, Verdict};
-use tweedie::run::{
-    Config, Draw, EvaluateJob, Evaluation, InSpace, Model, RunDir, Sets, draw_items, evaluate,
-};
-use tweedie::{Error, Result};
+use tweedie::run::{Evaluation, InSpace};
 
-use super::{data_config, in_data};
-use crate::args::Evaluate;
-use crate::output;
-use crate::progress::{tell_if_stopped, watched};
-
-pub fn run(args: &Evaluate) -> Result<()> {
-    let run = open_run(&args.samples)?;
-    let page = match (&args.out, &run) {
-        (Some(out), _) => Some(out.clone()),
-        (None, Some(run)) => Some(run.path().join("evaluation")),
-        (None, None) => None,
-    };
-    let own = run.as_ref().map(RunDir::config).transpose()?;
-    let reference = match (&args.against, own) {
-        (Some(source), _) => open(source, &args.set)?,
-        (None, Some(config)) => open_own(&config, &args.set)?,
-        (None, None) => {
-            let reason = "name the data to measure against: these samples belong to no run";
-            return Err(Error::setting("--against", "nothing", reason));
-        }
-    };
-    let held_out = args
-        .held_out
-        .as_deref()
-        .map(|source| open(source, &args.set));
-    let held_out = held_out.transpose()?;
-    let job = EvaluateJob {
-        spaces: args.features.clone(),
-        seed: args.seed,
-        page,
-    };
-    let found = watched(|monitor| {
-        let samples = items(&args.samples, args, monitor)?;
-        let versus = args
-            .versus
-            .as_deref()
-            .map(|path| items(path, args, monitor));
-        let versus = versus.transpose()?;
-        let sets = Sets {
-            samples: &samples,
-            reference: &reference,
-            held_out: held_out.as_ref(),
-            versus: versus.as_ref(),
-        };
-        // What cannot be measured leaves no folder behind.
-        sets.check()?;
-        if let Some(out) = &args.out {
-            super::claim(out, "evaluate")?;
-        }
-        evaluate(sets, &job, monitor)
-    });
-    let found = tell_if_stopped(found, "nothing was written")?;
-    output::result(&found, tell);
-    Ok(())
-}
-
-/// The run at `path`, if it is one.
-fn open_run(path: &Path) -> Result<Option<RunDir>> {
-    match path.join("config.toml").is_file() {
-        true => RunDir::open(path).map(Some),
-        false => Ok(None),
-    }
-}
-
-/// Samples: a run's, those of an output of `tweedie sample`, or any data.
-fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Dataset> {
-    if let Some(run) = open_run(path)? {
-        let sample = run.config()?.sample;
-        let model = Model::load(&run, args.checkpoint, &sample)?;
-        let mut draw = Draw::new(sample, args.seeds.clone());
-        draw.batch = args.batch;
-        return draw_items(&model, &draw, monitor);
-    }
-    let path = match path.join("sample.json").is_file() {
-        true => path.join("samples.npz"),
-        false => path.to_owned(),
-    };
-    open(&path.to_string_lossy(), &[])
-}
-
-/// Data by their name, with `changes` to how they are read.
-fn open(source: &str, changes: &[String]) -> Result<Dataset> {
-    data_config(source, changes)?.open_data()
-}
-
-/// The data of a run as they are: neither standardised nor in the network's range.
-fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
-    let mut own = config.clone();
-    let plain = DataSpec::new("");
-    (own.data.range, own.data.standardise) = (plain.range, plain.standardise);
-    own.data.labels = LabelSource::None;
-    let changed = Config::parse(&own.to_toml(), &in_data(changes)).map_err(|reason| {
-        let what = format!("{} {}", own.data.source, changes.join(" "));
-        Error::setting("data", what.trim_end(), reason)
-    })?;
-    changed.open_data()
-}
-
-fn tell(found: &Evaluation) {
+pub fn tell(found: &Evaluation) {
     say!(
         "{} items of {} against {} items of {}",
         found.samples.count,
@@ -142,6 +37,15 @@ fn tell_space(space: &InSpace) {
     }
     line("kernel distance, cubic", space.kernel_polynomial);
     line("kernel distance, Gaussian", space.kernel_rbf);
+    for found in &space.conventions {
+        let [subsets, size] = found.subsets;
+        say!(
+            "  KID as {} prints it: {:.6} (spread of {subsets} overlapping subsets of {size}: {:.6})",
+            found.convention,
+            found.mean,
+            found.spread
+        );
+    }
     for found in &space.neighbours {
         let k = found.k;
         line(&format!("precision, k = {k}"), found.precision.estimate());
@@ -209,7 +113,7 @@ fn tell_space(space: &InSpace) {
 }
 
 /// A figure with its standard error, to two digits of that.
-fn line(name: &str, estimate: Estimate) {
+pub fn line(name: &str, estimate: Estimate) {
     let Estimate {
         value,
         standard_error,
