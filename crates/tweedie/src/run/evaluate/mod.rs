@@ -15,9 +15,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use convention::{Convention, OfConvention};
-pub use draw::draw_items;
+pub use draw::{draw_items, drawn_items};
 use space::Extracted;
-pub use space::Space;
+pub use space::{FeatureExtractor, Space};
 pub use statistics::{OfStatistics, Side, StatisticsJob, evaluate_statistics, statistics};
 
 use crate::data::{Dataset, Shape};
