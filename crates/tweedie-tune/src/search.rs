@@ -143,7 +143,7 @@ pub fn search(
     let before = stand.spent();
     let share = |share: f64| (search.evaluations as f64 * share) as u64;
     let usual: Vec<Point> = usual(space, search.calls);
-    let points = points(space, search, &usual, share(SHARES[0]))?;
+    let points = points(search, &usual, share(SHARES[0]))?;
     let mut runners: Vec<(Point, Candidate)> = points
         .into_iter()
         .map(|point| (point, space.candidate(&point, search.calls)))
@@ -234,7 +234,7 @@ fn usual(space: &Space, calls: usize) -> Vec<Point> {
 
 /// The points of the first race: as many as `evaluations` pay for in its first round with half of
 /// them.
-fn points(space: &Space, search: &Search, usual: &[Point], evaluations: u64) -> Result<Vec<Point>> {
+fn points(search: &Search, usual: &[Point], evaluations: u64) -> Result<Vec<Point>> {
     let each = (search.first * search.calls).max(1) as u64;
     let affordable = (evaluations / 2 / each) as usize;
     let mut points: Vec<Point> = search.neighbours.clone();
