@@ -37,6 +37,7 @@ pub enum Command {
     Likelihood(Likelihood),
     Report(Report),
     Evaluate(Evaluate),
+    Tune(Tune),
     Study(Study),
     Classifier(Classifier),
 }
@@ -52,6 +53,7 @@ impl Command {
             Self::Likelihood(args) => args.json,
             Self::Report(args) => args.json,
             Self::Evaluate(args) => args.json,
+            Self::Tune(args) => args.json,
             Self::Study(args) => args.json,
             Self::Classifier(args) => match &args.command {
                 ClassifierCommand::Train(args) => args.json,
@@ -391,6 +393,51 @@ pub struct Evaluate {
     pub json: bool,
 }
 
+/// Find the best way to sample a run's network at given numbers of network calls.
+///
+/// Searches samplers, their amount of noise, the grid of noise levels, sigma_max and sigma_min, by
+/// the Frechet distance of samples from one half of the data, with all settings at equal seeds.
+/// Reports the best on fresh seeds and the other half, with its interval, and says whether it is
+/// better than every other beyond doubt or one of a tie. Writes RUN/tune: a recipe for each number
+/// of calls, and a page with curves, levels and samples. What was measured is kept there: the same
+/// command resumes.
+#[derive(Debug, clap::Args)]
+pub struct Tune {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Numbers of network calls for a sample.
+    #[arg(long, value_delimiter = ',', default_value = "8,16,32", value_name = "N,N,...")]
+    pub calls: Vec<usize>,
+    /// How long it may take, like 20m or 1h; what it is spent on is decided by a measurement of
+    /// speed at the beginning.
+    #[arg(long, default_value = "20m", value_parser = duration)]
+    pub time: u64,
+    /// The feature space in which samples are compared with data: pixels, pca:K or classifier:RUN.
+    #[arg(long, value_name = "SPACE", default_value = "pixels")]
+    pub features: Space,
+    /// The data to compare with, best not those trained on [default: the run's own].
+    #[arg(long, value_name = "DATA")]
+    pub against: Option<String>,
+    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
+    /// repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// A share of the best distance that does not matter: the search ends when no rival can be
+    /// better by more.
+    #[arg(long, default_value_t = 0.02)]
+    pub epsilon: f64,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// The seed of the search, its samples and the division of the data.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+    /// Print the result as one JSON document: step, weights, features, reference, searched,
+    /// reported, found (for each number of calls), evaluations, seconds, page, files.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Write a page with pictures about a run: samples, losses, noise levels, trajectories.
 #[derive(Debug, clap::Args)]
 pub struct Report {
@@ -523,6 +570,22 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
+/// Seconds of a duration like 90s, 20m, 1.5h.
+fn duration(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let (number, unit) = match text.char_indices().last() {
+        Some((last, 's')) => (&text[..last], 1.0),
+        Some((last, 'm')) => (&text[..last], 60.0),
+        Some((last, 'h')) => (&text[..last], 3600.0),
+        _ => (text, f64::NAN),
+    };
+    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * unit;
+    match seconds >= 1.0 && seconds <= 1e8 {
+        true => Ok(seconds as u64),
+        false => Err("write a number with s, m or h, like 90s, 20m or 1.5h".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -531,6 +594,15 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90s"), Ok(90));
+        assert_eq!(duration("1.5h"), Ok(5400));
+        for wrong in ["", "m", "20", "-1m", "0s", "nans", "é", "1e30h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod report;
 pub mod sample;
 pub mod study;
 pub mod train;
+pub mod tune;
 
 use std::path::Path;
 

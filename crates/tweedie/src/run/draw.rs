@@ -278,6 +278,21 @@ impl Model {
         observer: &mut dyn Observer,
     ) -> Result<Samples> {
         let mut sampler = self.sampler(sample)?;
+        self.run_by(sampler.as_mut(), sample, seeds, observer)
+    }
+
+    /// [`Model::run`] by a sampler of your own, on whatever levels; of `sample`, classes, guidance
+    /// and clipping count.
+    ///
+    /// # Errors
+    /// As for [`Model::run`].
+    pub fn run_by(
+        &self,
+        sampler: &mut dyn Sampler,
+        sample: &SampleConfig,
+        seeds: Range<u64>,
+        observer: &mut dyn Observer,
+    ) -> Result<Samples> {
         let samples: Vec<u64> = seeds.clone().collect();
         let conditions = sample.conditions(seeds, self.denoiser.classes())?;
         let batch = Batch::new(&samples).conditioned_on(&conditions)?;
@@ -290,7 +305,7 @@ impl Model {
         if let Some(threshold) = sample.threshold(self.data.map.model_range())? {
             denoiser = Box::new(Thresholded::new(denoiser, threshold)?);
         }
-        crate::sample::run(&*denoiser, sampler.as_mut(), &source, batch, observer)
+        crate::sample::run(&*denoiser, sampler, &source, batch, observer)
     }
 
     /// Draws samples batch by batch, and holds them all.

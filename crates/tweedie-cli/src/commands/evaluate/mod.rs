@@ -117,12 +117,12 @@ fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Data
 }
 
 /// Data by their name, with `changes` to how they are read.
-fn open(source: &str, changes: &[String]) -> Result<Dataset> {
+pub(super) fn open(source: &str, changes: &[String]) -> Result<Dataset> {
     data_config(source, changes)?.open_data()
 }
 
 /// The data of a run as they are: neither standardised nor in the network's range.
-fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
+pub(super) fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
     let mut own = config.clone();
     let plain = DataSpec::new("");
     (own.data.range, own.data.standardise) = (plain.range, plain.standardise);

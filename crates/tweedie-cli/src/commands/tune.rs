@@ -1,0 +1,106 @@
+//! `tweedie tune`.
+
+use std::time::Duration;
+
+use tweedie::Result;
+use tweedie::run::{Model, RunDir};
+use tweedie_tune::{Found, Outcome, Stop, TuneJob, Tuning, tune};
+
+use super::evaluate::{open, open_own};
+use crate::args::Tune;
+use crate::output;
+use crate::progress::{tell_if_stopped, watched};
+
+pub fn run(args: &Tune) -> Result<()> {
+    let run = RunDir::open(&args.run)?;
+    let config = run.config()?;
+    let data = match &args.against {
+        Some(source) => open(source, &args.set)?,
+        None => open_own(&config, &args.set)?,
+    };
+    let model = Model::load(&run, args.checkpoint, &config.sample)?;
+    let job = TuneJob {
+        calls: args.calls.clone(),
+        time: Duration::from_secs(args.time),
+        space: args.features.clone(),
+        solvers: Vec::new(),
+        epsilon: args.epsilon,
+        seed: args.seed,
+    };
+    let _lock = run.lock()?;
+    let found = watched(|monitor| tune(&run, &model, &data, &job, monitor));
+    let found = tell_if_stopped(found, "what was measured is kept: the same command resumes")?;
+    output::result(&found, tell);
+    Ok(())
+}
+
+fn tell(found: &Tuning) {
+    say!(
+        "step {}, in {}: searched by {} items of {}, measured by {} others",
+        found.step,
+        found.features,
+        found.searched,
+        found.reference,
+        found.reported
+    );
+    for found in &found.found {
+        say!();
+        tell_one(found);
+    }
+    if let Some(page) = &found.page {
+        say!();
+        say!("{}", page.page.display());
+    }
+}
+
+fn tell_one(found: &Found) {
+    let Found {
+        tuned,
+        guards,
+        recipe,
+    } = found;
+    let distance = tuned.distance.corrected;
+    let [low, high] = distance.interval();
+    say!("{} calls: {}", tuned.calls, tuned.best);
+    say!(
+        "  squared Frechet distance {:.4}, 95 % within {low:.4} to {high:.4}",
+        distance.value
+    );
+    match tuned.outcome {
+        Outcome::Winner => say!("  better than every other setting measured, beyond doubt"),
+        Outcome::Tie => {
+            say!("  not to be told from {} other settings:", tuned.ties.len());
+            for tie in &tuned.ties {
+                let behind = tie.behind;
+                say!(
+                    "    {} ({:+.4} ± {:.4})",
+                    tie.candidate,
+                    behind.value,
+                    behind.standard_error
+                );
+            }
+        }
+    }
+    if let Some(usual) = tuned.baselines.first() {
+        say!(
+            "  the nearest usual setting, {}: {:.4} ± {:.4}",
+            usual.candidate,
+            usual.distance.corrected.value,
+            usual.distance.corrected.standard_error
+        );
+    }
+    if !guards.worse.is_empty() {
+        say!(
+            "  CAUTION: by {} the usual setting is better beyond doubt; the network may be wrong in a \
+             way that this setting compensates",
+            guards.worse.join(" and ")
+        );
+    }
+    let ended = match tuned.stop {
+        Stop::Resolved => "no rival can be better by more than epsilon",
+        Stop::Samples => "the most samples were drawn, rivals remain",
+        Stop::Budget => "the time was used up, rivals remain",
+    };
+    say!("  {} settings measured; {ended}", tuned.settings);
+    say!("  {}", recipe.display());
+}
