@@ -406,7 +406,12 @@ pub struct Tune {
     /// The run's folder.
     pub run: PathBuf,
     /// Numbers of network calls for a sample.
-    #[arg(long, value_delimiter = ',', default_value = "8,16,32", value_name = "N,N,...")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "8,16,32",
+        value_name = "N,N,..."
+    )]
     pub calls: Vec<usize>,
     /// How long it may take, like 20m or 1h; what it is spent on is decided by a measurement of
     /// speed at the beginning.

@@ -15,10 +15,23 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     succeed(&["train", text(&tiny(dir.path())), "--out", text(&run)]);
     let run = text(&run);
     let args = [
-        "tune", run, "--calls", "4,2", "--features", "pca:4", "--time", "25s", "--json",
+        "tune",
+        run,
+        "--calls",
+        "4,2",
+        "--features",
+        "pca:4",
+        "--time",
+        "25s",
+        "--json",
     ];
     let found: Value = serde_json::from_str(&succeed(&args)).unwrap();
-    let calls: Vec<&Value> = found["found"].as_array().unwrap().iter().map(|f| &f["calls"]).collect();
+    let calls: Vec<&Value> = found["found"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| &f["calls"])
+        .collect();
     assert_eq!(calls, [2, 4]);
     for one in found["found"].as_array().unwrap() {
         let distance = &one["distance"]["corrected"];
@@ -31,7 +44,13 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     }
     assert!(found["searched"].as_u64().unwrap() + found["reported"].as_u64().unwrap() == 1797);
     let page = Path::new(run).join("tune/page");
-    for file in ["index.html", "quality.png", "levels.png", "samples.png", "found.csv"] {
+    for file in [
+        "index.html",
+        "quality.png",
+        "levels.png",
+        "samples.png",
+        "found.csv",
+    ] {
         assert!(page.join(file).is_file(), "{file}");
     }
     // The same again, from what was kept: but for seconds and the day.
@@ -41,7 +60,10 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
 
     fail(&["tune", run, "--calls", "0"], &["calls"]);
     fail(&["tune", run, "--time", "soon"], &["20m"]);
-    fail(&["tune", run, "--calls", "4000", "--time", "1s"], &["give it more time"]);
+    fail(
+        &["tune", run, "--calls", "4000", "--time", "1s"],
+        &["give it more time"],
+    );
     fail(&["tune", run, "--set", "limit=3"], &["items of data = 3"]);
     fail(&["tune", text(dir.path())], &["config.toml"]);
 }

@@ -10,17 +10,15 @@ use tweedie::sample::{Sampler, SamplerKind};
 
 use crate::Grid;
 
-/// A sampler with all that a number of calls leaves open.
+/// A sampler with all its settings, its levels in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The sampler.
     pub sampler: SamplerKind,
-    /// How the levels spread.
+    /// How the levels were spread.
     pub grid: Grid,
-    /// The highest level.
-    pub sigma_max: f64,
-    /// The lowest level.
-    pub sigma_min: f64,
+    /// The levels.
+    pub levels: Levels,
     /// Whether the result is the expected denoised sample rather than the final state.
     pub denoise: bool,
     /// The sampler's own settings.
@@ -28,21 +26,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The levels with which this takes at most `calls` network calls a sample.
+    /// The sampler.
     ///
     /// # Errors
-    /// Where so few calls are not feasible.
-    pub fn levels(&self, calls: usize) -> Result<Levels> {
-        let count = self.sampler.levels_for(&self.settings, calls)?;
-        self.grid.levels(self.sigma_max, self.sigma_min, count)
-    }
-
-    /// The sampler for at most `calls` network calls a sample.
-    ///
-    /// # Errors
-    /// As for [`Candidate::levels`], and for settings that are not feasible on these levels.
-    pub fn sampler(&self, calls: usize) -> Result<Box<dyn Sampler>> {
-        self.sampler.sampler(&self.settings, &self.levels(calls)?)
+    /// For settings that are not feasible on these levels.
+    pub fn sampler(&self) -> Result<Box<dyn Sampler>> {
+        self.sampler.sampler(&self.settings, &self.levels)
     }
 
     /// One text for one candidate, to the last bit of its numbers.
@@ -54,15 +43,15 @@ impl Candidate {
 
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.sampler.label())?;
+        f.write_str(self.sampler.label())?;
         for (name, value) in &self.settings {
             match value.as_float() {
-                Some(value) => write!(f, " {name} {value:.4}")?,
+                Some(value) => write!(f, " {name} {value:.3}")?,
                 None => write!(f, " {name} {value}")?,
             }
         }
-        let (max, min) = (self.sigma_max, self.sigma_min);
-        write!(f, ", {}, sigma {max:.4} to {min:.4}", self.grid)?;
+        let (max, min) = (self.levels.first(), self.levels.last());
+        write!(f, ", {}, sigma {max:.3} to {min:.4}", self.grid)?;
         match self.denoise {
             true => Ok(()),
             false => f.write_str(", not denoised"),

@@ -58,15 +58,15 @@ pub(crate) fn guards(
     };
     guards.beside = Some(usual.candidate.to_string());
     let seeds = SEED..SEED + samples;
-    let best = stand.features(&tuned.best, tuned.calls, seeds.clone(), monitor)?;
-    let other = stand.features(&usual.candidate, tuned.calls, seeds, monitor)?;
+    let best = stand.features(&tuned.best, seeds.clone(), monitor)?;
+    let other = stand.features(&usual.candidate, seeds, monitor)?;
     let rows = |values| Features::new("the samples", values, dim);
     let (best, other) = (rows(&best)?, rows(&other)?);
     let few = &reference.values()[..reference.len().min(ITEMS) * dim];
     let few = Features::new("the data", few, dim)?;
     let kernel = compare_kernel_distance(best, other, few, Kernel::rbf(few)?)?.difference;
-    let measured = [best, other]
-        .map(|samples| precision_recall_density_coverage(samples, few, &[NEIGHBOURS]));
+    let measured =
+        [best, other].map(|samples| precision_recall_density_coverage(samples, few, &[NEIGHBOURS]));
     let [of_best, of_other] = measured;
     let (of_best, of_other) = (of_best?, of_other?);
     // Not paired: the error is at most too large.

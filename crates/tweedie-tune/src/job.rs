@@ -10,12 +10,14 @@ use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetReference, Halves, Reference};
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::SavedPage;
-use tweedie::run::{FeatureExtractor, Model, RunDir, SampleConfig};
+use tweedie::run::{FeatureExtractor, Model, RunDir};
 use tweedie::{Error, Result, write_atomic};
 
 use crate::guard::{Guards, guards};
 use crate::recipe::Recipe;
-use crate::{Cache, Point, RunSubject, Search, Solver, Space, Stand, Subject, Tuned, page, search};
+use crate::{
+    Cache, Grid, Point, RunSubject, Search, Solver, Space, Stand, Subject, Tuned, page, search,
+};
 
 /// What to tune, and for how long.
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ pub fn tune(
         let tuned = search(&mut stand, &space, [by, on], &plan, monitor)?;
         neighbours.extend(tuned.point);
         let guards = guards(&mut stand, rows(&reported)?, &tuned, monitor)?;
-        let recipe = Recipe::new(model, data, job, &tuned, &guards)?;
+        let recipe = Recipe::new(model, data, job, &tuned, &guards);
         let path = folder.join("recipes").join(format!("{calls}.toml"));
         recipe.write(&path)?;
         found.push(Found {
@@ -151,7 +153,13 @@ pub fn tune(
         seconds: began.elapsed().as_secs_f64(),
         page: None,
     };
-    tuning.page = Some(page::write(&folder.join("page"), &tuning, model, &subject, monitor)?);
+    tuning.page = Some(page::write(
+        &folder.join("page"),
+        &tuning,
+        model,
+        &subject,
+        monitor,
+    )?);
     tuning.seconds = began.elapsed().as_secs_f64();
     Ok(tuning)
 }
@@ -180,7 +188,9 @@ fn divided(rows: &[f64], dim: usize, seed: u32) -> Result<[Vec<f64>; 2]> {
     let source = NoiseSource::new(u64::from(seed), Stream::Evaluation);
     let order = source.permutation(u64::MAX, count);
     let gather = |part: &[usize]| {
-        let rows = part.iter().flat_map(|&row| &rows[row * dim..(row + 1) * dim]);
+        let rows = part
+            .iter()
+            .flat_map(|&row| &rows[row * dim..(row + 1) * dim]);
         rows.copied().collect()
     };
     let (first, second) = order.split_at(count / 2);
@@ -238,17 +248,17 @@ fn budget(
         Err(error) => return Err(Error::io("read", &path)(error)),
     }
     let usual = Space::new(subject.sigma_range());
-    let Some(point) = usual.point(Solver::Cas, 2.0, None) else {
+    let Some(point) = usual.point(Solver::Cas, 2.0, Grid::Geometric) else {
         return Err(Error::setting("solver", "cas", "is not among the families"));
     };
     let few = *calls.iter().min().unwrap_or(&8);
-    let candidate = usual.candidate(&point, few);
+    let candidate = usual.candidate(&point, few)?;
     let mut speed = f64::INFINITY;
     // The first is slower: memory is fresh, weights are not packed.
     for seed in 0..2 {
         let began = Instant::now();
         let seeds = seed * TIMED..(seed + 1) * TIMED;
-        let drawing = subject.draw(&candidate, few, seeds, monitor)?;
+        let drawing = subject.draw(&candidate, seeds, monitor)?;
         let seconds = began.elapsed().as_secs_f64() / drawing.evaluations.max(1) as f64;
         speed = speed.min(seconds);
     }

@@ -39,9 +39,17 @@ pub(crate) fn write(
     page.table("found", &found(&tuning.found))?;
     page.section("Quality against network calls");
     page.paragraph("The best setting at each number of calls, beside settings that people use.");
-    page.chart("quality", &quality(&tuning.found), "Bands are intervals of 95 %.")?;
+    page.chart(
+        "quality",
+        &quality(&tuning.found),
+        "Bands are intervals of 95 %.",
+    )?;
     page.section("The noise levels found");
-    page.chart("levels", &levels(&tuning.found)?, "Each level, from the first step to the last.")?;
+    page.chart(
+        "levels",
+        &levels(&tuning.found),
+        "Each level, from the first step to the last.",
+    )?;
     page.section("Beside the usual settings");
     page.paragraph(
         "Differences at equal seeds, the usual setting's distance less the best one's: above 0 the \
@@ -106,7 +114,9 @@ fn quality(all: &[Found]) -> Chart {
         ends.collect::<Vec<_>>()
     };
     let line = |label: &str, points: &[(f64, Estimate)]| {
-        let values = points.iter().map(|(calls, found)| (*calls, found.value.max(1e-9)));
+        let values = points
+            .iter()
+            .map(|(calls, found)| (*calls, found.value.max(1e-9)));
         Series::line_points(label, values).band(band(points))
     };
     let best: Vec<(f64, Estimate)> = all
@@ -145,19 +155,19 @@ fn names(all: &[Found]) -> Vec<String> {
     names.into_iter().map(|(name, _)| name).collect()
 }
 
-fn levels(all: &[Found]) -> Result<Chart> {
+fn levels(all: &[Found]) -> Chart {
     let mut chart = Chart::new("Noise levels")
         .x(Axis::linear("share of the steps"))
         .y(Axis::log("sigma"));
     for Found { tuned, .. } in all {
-        let levels = tuned.best.levels(tuned.calls)?;
+        let levels = &tuned.best.levels;
         let last = (levels.len().max(2) - 1) as f64;
         let points = levels.as_slice().iter().enumerate();
         let points = points.map(|(i, sigma)| (i as f64 / last, *sigma));
         let label = format!("{} calls", tuned.calls);
         chart = chart.series(Series::line_points(label, points));
     }
-    Ok(chart)
+    chart
 }
 
 fn usual(all: &[Found]) -> Table {
@@ -219,9 +229,12 @@ fn pictures(
     };
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for Found { tuned, .. } in &tuning.found {
-        let usual = tuned.baselines.first().map(|usual| ("usual", &usual.candidate));
+        let usual = tuned
+            .baselines
+            .first()
+            .map(|usual| ("usual", &usual.candidate));
         for (name, candidate) in [Some(("tuned", &tuned.best)), usual].into_iter().flatten() {
-            let (drawn, _) = subject.sample(candidate, tuned.calls, 0..SHOWN, monitor)?;
+            let (drawn, _) = subject.sample(candidate, 0..SHOWN, monitor)?;
             images.extend(drawn.to_u8(model));
             labels.push(format!("{name} {}", tuned.calls));
         }
@@ -229,7 +242,11 @@ fn pictures(
     page.section("Samples at equal seeds");
     let grid = Grid::new([channels, height, width]).columns(SHOWN as usize);
     let picture = grid.row_labels(labels).render(&images)?;
-    page.pixels("samples", &picture, "The best setting and the nearest usual one, seeds 0 to 11.")
+    page.pixels(
+        "samples",
+        &picture,
+        "The best setting and the nearest usual one, seeds 0 to 11.",
+    )
 }
 
 fn left(all: &[Found]) -> Table {

@@ -60,9 +60,9 @@ pub fn profile(
             total,
             "settings",
         )?;
-        let found = match candidate.sampler(calls) {
+        let found = match candidate.sampler() {
             Err(_) => None,
-            Ok(_) => match stand.features(candidate, calls, first..first + samples, monitor) {
+            Ok(_) => match stand.features(candidate, first..first + samples, monitor) {
                 Ok(features) => {
                     Some(reference.measure(Features::new("the samples", &features, dim)?)?)
                 }

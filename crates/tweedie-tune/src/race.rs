@@ -233,7 +233,7 @@ fn advance(
             note: &note,
         });
         monitor.go_on()?;
-        let found = stand.features(&runner.candidate, race.calls, seeds.clone(), monitor);
+        let found = stand.features(&runner.candidate, seeds.clone(), monitor);
         let measured = found.and_then(|features| {
             runner.features.extend(features);
             let features = Features::new("the samples", &runner.features, dim)?;

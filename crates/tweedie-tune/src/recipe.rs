@@ -78,19 +78,16 @@ pub struct RecipeSample {
 
 impl Recipe {
     /// That of what was found for `model`.
-    ///
-    /// # Errors
-    /// Where the setting is not feasible.
     pub(crate) fn new(
         model: &Model,
         data: &Dataset,
         job: &TuneJob,
         tuned: &Tuned,
         guards: &Guards,
-    ) -> Result<Self> {
+    ) -> Self {
         let distance = tuned.distance.corrected;
         let names = tuned.ties.iter().map(|tie| tie.candidate.to_string());
-        Ok(Self {
+        Self {
             tuned: Origin {
                 calls: tuned.calls,
                 date: today(),
@@ -115,11 +112,11 @@ impl Recipe {
             },
             sample: RecipeSample {
                 sampler: tuned.best.sampler,
-                sigmas: tuned.best.levels(tuned.calls)?,
+                sigmas: tuned.best.levels.clone(),
                 denoise: tuned.best.denoise,
                 settings: tuned.best.settings.clone(),
             },
-        })
+        }
     }
 
     /// Writes it to `path`, beside it first; the folder is made.
@@ -137,7 +134,9 @@ impl Recipe {
 
 /// The day, in UTC, as 2026-11-28 (Hinnant, "chrono-compatible low-level date algorithms").
 fn today() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let [year, month, day] = date((since.as_secs() / 86_400) as i64);
     format!("{year:04}-{month:02}-{day:02}")
 }

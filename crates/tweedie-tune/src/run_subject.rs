@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::run::{Drawn, FeatureExtractor, Model, SampleConfig, Space, drawn_items};
 use tweedie::sample::StepView;
-use tweedie::Result;
 
 use crate::{Candidate, Drawing, Subject};
 
@@ -38,7 +38,10 @@ impl<'a> RunSubject<'a> {
         // The name of a space is not its identity: a classifier may have been trained further.
         let few = reference.iter().take(TOLD_BY * extractor.dim());
         let bytes: Vec<u8> = few.flat_map(|value| value.to_le_bytes()).collect();
-        let features: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let features: String = Sha256::digest(bytes)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         let fingerprint = format!(
             "weights {}\nfeatures {space} {features}\nclass {:?} guidance {:?} clip {:?} {} {:?}",
             model.digest().unwrap_or("in training"),
@@ -63,7 +66,6 @@ impl<'a> RunSubject<'a> {
     pub fn sample(
         &self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<(Drawn, u64)> {
@@ -77,12 +79,17 @@ impl<'a> RunSubject<'a> {
         let mut first = seeds.start;
         while first < seeds.end {
             let last = seeds.end.min(first + BATCH);
-            let mut sampler = candidate.sampler(calls)?;
+            let mut sampler = candidate.sampler()?;
             let mut watch = |_: &StepView<'_>| {};
             let found =
-                self.model.run_by(sampler.as_mut(), &self.sample, first..last, &mut watch)?;
+                self.model
+                    .run_by(sampler.as_mut(), &self.sample, first..last, &mut watch)?;
             monitor.go_on()?;
-            evaluations += found.evaluations.iter().map(|&count| u64::from(count)).sum::<u64>();
+            evaluations += found
+                .evaluations
+                .iter()
+                .map(|&count| u64::from(count))
+                .sum::<u64>();
             drawn.calls = drawn.calls.max(found.most_evaluations());
             drawn.values.extend(match candidate.denoise {
                 true => found.denoised,
@@ -111,11 +118,10 @@ impl Subject for RunSubject<'_> {
     fn draw(
         &self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<Drawing> {
-        let (drawn, evaluations) = self.sample(candidate, calls, seeds, monitor)?;
+        let (drawn, evaluations) = self.sample(candidate, seeds, monitor)?;
         let items = drawn_items(self.model, &drawn)?;
         Ok(Drawing {
             features: self.extractor.features(&items, monitor)?,

@@ -144,12 +144,18 @@ pub fn search(
     let share = |share: f64| (search.evaluations as f64 * share) as u64;
     let usual: Vec<Point> = usual(space, search.calls);
     let points = points(search, &usual, share(SHARES[0]))?;
-    let mut runners: Vec<(Point, Candidate)> = points
-        .into_iter()
-        .map(|point| (point, space.candidate(&point, search.calls)))
-        .collect();
-    let mut settings = runners.len();
     let mut dropped = Vec::new();
+    let mut runners: Vec<(Point, Candidate)> = Vec::new();
+    let place = |point: Point, runners: &mut Vec<(Point, Candidate)>| {
+        // What is not feasible has no levels to be named by.
+        if let Ok(candidate) = space.candidate(&point, search.calls) {
+            runners.push((point, candidate));
+        }
+    };
+    points
+        .into_iter()
+        .for_each(|point| place(point, &mut runners));
+    let mut settings = runners.len();
     let mut ranking: Option<Ranking> = None;
     for (round, seed) in SEEDS[..3].iter().enumerate() {
         if round > 0 {
@@ -163,8 +169,9 @@ pub fn search(
                 for number in 0..ABOUT {
                     let stream = (round * VARIED + which) as u32;
                     let varied = about(point, radius, number as u32, search.seed ^ stream << 16);
-                    runners.push((varied, space.candidate(&varied, search.calls)));
-                    settings += 1;
+                    let before = runners.len();
+                    place(varied, &mut runners);
+                    settings += runners.len() - before;
                 }
             }
         }
@@ -228,7 +235,10 @@ pub fn search(
 
 /// Usual settings that are feasible in `calls`.
 fn usual(space: &Space, calls: usize) -> Vec<Point> {
-    let feasible = |point: &Point| space.candidate(point, calls).sampler(calls).is_ok();
+    let feasible = |point: &Point| {
+        let candidate = space.candidate(point, calls);
+        candidate.and_then(|candidate| candidate.sampler()).is_ok()
+    };
     space.usual().into_iter().filter(feasible).collect()
 }
 
@@ -302,7 +312,7 @@ fn report(
         let what = format!("{} calls, {samples} fresh samples each", search.calls);
         monitor.step(&what, done, total, "settings")?;
         let seeds = first..first + samples;
-        let features = stand.features(candidate, search.calls, seeds, monitor)?;
+        let features = stand.features(candidate, seeds, monitor)?;
         let dim = stand.subject().dim();
         reference.measure(tweedie::measure::Features::new(
             "the samples",

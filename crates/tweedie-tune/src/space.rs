@@ -1,6 +1,8 @@
 //! The settings that are searched: a unit cube, and what its points mean.
 
 use toml::{Table, Value};
+use tweedie::Result;
+use tweedie::noise::{LossCurve, LossSchedule};
 use tweedie::sample::SamplerKind;
 
 use crate::{Candidate, Grid};
@@ -38,6 +40,8 @@ pub struct Space {
     pub sigma_max: f64,
     /// The lowest.
     pub sigma_min: f64,
+    /// The denoising loss by noise level; without it, grids by the loss are not searched.
+    pub curve: Option<LossCurve>,
 }
 
 /// Below this share of an axis is its end: no noise at all, the lowest sigma_min.
@@ -52,6 +56,8 @@ const MOST_CHURN: f64 = std::f64::consts::SQRT_2 - 1.0;
 const ALS: (f64, f64) = (3e-3, 1.0);
 /// Exponents of Karras's grid.
 const RHO: (f64, f64) = (1.5, 14.0);
+/// The exponent of mse-dp at most.
+const MOST_P: f64 = 3.0;
 /// sigma_max is searched down to this share.
 const LOWEST_MAX: f64 = 0.25;
 
@@ -87,6 +93,7 @@ impl Space {
             ],
             sigma_max,
             sigma_min,
+            curve: None,
         }
     }
 
@@ -95,15 +102,26 @@ impl Space {
         (self.sigma_min * self.sigma_max).sqrt()
     }
 
-    /// The candidate at `point`, for `calls` network calls.
-    pub fn candidate(&self, point: &Point, calls: usize) -> Candidate {
+    /// The candidate at `point`, for at most `calls` network calls of a sample.
+    ///
+    /// # Errors
+    /// Where so few calls are not feasible, or no levels follow from the loss.
+    pub fn candidate(&self, point: &Point, calls: usize) -> Result<Candidate> {
         let [solver, amount, grid, exponent, max, min] = *point;
         let solver = self.solvers[place(solver, self.solvers.len())];
-        let grid = match place(grid, 2) {
-            0 => Grid::Karras {
+        let by_loss = |schedule| Grid::Loss {
+            schedule,
+            p: MOST_P * exponent,
+        };
+        // Without a curve the upper half is geometric; with one it is the loss's.
+        let grid = match (place(grid, 8), &self.curve) {
+            (0..3, _) => Grid::Karras {
                 rho: geometric(RHO, exponent),
             },
-            _ => Grid::Geometric,
+            (3, _) | (_, None) => Grid::Geometric,
+            (4, _) => by_loss(LossSchedule::MseDp),
+            (5, _) => by_loss(LossSchedule::Entropic),
+            _ => by_loss(LossSchedule::LossCurve),
         };
         let sigma_max = match beyond_end(1.0 - max) {
             None => self.sigma_max,
@@ -114,42 +132,47 @@ impl Space {
             Some(share) => geometric((self.sigma_min, self.highest_min()), share),
         };
         let (sampler, settings) = solver.with_amount(amount, calls);
-        Candidate {
+        let count = sampler.levels_for(&settings, calls)?;
+        Ok(Candidate {
+            levels: grid.levels(sigma_max, sigma_min, count, self.curve.as_ref())?,
             sampler,
             grid,
-            sigma_max,
-            sigma_min,
             denoise: true,
             settings,
-        }
+        })
     }
 
-    /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on a geometric
-    /// grid over the whole range, or on Karras's with `rho`; none where the family is not
-    /// searched.
-    pub fn point(&self, solver: Solver, amount: f64, rho: Option<f64>) -> Option<Point> {
+    /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on `grid` over the
+    /// whole range of noise; none where the family is not searched.
+    pub fn point(&self, solver: Solver, amount: f64, grid: Grid) -> Option<Point> {
         let found = self.solvers.iter().position(|known| *known == solver)?;
         let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
         let amount = solver.place_of(amount);
-        let (grid, exponent) = match rho {
-            Some(rho) => (0.25, geometric_place(RHO, rho)),
-            None => (0.75, 0.5),
+        let part = |place: f64| (place + 0.5) / 8.0;
+        let (grid, exponent) = match grid {
+            Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
+            Grid::Geometric => (part(3.0), 0.5),
+            Grid::Loss { schedule, p } => match schedule {
+                LossSchedule::MseDp => (part(4.0), (p / MOST_P).clamp(0.0, 1.0)),
+                LossSchedule::Entropic => (part(5.0), 0.5),
+                LossSchedule::LossCurve => (part(6.0), 0.5),
+            },
         };
         Some([solver_axis, amount, grid, exponent, 1.0, 0.0])
     }
 
     /// Settings that people use: every search begins with them.
     pub fn usual(&self) -> Vec<Point> {
-        let karras = Some(7.0);
+        let (karras, geometric) = (Grid::Karras { rho: 7.0 }, Grid::Geometric);
         let all = [
-            self.point(Solver::Cas, 1.0, None),
-            self.point(Solver::Cas, 1.5, None),
-            self.point(Solver::Cas, 2.0, None),
+            self.point(Solver::Cas, 1.0, geometric),
+            self.point(Solver::Cas, 1.5, geometric),
+            self.point(Solver::Cas, 2.0, geometric),
             self.point(Solver::DpmSolverSde, 0.0, karras),
             self.point(Solver::DpmSolverSde, 1.0, karras),
             self.point(Solver::SaSolver, 1.0, karras),
             self.point(Solver::Heun, 0.0, karras),
-            self.point(Solver::Als, 0.3, None),
+            self.point(Solver::Als, 0.3, geometric),
         ];
         all.into_iter().flatten().collect()
     }
@@ -225,7 +248,7 @@ mod tests {
     #[test]
     fn usual_settings_are_points() {
         let space = Space::new([20.0, 0.01]);
-        let of = |point: &Point| space.candidate(point, 16);
+        let of = |point: &Point| space.candidate(point, 16).unwrap();
         let amounts: Vec<f64> = space
             .usual()
             .iter()
@@ -241,7 +264,7 @@ mod tests {
             assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
         }
         let first = of(&space.usual()[0]);
-        assert_eq!((first.sigma_max, first.sigma_min), (20.0, 0.01));
+        assert_eq!((first.levels.first(), first.levels.last()), (20.0, 0.01));
         assert_eq!(first.grid, Grid::Geometric);
         let Grid::Karras { rho } = of(&space.usual()[3]).grid else {
             panic!("Karras's grid");

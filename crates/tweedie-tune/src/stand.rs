@@ -45,11 +45,10 @@ impl<'a> Stand<'a> {
     pub fn features(
         &mut self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<Vec<f64>> {
-        let key = self.key(candidate, calls, &seeds);
+        let key = self.key(candidate, &seeds);
         let values = (seeds.end - seeds.start) as usize * self.subject.dim();
         if let Some(cache) = &self.cache
             && let Some(mut found) = cache.get(&key, values + 1)?
@@ -57,7 +56,7 @@ impl<'a> Stand<'a> {
             self.spent += found.pop().unwrap_or(0.0) as u64;
             return Ok(found);
         }
-        let drawing = self.subject.draw(candidate, calls, seeds, monitor)?;
+        let drawing = self.subject.draw(candidate, seeds, monitor)?;
         self.spent += drawing.evaluations;
         if let Some(cache) = &self.cache {
             let mut values = drawing.features;
@@ -70,9 +69,9 @@ impl<'a> Stand<'a> {
         Ok(drawing.features)
     }
 
-    fn key(&self, candidate: &Candidate, calls: usize, seeds: &Range<u64>) -> String {
+    fn key(&self, candidate: &Candidate, seeds: &Range<u64>) -> String {
         let text = format!(
-            "{}\n{}\ncalls {calls}\nseeds {} {}",
+            "{}\n{}\nseeds {} {}",
             self.subject.fingerprint(),
             candidate.key(),
             seeds.start,

@@ -29,8 +29,8 @@ pub trait Subject {
     /// Features of a sample.
     fn dim(&self) -> usize;
 
-    /// The samples numbered `seeds` by `candidate` within `calls` network calls each. Sample k is
-    /// a function of k and the candidate alone.
+    /// The samples numbered `seeds` by `candidate`. Sample k is a function of k and the candidate
+    /// alone.
     ///
     /// # Errors
     /// [`Error::NotFinite`] where samples are not; those of the candidate and the denoiser;
@@ -38,7 +38,6 @@ pub trait Subject {
     fn draw(
         &self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<Drawing>;
@@ -73,7 +72,6 @@ impl Subject for DenoiserSubject<'_> {
     fn draw(
         &self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<Drawing> {
@@ -87,7 +85,7 @@ impl Subject for DenoiserSubject<'_> {
             monitor.go_on()?;
             let last = seeds.end.min(first + BATCH);
             let samples: Vec<u64> = (first..last).collect();
-            let mut sampler = candidate.sampler(calls)?;
+            let mut sampler = candidate.sampler()?;
             let found =
                 tweedie::sample::run(self.denoiser, sampler.as_mut(), &source, &samples, &mut ())?;
             let evaluations = found.evaluations.iter().map(|&count| u64::from(count));

@@ -87,12 +87,11 @@ impl Denoiser for Gaussian {
     }
 }
 
-fn cas(eps_c: f64) -> Candidate {
+fn cas(eps_c: f64, calls: usize) -> Candidate {
     Candidate {
         sampler: SamplerKind::Cas,
         grid: Grid::Geometric,
-        sigma_max: SIGMA[0],
-        sigma_min: SIGMA[1],
+        levels: Levels::geometric(SIGMA[0], SIGMA[1], calls).unwrap(),
         denoise: true,
         settings: toml::Table::from_iter([("eps_c".to_owned(), eps_c.into())]),
     }
@@ -116,7 +115,7 @@ fn profiled(denoiser: &Gaussian, calls: usize, samples: u64) -> Profile {
             0 => 1.0,
             _ => 1.0 + 0.08 * 1.18f64.powi(i),
         };
-        (eps_c, cas(eps_c))
+        (eps_c, cas(eps_c, calls))
     });
     profile(
         &mut Stand::new(&subject, None),
@@ -205,10 +204,10 @@ fn the_search_finds_what_the_exact_distance_says() {
     )
     .unwrap();
     let truth = |candidate: &Candidate| {
-        let levels = candidate.levels(8).unwrap();
-        corrupted.distance(&levels, candidate.settings["eps_c"].as_float().unwrap())
+        let eps_c = candidate.settings["eps_c"].as_float().unwrap();
+        corrupted.distance(&candidate.levels, eps_c)
     };
-    let usual = [1.0, 1.5, 2.0].map(|eps_c| truth(&cas(eps_c)));
+    let usual = [1.0, 1.5, 2.0].map(|eps_c| truth(&cas(eps_c, 8)));
     println!("{} {:?}", found.best, found.distance.corrected);
     println!("exactly {}, usual {usual:?}", truth(&found.best));
     let away = found.distance.corrected.value - truth(&found.best);

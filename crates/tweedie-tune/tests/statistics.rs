@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range};
 
 use tweedie::job::{Monitor, Progress};
 use tweedie::measure::{FrechetReference, Halves, Moments, Reference};
+use tweedie::noise::Levels;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::{Error, Result};
 use tweedie_tune::{Cache, Candidate, DenoiserSubject, Drawing, Grid, Outcome, Race, Search};
@@ -45,7 +46,6 @@ impl<F: Fn(&Candidate) -> Result<f64>> Subject for MadeUp<F> {
     fn draw(
         &self,
         candidate: &Candidate,
-        calls: usize,
         seeds: Range<u64>,
         _: &mut Monitor<'_>,
     ) -> Result<Drawing> {
@@ -64,7 +64,7 @@ impl<F: Fn(&Candidate) -> Result<f64>> Subject for MadeUp<F> {
         }
         self.drawn.set(self.drawn.get() + 1);
         Ok(Drawing {
-            evaluations: (seeds.end - seeds.start) * calls as u64,
+            evaluations: (seeds.end - seeds.start) * candidate.levels.len() as u64,
             features,
         })
     }
@@ -127,8 +127,7 @@ fn a_planted_difference_is_found_with_the_power_that_is_printed() {
         .map(|i| Candidate {
             sampler: tweedie::sample::SamplerKind::Cas,
             grid: Grid::Geometric,
-            sigma_max: 10.0,
-            sigma_min: 0.01,
+            levels: Levels::geometric(10.0, 0.01, 8).unwrap(),
             denoise: true,
             settings: toml::Table::from_iter([("eps_c".to_owned(), (1.0 + f64::from(i)).into())]),
         })
@@ -226,7 +225,7 @@ fn settings_that_fail_are_left_with_their_reason_and_nothing_crashes() {
     let moments = standard();
     let reference = FrechetReference::new(Reference::Exact(&moments), Halves::default()).unwrap();
     let fail = |candidate: &Candidate| Err(Error::setting("candidate", candidate, "is NaN"));
-    let some = |candidate: &Candidate| match candidate.sigma_min < 0.02 {
+    let some = |candidate: &Candidate| match candidate.levels.last() < 0.02 {
         true => Err(Error::setting(
             "sigma",
             candidate.sigma_min,
@@ -247,7 +246,7 @@ fn settings_that_fail_are_left_with_their_reason_and_nothing_crashes() {
     let subject = MadeUp::new(0, some);
     let mut stand = Stand::new(&subject, None);
     let found = search(&mut stand, &space(), [&reference; 2], &plan(8, 0), silent).unwrap();
-    assert!(found.best.sigma_min >= 0.02);
+    assert!(found.best.levels.last() >= 0.02);
     let reasons = found
         .dropped
         .iter()
@@ -258,7 +257,7 @@ fn settings_that_fail_are_left_with_their_reason_and_nothing_crashes() {
     let subject = MadeUp::new(0, |_| Ok(0.2));
     let mut stand = Stand::new(&subject, None);
     let found = search(&mut stand, &space(), [&reference; 2], &plan(1, 0), silent).unwrap();
-    assert_eq!(found.best.levels(1).unwrap().len(), 1);
+    assert_eq!(found.best.levels.len(), 1);
     let few = Search::new(8, 100);
     let error = search(&mut stand, &space(), [&reference; 2], &few, silent).unwrap_err();
     assert!(error.to_string().contains("give it more time"), "{error}");
