@@ -205,7 +205,7 @@ pub fn search(
 
     let baselines: Vec<Candidate> = usual
         .iter()
-        .map(|point| space.candidate(point, search.calls))
+        .filter_map(|point| space.candidate(point, search.calls).ok())
         .collect();
     let tied: Vec<Candidate> = runners[1..]
         .iter()

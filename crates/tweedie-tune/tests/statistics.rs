@@ -228,7 +228,7 @@ fn settings_that_fail_are_left_with_their_reason_and_nothing_crashes() {
     let some = |candidate: &Candidate| match candidate.levels.last() < 0.02 {
         true => Err(Error::setting(
             "sigma",
-            candidate.sigma_min,
+            candidate.levels.last(),
             "is NaN below 0.02",
         )),
         false => Ok(0.2),
