@@ -231,13 +231,18 @@ mod tests {
 
     #[test]
     fn every_point_is_a_candidate_that_is_feasible_within_its_calls() {
-        let space = Space::new([20.0, 0.01]);
+        let levels = tweedie::noise::Levels::geometric(20.0, 0.01, 40).unwrap();
+        let curve = LossCurve::exact(&levels, |sigma| sigma * sigma / (1.0 + sigma * sigma));
+        let space = Space {
+            curve: Some(curve.unwrap()),
+            ..Space::new([20.0, 0.01])
+        };
         for calls in [3, 6, 8, 33, 128] {
             for i in 0..300 {
                 let point =
                     std::array::from_fn(|axis| f64::from(sobol_burley::sample(i, axis as u32, 1)));
-                let candidate = space.candidate(&point, calls);
-                let sampler = candidate.sampler(calls);
+                let candidate = space.candidate(&point, calls).unwrap();
+                let sampler = candidate.sampler();
                 let made = sampler.unwrap_or_else(|e| panic!("{candidate} at {calls}: {e}"));
                 let made = made.calls().unwrap();
                 assert!(made <= calls && made > calls / 3, "{candidate}");

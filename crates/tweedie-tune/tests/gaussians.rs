@@ -213,7 +213,8 @@ fn the_search_finds_what_the_exact_distance_says() {
     let away = found.distance.corrected.value - truth(&found.best);
     assert!(away.abs() < 4.5 * found.distance.corrected.standard_error);
     assert!(truth(&found.best) < usual.iter().fold(f64::INFINITY, |a, b| a.min(*b)));
-    assert!(truth(&found.best) < 0.004, "eps_c alone reaches 0.0022");
+    // eps_c alone reaches 0.0022 on a geometric grid: no worse by more than can be told.
+    assert!(truth(&found.best) < 0.0022 + 3.0 * found.distance.corrected.standard_error);
     assert!(found.evaluations <= plan.evaluations);
     assert!(found.baselines.len() == 3);
     if found.outcome == Outcome::Winner {
