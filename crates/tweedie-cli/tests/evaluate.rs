@@ -225,3 +225,47 @@ fn figures_by_the_conventions_of_other_tools() {
     let said = succeed(&[&args[..], &tools, &["--set", "count=400"]].concat());
     assert!(said.contains("KID as clean-fid prints it"), "{said}");
 }
+
+/// Sets that do not go together, and values that are none: one clear message, nothing written.
+#[test]
+fn items_that_cannot_be_compared_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str, sizes: &[[u32; 2]], color: bool| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for (i, [width, height]) in sizes.iter().enumerate() {
+            let path = folder.join(format!("{i}.png"));
+            match color {
+                true => image::RgbImage::new(*width, *height).save(path).unwrap(),
+                false => image::GrayImage::new(*width, *height).save(path).unwrap(),
+            }
+        }
+        folder
+    };
+    let grey = folder("grey", &[[8, 8]; 6], false);
+    let color = folder("color", &[[8, 8]; 6], true);
+    let mixed = folder("mixed", &[[8, 8], [8, 8], [9, 7]], false);
+    let one = folder("one", &[[8, 8]], false);
+    let page = dir.path().join("page");
+    let refused = |samples: &Path, against: &Path, parts: &[&str]| {
+        let args = [
+            "evaluate",
+            text(samples),
+            "--against",
+            text(against),
+            "--out",
+            text(&page),
+        ];
+        fail(&args, parts);
+        assert!(!page.exists());
+    };
+    refused(&mixed, &grey, &["mixed", "2.png"]);
+    refused(&grey, &mixed, &["mixed", "2.png"]);
+    refused(&color, &grey, &["[3, 8, 8]", "[1, 8, 8]"]);
+    refused(&one, &grey, &["at least two"]);
+    let nan = dir.path().join("nan.csv");
+    fs::write(&nan, "1,2\n3,nan\n5,6\n").unwrap();
+    refused(&nan, &nan, &["nan.csv", "line 2"]);
+    let missing = dir.path().join("missing");
+    refused(&missing, &grey, &["missing"]);
+}
