@@ -126,7 +126,7 @@ fn what_cannot_be_measured_is_refused() {
             "--set",
             "count=1",
         ],
-        &["at least two"],
+        &["at least four"],
     );
     let full = dir.path().join("full");
     fs::create_dir(&full).unwrap();
@@ -262,7 +262,7 @@ fn items_that_cannot_be_compared_are_refused_by_name() {
     refused(&mixed, &grey, &["mixed", "2.png"]);
     refused(&grey, &mixed, &["mixed", "2.png"]);
     refused(&color, &grey, &["[3, 8, 8]", "[1, 8, 8]"]);
-    refused(&one, &grey, &["at least two"]);
+    refused(&one, &grey, &["at least four"]);
     let nan = dir.path().join("nan.csv");
     fs::write(&nan, "1,2\n3,nan\n5,6\n").unwrap();
     refused(&nan, &nan, &["nan.csv", "line 2"]);

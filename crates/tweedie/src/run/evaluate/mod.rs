@@ -39,6 +39,8 @@ const DIRECTIONS: usize = 256;
 /// Permutations of the two-sample test, and its neighbours.
 const PERMUTATIONS: usize = 999;
 const TEST_NEIGHBOURS: usize = 5;
+/// Items that halves with a covariance take.
+const FEWEST: usize = 4;
 /// Items of each set that the two-sample test takes at most: it looks at every permutation.
 const TESTED: usize = 2000;
 
@@ -273,10 +275,16 @@ impl Sets<'_> {
     /// Checks that the sets go together.
     ///
     /// # Errors
-    /// [`Error::Shape`] where a set has items of another shape, or `versus` another number of
+    /// [`Error::Setting`] for fewer than four items; [`Error::Shape`] where a set has items of another shape, or `versus` another number of
     /// samples.
     pub fn check(&self) -> Result<()> {
         let shape = self.samples.shape();
+        for data in [self.samples, self.reference] {
+            if data.len() < FEWEST {
+                let reason = "items, where a measure and its uncertainty need at least four";
+                return Err(Error::setting(data.name(), data.len(), reason));
+            }
+        }
         let others = [Some(self.reference), self.held_out, self.versus];
         for other in others.into_iter().flatten() {
             if other.shape() != shape {
