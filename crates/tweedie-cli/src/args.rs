@@ -80,30 +80,80 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// Print the noise levels and step sizes that suit a data set.
+/// Print the noise levels and step sizes that suit a data set, or a run's network.
 ///
-/// Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two items),
-/// Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
+/// Of data: Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two
+/// items), Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
 /// sampling. The last lines are a fragment for a configuration file.
+///
+/// Of a run: prints its loss curve, the mean squared error of its denoised samples at each noise
+/// level, and the noise levels for sampling that follow from it, as numbers and as a picture in
+/// the run's folder. --measure measures the curve, once for all numbers of steps; `tweedie sample
+/// RUN --set schedule=loss-curve` (or mse-dp, entropic) samples by it.
 #[derive(Debug, clap::Args)]
 pub struct Levels {
     /// A folder of images, an IDX, npy, npz or csv file, or a built-in set: digits, tutorial,
-    /// swiss-roll, gaussians-8, gaussians-25, two-moons.
-    pub data: String,
-    /// sigma_L, the smallest noise level.
-    #[arg(long, default_value_t = 0.01)]
-    pub sigma_min: f64,
-    /// Technique 2's constant C: the overlap of neighbouring levels.
-    #[arg(long, default_value_t = 0.5, value_name = "C")]
-    pub overlap: f64,
+    /// swiss-roll, gaussians-8, gaussians-25, two-moons; or the folder of a run.
+    #[arg(value_name = "DATA|RUN")]
+    pub source: String,
+    /// Of data: sigma_L, the smallest noise level [default: 0.01].
+    #[arg(long)]
+    pub sigma_min: Option<f64>,
+    /// Of data: Technique 2's constant C, the overlap of neighbouring levels [default: 0.5].
+    #[arg(long, value_name = "C")]
+    pub overlap: Option<f64>,
+    #[command(flatten)]
+    pub run: LevelsOfRun,
     /// Any other key of the [data] table, for example size=32; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print the result as one JSON document: data, class_counts (of data with labels), notes,
     /// distance (Technique 1), sigma_1 (rounded up), sigma_l, overlap, count (Technique 2; null
-    /// below 5 dimensions), steps (Technique 4).
+    /// below 5 dimensions), steps (Technique 4); of a run: curve (measured and points), digest,
+    /// steps, schedules (each with its sigmas; null, and refused says why, where the curve gives
+    /// none), file, picture.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of [`Levels`] for a run.
+#[derive(Debug, clap::Args)]
+pub struct LevelsOfRun {
+    /// Of a run: measure its loss curve and keep it in loss-curve.json.
+    #[arg(long)]
+    pub measure: bool,
+    /// With --measure: data to measure on, such as a held-out set, in place of the run's own.
+    #[arg(long, value_name = "SOURCE", requires = "measure")]
+    pub data: Option<String>,
+    /// With --measure: how many items, chosen at random [default: 1000].
+    #[arg(long, requires = "measure")]
+    pub count: Option<usize>,
+    /// With --measure: the seed of the choice and of the noise [default: 0].
+    #[arg(long, requires = "measure")]
+    pub seed: Option<u64>,
+    /// With --measure: items noised at a time [default: 32].
+    #[arg(long, requires = "measure")]
+    pub batch: Option<usize>,
+    /// With --measure: measure the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP", requires = "measure")]
+    pub checkpoint: Option<u64>,
+    /// With --measure: measure the raw weights, not their moving average.
+    #[arg(long, requires = "measure")]
+    pub raw: bool,
+    /// Of a run: the number of noise levels to show [default: 12].
+    #[arg(long)]
+    pub steps: Option<usize>,
+}
+
+impl LevelsOfRun {
+    /// The option that is given, if one is.
+    pub fn given(&self) -> Option<&'static str> {
+        match self {
+            Self { measure: true, .. } => Some("--measure"),
+            Self { steps: Some(_), .. } => Some("--steps"),
+            _ => None,
+        }
+    }
 }
 
 /// Train a score network from a configuration file.

@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
+use super::loss_curve::{KeptCurve, ModelCurve};
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub struct Model {
     step: u64,
     /// Of the stored weights.
     digest: Option<String>,
+    curve: ModelCurve,
 }
 
 /// What to draw.
@@ -155,6 +157,12 @@ impl Model {
     /// be run in that precision.
     pub fn load(run: &RunDir, step: Option<u64>, sample: &SampleConfig) -> Result<Self> {
         let checkpoints = run.checkpoints();
+        let mut flags = step
+            .map(|step| format!(" --checkpoint {step}"))
+            .unwrap_or_default();
+        if !sample.ema {
+            flags += " --raw";
+        }
         if let Some(step) = step {
             let steps = checkpoints.steps()?;
             if steps.is_empty() {
@@ -189,6 +197,7 @@ impl Model {
         let model = Self::new(network, config, data, step, sample.precision)?;
         Ok(Self {
             digest: Some(digest),
+            curve: ModelCurve::of(run, flags),
             ..model
         })
     }
@@ -218,6 +227,7 @@ impl Model {
             data,
             step,
             digest: None,
+            curve: ModelCurve::NoRun,
         })
     }
 
@@ -225,6 +235,21 @@ impl Model {
     /// training.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
+    }
+
+    /// The loss curve of these weights: the one given to the model, or that of the run.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged, or of other weights; with the command that measures it.
+    pub fn loss_curve(&self) -> Result<&KeptCurve> {
+        self.curve.get(self.step, self.digest())
+    }
+
+    /// The same with a loss curve, whatever the run has.
+    #[must_use]
+    pub fn with_loss_curve(self, kept: KeptCurve) -> Self {
+        let curve = ModelCurve::Given(kept);
+        Self { curve, ..self }
     }
 
     /// The run's configuration.
@@ -264,7 +289,11 @@ impl Model {
         let (max, min) = self.config.sigma_range()?;
         sample.threshold(self.data.map.model_range())?;
         sample.conditions(0..1, self.denoiser.classes())?;
-        sample.sampler(max, min)
+        let kept = sample
+            .needs_curve()
+            .then(|| self.loss_curve())
+            .transpose()?;
+        sample.sampler(max, min, kept.map(|kept| &kept.curve))
     }
 
     /// One batch with an observer of your own: the samples numbered `seeds`, all at once.

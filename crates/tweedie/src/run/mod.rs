@@ -12,11 +12,13 @@ mod export;
 mod levels;
 mod likelihood;
 mod lock;
+mod loss_curve;
 mod manifest;
 mod noise_kind;
 mod report;
 mod sample;
 mod sample_config;
+mod sampling_schedule;
 mod signals;
 mod stats;
 mod train;
@@ -39,10 +41,14 @@ pub use evaluate::{
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
 pub use lock::Lock;
+pub use loss_curve::{
+    KeptCurve, LevelsBySchedule, LossCurveJob, RunLevels, measure_loss_curve, show_levels,
+};
 pub use noise_kind::NoiseKind;
 pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};
+pub use sampling_schedule::SamplingSchedule;
 pub use stats::{Line, Stats};
 pub use train::{Plan, Session};
 pub use training_loop::{Event, Trained};
