@@ -261,6 +261,10 @@ pub enum Precision {
 pub struct Sample {
     /// The run's folder.
     pub run: PathBuf,
+    /// A recipe that `tweedie tune` made: a number of network calls, such as 16 or best@16, for that
+    /// of the run, or a file. Classes, guidance and --set still apply.
+    #[arg(long, value_name = "RECIPE", conflicts_with_all = ["sampler", "steps", "n_sigma"])]
+    pub recipe: Option<String>,
     /// The sampler [default: the configuration's].
     #[arg(long)]
     pub sampler: Option<Sampler>,
@@ -424,6 +428,10 @@ pub struct Evaluate {
     /// The seeds of the samples, first and last, where they are drawn from a run.
     #[arg(long, default_value = "0-999", value_name = "A-B", value_parser = seeds)]
     pub seeds: Range<u64>,
+    /// Draw a run's samples by a recipe that `tweedie tune` made: a number of network calls for that
+    /// of the run, or a file.
+    #[arg(long, value_name = "RECIPE")]
+    pub recipe: Option<String>,
     /// Samples computed at a time.
     #[arg(long, default_value_t = 64)]
     pub batch: usize,

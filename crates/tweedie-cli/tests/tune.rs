@@ -58,6 +58,41 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     assert_eq!(again["found"], found["found"]);
     assert_eq!(again["evaluations"], found["evaluations"]);
 
+    // A recipe is sampled by as many calls as it says, and measured.
+    let out = dir.path().join("samples");
+    let args = [
+        "sample",
+        run,
+        "--recipe",
+        "best@4",
+        "--seeds",
+        "0-3",
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let sampled: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    assert!(sampled["calls"].as_u64().unwrap() <= 4);
+    let file = Path::new(run).join("tune/recipes/2.toml");
+    let args = [
+        "evaluate",
+        run,
+        "--recipe",
+        text(&file),
+        "--seeds",
+        "0-19",
+        "--json",
+    ];
+    let measured: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    assert_eq!(measured["samples"]["count"], 20);
+    fail(&["sample", run, "--recipe", "7"], &["7.toml", "[2, 4]"]);
+    let damaged = dir.path().join("damaged.toml");
+    fs::write(&damaged, "[tuned]\ncalls = 2\n").unwrap();
+    fail(
+        &["sample", run, "--recipe", text(&damaged)],
+        &["damaged.toml", "no recipe"],
+    );
+
     fail(&["tune", run, "--calls", "0"], &["calls"]);
     fail(
         &["tune", run, "--calls", "4000", "--time", "1s"],

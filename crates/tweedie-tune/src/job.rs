@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use tweedie::data::Dataset;
 use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetReference, Halves, Reference};
+use tweedie::noise::LossCurve;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::SavedPage;
 use tweedie::run::{FeatureExtractor, Model, RunDir};
 use tweedie::{Error, Result, write_atomic};
 
 use crate::guard::{Guards, guards};
-use crate::recipe::Recipe;
+use crate::recipe::recipe;
 use crate::{
     Cache, Grid, Point, RunSubject, Search, Solver, Space, Stand, Subject, Tuned, page, search,
 };
@@ -32,6 +33,8 @@ pub struct TuneJob {
     pub solvers: Vec<Solver>,
     /// A share of the best distance that does not matter.
     pub epsilon: f64,
+    /// The network's denoising loss by noise level; without it, grids by the loss are not searched.
+    pub curve: Option<LossCurve>,
     /// Scrambles the search, numbers its samples, and divides the data.
     pub seed: u32,
 }
@@ -108,11 +111,12 @@ pub fn tune(
     let prepare = |values| FrechetReference::new(Reference::Sampled(rows(values)?), halves);
     let references = [prepare(&searched)?, prepare(&reported)?];
 
-    let folder = run.path().join("tune");
+    let folder = run.tuning_path();
     let cache = Cache::open(folder.join("evaluations"))?;
     let evaluations = budget(&folder, &subject, &calls, job.time, monitor)?;
     let mut stand = Stand::new(&subject, Some(cache));
     let mut space = Space::new(subject.sigma_range());
+    space.curve.clone_from(&job.curve);
     if !job.solvers.is_empty() {
         space.solvers.clone_from(&job.solvers);
     }
@@ -132,9 +136,8 @@ pub fn tune(
         let tuned = search(&mut stand, &space, [by, on], &plan, monitor)?;
         neighbours.extend(tuned.point);
         let guards = guards(&mut stand, rows(&reported)?, &tuned, monitor)?;
-        let recipe = Recipe::new(model, data, job, &tuned, &guards);
-        let path = folder.join("recipes").join(format!("{calls}.toml"));
-        recipe.write(&path)?;
+        let path = run.recipe_path(calls);
+        recipe(model, data, job, &tuned, &guards).write(&path)?;
         found.push(Found {
             tuned,
             guards,

@@ -35,7 +35,6 @@ pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};
 pub use profile::{Profile, ProfilePoint, profile};
 pub use race::{Dropped, Race, Ranking, Standing, race};
-pub use recipe::{Origin, Recipe, RecipeSample};
 pub use run_subject::RunSubject;
 pub use search::{Baseline, Outcome, Search, Stop, Tuned, search};
 pub use space::{AXES, Point, Solver, Space};

@@ -1,134 +1,60 @@
-//! A recipe: the best setting at one number of calls, in numbers, with where it comes from.
+//! The recipe of what was found.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
 use tweedie::data::Dataset;
-use tweedie::noise::Levels;
-use tweedie::run::Model;
-use tweedie::sample::SamplerKind;
-use tweedie::{Error, Result, write_atomic};
+use tweedie::run::{Model, Recipe, RecipeOrigin, SampleConfig};
 
 use crate::guard::Guards;
 use crate::job::TuneJob;
 use crate::{Outcome, Tuned};
 
-/// What a recipe file holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Where it comes from.
-    pub tuned: Origin,
-    /// What to sample with: the `[sample]` table of a configuration.
-    pub sample: RecipeSample,
-}
-
-/// Where a recipe comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Network calls of a sample.
-    pub calls: usize,
-    /// The day.
-    pub date: String,
-    /// The version of this library.
-    pub version: String,
-    /// Training step of the weights that it was tuned on.
-    pub step: u64,
-    /// The SHA-256 of these weights.
-    pub weights: String,
-    /// The feature space.
-    pub features: String,
-    /// The data.
-    pub data: String,
-    /// The measure.
-    pub measure: String,
-    /// Its value on fresh seeds and on items that the search did not see.
-    pub distance: f64,
-    /// The standard error of that.
-    pub standard_error: f64,
-    /// Its interval of 95 %.
-    pub interval: [f64; 2],
-    /// Samples behind the value.
-    pub samples: usize,
-    /// Items behind it.
-    pub items: usize,
-    /// Whether it is better than every other setting measured, or one of a tie.
-    pub outcome: String,
-    /// The settings that cannot be told from it.
-    pub ties: Vec<String>,
-    /// Measures by which a usual setting is better beyond doubt.
-    pub worse: Vec<String>,
-    /// The seed of the search.
-    pub seed: u32,
-}
-
-/// The sampler of a recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RecipeSample {
-    /// The sampler.
-    pub sampler: SamplerKind,
-    /// The noise levels, in numbers.
-    pub sigmas: Levels,
-    /// Whether the result is the expected denoised sample.
-    pub denoise: bool,
-    /// The sampler's own settings.
-    #[serde(flatten)]
-    pub settings: toml::Table,
-}
-
-impl Recipe {
-    /// That of what was found for `model`.
-    pub(crate) fn new(
-        model: &Model,
-        data: &Dataset,
-        job: &TuneJob,
-        tuned: &Tuned,
-        guards: &Guards,
-    ) -> Self {
-        let distance = tuned.distance.corrected;
-        let names = tuned.ties.iter().map(|tie| tie.candidate.to_string());
-        Self {
-            tuned: Origin {
-                calls: tuned.calls,
-                date: today(),
-                version: env!("CARGO_PKG_VERSION").into(),
-                step: model.step(),
-                weights: model.digest().unwrap_or_default().into(),
-                features: job.space.to_string(),
-                data: data.name().into(),
-                measure: "squared Frechet distance, 1/n bias removed".into(),
-                distance: distance.value,
-                standard_error: distance.standard_error,
-                interval: distance.interval(),
-                samples: tuned.distance.samples,
-                items: tuned.distance.reference.unwrap_or(0),
-                outcome: match tuned.outcome {
-                    Outcome::Winner => "winner".into(),
-                    Outcome::Tie => "tie".into(),
-                },
-                ties: names.collect(),
-                worse: guards.worse.clone(),
-                seed: job.seed,
+/// That of what was found for `model`; classes, guidance and clipping are those of its run.
+pub(crate) fn recipe(
+    model: &Model,
+    data: &Dataset,
+    job: &TuneJob,
+    tuned: &Tuned,
+    guards: &Guards,
+) -> Recipe {
+    let distance = tuned.distance.corrected;
+    let names = tuned.ties.iter().map(|tie| tie.candidate.to_string());
+    let best = &tuned.best;
+    let usual = SampleConfig::default();
+    Recipe {
+        tuned: RecipeOrigin {
+            calls: tuned.calls,
+            date: today(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            step: model.step(),
+            weights: model.digest().unwrap_or_default().into(),
+            features: job.space.to_string(),
+            data: data.name().into(),
+            measure: "squared Frechet distance, 1/n bias removed".into(),
+            distance: distance.value,
+            standard_error: distance.standard_error,
+            interval: distance.interval(),
+            samples: tuned.distance.samples,
+            items: tuned.distance.reference.unwrap_or(0),
+            outcome: match tuned.outcome {
+                Outcome::Winner => "winner".into(),
+                Outcome::Tie => "tie".into(),
             },
-            sample: RecipeSample {
-                sampler: tuned.best.sampler,
-                sigmas: tuned.best.levels.clone(),
-                denoise: tuned.best.denoise,
-                settings: tuned.best.settings.clone(),
-            },
-        }
-    }
-
-    /// Writes it to `path`, beside it first; the folder is made.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the system refuses.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
-        }
-        let text = toml::to_string(self).map_err(|e| Error::content(path, e.to_string()))?;
-        write_atomic(path, text.as_bytes())
+            ties: names.collect(),
+            worse: guards.worse.clone(),
+            seed: job.seed.into(),
+        },
+        sample: SampleConfig {
+            sampler: best.sampler,
+            steps: best.levels.len(),
+            schedule: usual.schedule,
+            rho: usual.rho,
+            p: usual.p,
+            sigmas: Some(best.levels.clone()),
+            denoise: best.denoise,
+            settings: best.settings.clone(),
+            ..model.config().sample.clone()
+        },
     }
 }
 

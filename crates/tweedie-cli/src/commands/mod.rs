@@ -15,7 +15,7 @@ pub mod tune;
 use std::path::Path;
 
 use tweedie::data::{Dataset, LabelSource};
-use tweedie::run::{Config, Model};
+use tweedie::run::{Config, Model, Recipe};
 use tweedie::{Error, Result};
 
 /// `--set` of a command whose keys are those of the [data] table.
@@ -65,6 +65,19 @@ fn open_for(model: &Model, config: &Config) -> Result<Dataset> {
         // The network was trained on vectors mapped by the statistics of the run's own data, not of
         // these.
         false => data.remapped(model.data().map.clone()),
+    }
+}
+
+/// Says so where `recipe` was tuned for other weights than the `model`'s.
+fn note_other_weights(recipe: &Recipe, model: &Model) {
+    let tuned = &recipe.tuned;
+    if model.digest() != Some(&tuned.weights) {
+        note!(
+            "the recipe was tuned for other weights, of step {}; these are of step {}, for which \
+             another setting may be better",
+            tuned.step,
+            model.step()
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tweedie::nn;
 use tweedie::noise::{LossSchedule, Schedule};
 use tweedie::run::{
-    self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled, SamplingSchedule,
+    self, Clip, Draw, Model, Recipe, RunDir, SampleConfig, SampleJob, Sampled, SamplingSchedule,
 };
 use tweedie::{Error, Result};
 
@@ -16,8 +16,17 @@ use crate::progress::{duration, watched};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
-    let sample = settings(args, run.config()?.sample)?;
+    let recipe = args.recipe.as_deref();
+    let recipe = recipe.map(|name| Recipe::named(&run, name)).transpose()?;
+    let own = match &recipe {
+        Some(recipe) => recipe.sample.clone(),
+        None => run.config()?.sample,
+    };
+    let sample = settings(args, own)?;
     let model = Model::load(&run, args.checkpoint, &sample)?;
+    if let Some(recipe) = &recipe {
+        super::note_other_weights(recipe, &model);
+    }
     let out = args.out.clone().unwrap_or_else(|| {
         run.path()
             .join("samples")

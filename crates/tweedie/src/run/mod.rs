@@ -15,6 +15,7 @@ mod lock;
 mod loss_curve;
 mod manifest;
 mod noise_kind;
+mod recipe;
 mod report;
 mod sample;
 mod sample_config;
@@ -45,6 +46,7 @@ pub use loss_curve::{
     KeptCurve, LevelsBySchedule, LossCurveJob, RunLevels, measure_loss_curve, show_levels,
 };
 pub use noise_kind::NoiseKind;
+pub use recipe::{Recipe, RecipeOrigin};
 pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tweedie::data::{DataSpec, Dataset, LabelSource};
 use tweedie::job::Monitor;
-use tweedie::run::{Config, Draw, EvaluateJob, Model, RunDir, Sets, draw_items, evaluate};
+use tweedie::run::{Config, Draw, EvaluateJob, Model, Recipe, RunDir, Sets, draw_items, evaluate};
 use tweedie::{Error, Result};
 
 use super::{data_config, in_data};
@@ -103,8 +103,16 @@ fn open_run(path: &Path) -> Result<Option<RunDir>> {
 /// Samples: a run's, those of an output of `tweedie sample`, or any data.
 fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Dataset> {
     if let Some(run) = open_run(path)? {
-        let sample = run.config()?.sample;
+        let recipe = args.recipe.as_deref();
+        let recipe = recipe.map(|name| Recipe::named(&run, name)).transpose()?;
+        let sample = match &recipe {
+            Some(recipe) => recipe.sample.clone(),
+            None => run.config()?.sample,
+        };
         let model = Model::load(&run, args.checkpoint, &sample)?;
+        if let Some(recipe) = &recipe {
+            super::note_other_weights(recipe, &model);
+        }
         let mut draw = Draw::new(sample, args.seeds.clone());
         draw.batch = args.batch;
         return draw_items(&model, &draw, monitor);
