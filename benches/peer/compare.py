@@ -11,6 +11,7 @@ then timed in full, and the best of these counts.
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import os
 import platform
@@ -85,10 +86,12 @@ class Work:
     factor: float = 1.0
     images: bool = True
     bf16: bool = False
+    # Of measuring samples: pytorch-fid's own way is not compiled.
+    measure: bool = False
 
     def request(self, seconds: float, least: int) -> dict:
         return {
-            "do": "time",
+            "do": "time-measure" if self.measure else "time",
             "what": self.what,
             "batch": self.batch,
             "seconds": seconds,
@@ -176,6 +179,28 @@ def groups(bf16: bool, quick: bool) -> list[Group]:
         Group([noise, update]),
     ]
 
+
+def measures(quick: bool) -> list[Work]:
+    """Measuring samples, with pytorch-fid on the other side."""
+    dim, half = MEASURED[quick]
+    return [
+        Work("measure-features", "Inception features, 16 images", "features", 1.0, 16, measure=True),
+        Work(
+            "measure-frechet",
+            f"Frechet distance, {dim} features given",
+            "frechet",
+            1.0,
+            images=False,
+            measure=True,
+        ),
+        Work(
+            "measure-fid", f"features and distance, twice {half} images", "fid", 1.0, measure=True
+        ),
+    ]
+
+
+# Features that are given and images of each set: for a measurement, and for a quick check.
+MEASURED = {False: (2048, 128), True: (128, 8)}
 
 MEMORY = ("unet-memory", "peak memory of U-Net training, batch 64", 0.5)
 START_UP = ("start-up", "start to first 28x28 sample, 10 steps", 0.05)
@@ -295,7 +320,7 @@ class Comparison:
         # A quick run has time for what usually is the best.
         allocators = (True,) if self.options.quick else (True, False)
         found = [Setting(keep, last) for keep in allocators for last in layouts]
-        if not self.no_compile:
+        if not (self.no_compile or work.measure):
             found += [Setting(True, last, compile=True) for last in layouts]
         return found
 
@@ -396,7 +421,7 @@ class Comparison:
         """Tries PyTorch's settings, then times the best of them in turns with this library."""
         say(f"{work.title}, {threads_of(threads)}")
         row = Row(work.name, work.title, threads, "ms", work.goal)
-        if self.no_compile:
+        if self.no_compile and not work.measure:
             row.notes.append(f"torch.compile {self.no_compile}")
         trials: list[tuple[float, Setting]] = []
         for setting in self.settings(work):
@@ -469,6 +494,76 @@ class Comparison:
         row.peers.sort(key=lambda times: times.median)
         self.add(row)
 
+    def measures(self, threads: int) -> None:
+        """Features and distances, in time and memory."""
+        works = measures(self.options.quick)
+        memory = {f"{w.name}-memory": w for w in works if w.name != "measure-features"}
+        wanted = [work for work in works if self.wanted(work.name)]
+        if not (wanted or any(map(self.wanted, memory))):
+            return
+        if importlib.util.find_spec("pytorch_fid") is None:
+            say("the rows of measuring are left out: this Python has no pytorch-fid")
+            return
+        opened = self.write_measured()
+        ours, peer = self.ours(threads), self.peer(Setting(keep_memory=True), threads)
+        answers = []
+        for side in (ours, peer):
+            side.open(opened)
+            answers.append(side.ask({"do": "measure"}))
+        group = Group(works)
+        for name, tolerance in (("features", OUTPUT_TOLERANCE), ("distance", 1e-6)):
+            found, expected = (numpy.array(answer[name]) for answer in answers)
+            worst = relative_difference(found, expected)
+            self.agree(f"Inception's {name}", group, worst, tolerance)
+        for work in wanted:
+            self.time(work, opened, threads)
+        self.close()
+        for name, work in memory.items():
+            if self.wanted(name):
+                self.memory_of_measure(name, work, opened, threads)
+
+    def memory_of_measure(self, name: str, work: Work, opened: dict, threads: int) -> None:
+        """The peak of processes that measure once, each started anew."""
+        row = Row(name, f"peak memory of {work.title}", threads, "MiB", 1.0)
+        say(f"{row.title}, {threads_of(threads)}")
+        ours = self.ours(threads)
+        ours.open(opened)
+        row.ours = Times("ours", [self.peak(ours, work, {}, 1)])
+        self.close()
+        for setting in (Setting(True, work.images), Setting(False, work.images)):
+            side = self.peer(setting, threads)
+            side.open(opened)
+            peak = self.peak(side, work, peer_request(work, setting), 1)
+            row.peers.append(Times(setting.name, [peak]))
+            self.close()
+        row.peers.sort(key=lambda times: times.median)
+        self.add(row)
+
+    def write_measured(self) -> dict:
+        """Weights that keep activations in bounds, pictures, and features."""
+        dim, half = MEASURED[self.options.quick]
+        rng = numpy.random.default_rng(0)
+        weights = self.folder / "inception.safetensors"
+        save_file(inception_weights(rng), weights)
+        pictures = self.folder / "pictures.npy"
+        numpy.save(pictures, rng.integers(0, 256, (2 * half, 32, 32, 3), dtype=numpy.uint8))
+        # As Inception's: not negative, correlated, of very different variances.
+        scale = numpy.geomspace(1, 0.01, dim)
+        mixed = [rng.standard_normal((dim + dim // 2, dim)) for _ in range(2)]
+        rows = {
+            name: numpy.abs(x * scale + 0.5 * x[:, ::-1] * scale + shift).astype(numpy.float32)
+            for name, x, shift in zip("ab", mixed, (0, 0.05))
+        }
+        features = self.folder / "features.safetensors"
+        save_file({name: numpy.ascontiguousarray(x) for name, x in rows.items()}, features)
+        return {
+            "do": "open-measure",
+            "weights": str(weights),
+            "pictures": str(pictures),
+            "features": str(features),
+            "dim": dim,
+        }
+
     def peak(self, side: Side, work: Work, options: dict, steps: int) -> float:
         side.ask(work.request(0.0, steps) | options)
         return side.ask({"do": "memory"})["bytes"] / 2**20
@@ -540,6 +635,30 @@ def relative_difference(found: numpy.ndarray, expected: numpy.ndarray) -> float:
     """The largest difference over the largest value."""
     difference = numpy.abs(found.ravel() - expected.ravel()).max()
     return float(difference / numpy.abs(expected).max())
+
+
+def inception_weights(rng: numpy.random.Generator) -> dict[str, numpy.ndarray]:
+    """Parameters of FID's Inception at random: the published ones need not be at hand."""
+    from pytorch_fid import inception
+
+    # Only names and shapes are wanted: nothing is fetched, nothing loaded.
+    inception.load_state_dict_from_url = lambda *_, **__: {}
+    load = torch.nn.Module.load_state_dict
+    torch.nn.Module.load_state_dict = lambda *_, **__: None
+    shapes = inception.fid_inception_v3().state_dict()
+    torch.nn.Module.load_state_dict = load
+
+    def value(name: str, shape: tuple[int, ...]) -> numpy.ndarray:
+        u = rng.uniform(-1, 1, shape)
+        if name.endswith("num_batches_tracked"):
+            return numpy.zeros(shape, dtype=numpy.int64)
+        if name.endswith(("bn.weight", "running_var")):
+            return (1 + u / 4).astype(numpy.float32)
+        if len(shape) == 1:
+            return (u / 8).astype(numpy.float32)
+        return (u * numpy.sqrt(6 / numpy.prod(shape[1:]))).astype(numpy.float32)
+
+    return {name: value(name, tuple(tensor.shape)) for name, tensor in shapes.items()}
 
 
 def worst_gradient(found: dict, expected: dict) -> tuple[float, str]:
@@ -697,7 +816,8 @@ def parse() -> argparse.Namespace:
         action="append",
         metavar="NAME",
         help="only this row (unet-call-1, unet-call-16, unet-call-64, unet-step, unet-memory, "
-        "mnist-step, mlp-train, noise, sampler-update, start-up), or all that begin so (unet, "
+        "mnist-step, mlp-train, noise, sampler-update, measure-features, measure-frechet, "
+        "measure-fid, measure-frechet-memory, measure-fid-memory, start-up), or all that begin so (unet, "
         "unet-call); may be repeated",
     )
     add("--threads", type=int, nargs="+", help="thread counts [default: 1 2; quick: 2]")
@@ -742,6 +862,7 @@ def main() -> None:
         for threads in options.threads:
             for group in groups(options.precision == "bf16", options.quick):
                 comparison.run_group(group, threads)
+            comparison.measures(threads)
             comparison.memory(threads)
             comparison.start_up(threads)
     except (Failure, TimeoutError) as failure:

@@ -10,10 +10,14 @@
 //! {"do": "call", "inputs": "in.safetensors", "outputs": "out.safetensors"}
 //! {"do": "update", "outputs": "update.safetensors"}                 what the first update did
 //! {"do": "time", "what": "call", "batch": 16, "seconds": 2, "least": 3, "repeat": 1}
+//! {"do": "open-measure", "weights": "w.safetensors", "pictures": "x.npy", "features": "f.safetensors", "dim": 2048}
+//! {"do": "measure"}                                                 features and a distance
+//! {"do": "time-measure", "what": "fid", "batch": 16, "seconds": 2, "least": 3, "repeat": 1}
 //! {"do": "memory"}                                                  the process's peak
 //! ```
 
 mod case;
+mod measure;
 mod noise;
 mod tensors;
 mod timing;
@@ -27,6 +31,7 @@ use serde_json::{Value, json};
 use tweedie::nn::Precision;
 
 use crate::case::Case;
+use crate::measure::Measure;
 use crate::timing::Budget;
 
 /// Errors are returned to the client as text, so they need no types.
@@ -59,6 +64,15 @@ enum Request {
         #[serde(flatten)]
         budget: Budget,
     },
+    OpenMeasure(measure::Files),
+    Measure,
+    TimeMeasure {
+        what: measure::Work,
+        #[serde(default)]
+        batch: usize,
+        #[serde(flatten)]
+        budget: Budget,
+    },
     Memory,
 }
 
@@ -78,12 +92,12 @@ enum Work {
 
 fn main() -> std::io::Result<()> {
     tweedie::memory::keep_freed_memory();
-    let mut case = None;
+    let (mut case, mut measure) = (None, None);
     let mut stdout = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
         let answer = serde_json::from_str(&line?)
             .map_err(Into::into)
-            .and_then(|request| answer(request, &mut case))
+            .and_then(|request| answer(request, &mut case, &mut measure))
             .unwrap_or_else(|error| json!({ "error": error.to_string() }));
         writeln!(stdout, "{answer}")?;
         stdout.flush()?;
@@ -91,7 +105,11 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-fn answer(request: Request, case: &mut Option<Case>) -> Result<Value> {
+fn answer(
+    request: Request,
+    case: &mut Option<Case>,
+    measure: &mut Option<Measure>,
+) -> Result<Value> {
     match request {
         Request::Open {
             config,
@@ -124,6 +142,22 @@ fn answer(request: Request, case: &mut Option<Case>) -> Result<Value> {
                 Work::SamplerUpdate => noise::sampler_updates(budget)?,
             };
             Ok(json!({ "ms": times }))
+        }
+        Request::OpenMeasure(files) => {
+            *measure = Some(Measure::open(files)?);
+            Ok(json!({}))
+        }
+        Request::Measure => measure
+            .as_mut()
+            .ok_or("open what to measure first")?
+            .answer(),
+        Request::TimeMeasure {
+            what,
+            batch,
+            budget,
+        } => {
+            let measure = measure.as_mut().ok_or("open what to measure first")?;
+            Ok(json!({ "ms": measure.time(what, batch, budget)? }))
         }
         Request::Memory => {
             let bytes = tweedie::memory::peak().ok_or("this system does not report it")?;

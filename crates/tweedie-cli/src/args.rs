@@ -418,7 +418,9 @@ pub struct Evaluate {
     pub versus: Option<PathBuf>,
     /// The feature space; may be repeated. pixels: the values themselves; pca:K: the data's K
     /// leading principal components; classifier:RUN: the penultimate layer of a classifier that
-    /// `tweedie classifier train` made, which also counts classes.
+    /// `tweedie classifier train` made, which also counts classes; inception:FILE: FID's Inception
+    /// as pytorch-fid has it, with the weights in its pt_inception-2015-12-05-6726825d.pth, or in
+    /// the same as safetensors.
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Vec<Space>,
     /// Change a key of the [data] table that --against and --held-out are read by, for example

@@ -73,7 +73,7 @@ fn convolutions(isa: InstructionSet) {
             size: [side; 2],
             inputs,
             outputs,
-            kernel,
+            kernel: [kernel; 2],
             stride,
             padding: [[kernel / 2; 2]; 2],
         };

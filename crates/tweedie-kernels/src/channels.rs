@@ -41,6 +41,37 @@ pub fn concat<T: Pod + Send + Sync>(
     Ok(out)
 }
 
+/// Joins the channels of images `[P, C]`, each with its C, in order: `[P, sum of C]`, P being all
+/// pixels of a batch.
+///
+/// # Errors
+/// When the lengths do not fit.
+pub fn concat_all(pixels: usize, parts: &[(usize, &[f32])]) -> Result<Buffer> {
+    let mut c = 0;
+    for &(width, part) in parts {
+        check("part", part.len(), &[pixels, width])?;
+        c = sum(c, width)?;
+    }
+    let mut out = Buffer::take(product(&[pixels, c])?);
+    if out.is_empty() {
+        return Ok(out);
+    }
+    out.par_chunks_mut(PIXELS * c)
+        .enumerate()
+        .for_each(|(i, out)| {
+            let mut rows = out.chunks_exact_mut(c);
+            for p in i * PIXELS..pixels.min((i + 1) * PIXELS) {
+                let Some(mut rest) = rows.next() else { break };
+                for &(width, part) in parts {
+                    let (out, after) = rest.split_at_mut(width);
+                    copy(out, &part[p * width..][..width]);
+                    rest = after;
+                }
+            }
+        });
+    Ok(out)
+}
+
 /// Copies `from` to `out`, of the same length. One or two values, as vectors with a column for the
 /// noise level have them, take no call.
 #[inline(always)]
@@ -193,6 +224,25 @@ mod tests {
         }
         assert!(concat(2, [1, 1], &[0.0_f32; 2], &[0.0; 3]).is_err());
         assert!(split(2, [1, 2], &[0.0_f32; 5]).is_err());
+    }
+
+    #[test]
+    fn several_parts_are_joined_in_order() {
+        for (pixels, widths) in [
+            (1, [1, 1, 1]),
+            (5, [3, 2, 4]),
+            (2500, [7, 0, 16]),
+            (0, [2, 3, 1]),
+        ] {
+            let parts = widths.map(|width| numbers(pixels * width));
+            let given = [0, 1, 2].map(|k| (widths[k], &parts[k][..]));
+            let joined = concat_all(pixels, &given).unwrap();
+            let first = concat(pixels, [widths[0], widths[1]], &parts[0], &parts[1]).unwrap();
+            let widths = [widths[0] + widths[1], widths[2]];
+            assert_eq!(joined, concat(pixels, widths, &first, &parts[2]).unwrap());
+        }
+        assert!(concat_all(2, &[(1, &[0.0; 2]), (1, &[0.0; 3])]).is_err());
+        assert!(concat_all(2, &[]).unwrap().is_empty());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod squares;
 mod statistics;
 mod tile;
 pub mod upsample;
+pub mod window;
 
 pub use activation::Activation;
 pub use buffer::Buffer;

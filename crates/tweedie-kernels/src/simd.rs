@@ -46,6 +46,8 @@ pub(crate) trait Simd: Copy {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where that is greater than `b`, else `b`: `b` too where either is NaN.
+    fn greater(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a b + c`, rounded once where the set can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }
@@ -84,6 +86,10 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i])
     }
     #[inline(always)]
+    fn greater(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
     fn mul_add(self, a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
@@ -101,7 +107,7 @@ mod x86 {
     /// Implements [`Simd`] by the intrinsics of one set.
     macro_rules! set {
         ($(#[$doc:meta])* $name:ident, $v:ty, $lanes:expr, $splat:ident, $load:ident,
-         $store:ident, $add:ident, $sub:ident, $mul:ident, $mul_add:ident) => {
+         $store:ident, $add:ident, $sub:ident, $mul:ident, $max:ident, $mul_add:ident) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
             pub(crate) struct $name(());
@@ -154,6 +160,11 @@ mod x86 {
                     unsafe { $mul(a, b) }
                 }
                 #[inline(always)]
+                fn greater(self, a: $v, b: $v) -> $v {
+                    // SAFETY: the token proves that the machine has the instruction.
+                    unsafe { $max(a, b) }
+                }
+                #[inline(always)]
                 fn mul_add(self, a: $v, b: $v, c: $v) -> $v {
                     // SAFETY: the token proves that the machine has the instruction.
                     unsafe { $mul_add(a, b, c) }
@@ -165,12 +176,12 @@ mod x86 {
     set! {
         /// AVX2 and FMA.
         Avx2, __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps,
-        _mm256_sub_ps, _mm256_mul_ps, _mm256_fmadd_ps
+        _mm256_sub_ps, _mm256_mul_ps, _mm256_max_ps, _mm256_fmadd_ps
     }
     set! {
         /// AVX-512.
         Avx512, __m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps,
-        _mm512_sub_ps, _mm512_mul_ps, _mm512_fmadd_ps
+        _mm512_sub_ps, _mm512_mul_ps, _mm512_max_ps, _mm512_fmadd_ps
     }
 }
 
@@ -231,6 +242,7 @@ mod tests {
             s.add(x, y),
             s.sub(x, y),
             s.mul(x, y),
+            s.greater(x, y),
             s.mul_add(x, y, s.splat(0.5)),
         ];
         for v in results {
@@ -248,11 +260,11 @@ mod tests {
         for &isa in InstructionSet::available() {
             let mut found = Vec::new();
             every(isa, &a, &b, &mut found);
-            let lanes = found.len() / 4;
+            let lanes = found.len() / 5;
             for i in 0..lanes {
                 let (a, b) = (a[i], b[i]);
                 // Exact in f32, so that a fused product cannot differ.
-                let expected = [a + b, a - b, a * b, a * b + 0.5];
+                let expected = [a + b, a - b, a * b, a.max(b), a * b + 0.5];
                 for (k, expected) in expected.into_iter().enumerate() {
                     assert_eq!(found[k * lanes + i], expected, "{isa:?} {k} {i}");
                 }

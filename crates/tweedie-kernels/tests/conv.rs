@@ -9,7 +9,7 @@ fn shape(
     images: usize,
     size: [usize; 2],
     channels: [usize; 2],
-    kernel: usize,
+    kernel: impl Into<Kernel>,
     stride: usize,
     padding: [[usize; 2]; 2],
 ) -> conv::Shape {
@@ -19,9 +19,24 @@ fn shape(
         size,
         inputs,
         outputs,
-        kernel,
+        kernel: kernel.into().0,
         stride,
         padding,
+    }
+}
+
+/// A square kernel or another.
+struct Kernel([usize; 2]);
+
+impl From<usize> for Kernel {
+    fn from(side: usize) -> Self {
+        Self([side; 2])
+    }
+}
+
+impl From<[usize; 2]> for Kernel {
+    fn from(sides: [usize; 2]) -> Self {
+        Self(sides)
     }
 }
 
@@ -58,6 +73,10 @@ fn shapes() -> Vec<conv::Shape> {
                 all.push(shape(n, size, channels, 3, 2, AFTER));
                 all.push(shape(n, size, channels, 2, 1, NONE));
             }
+            all.push(shape(n, size, channels, [1, 7], 1, [[0, 3], [0, 3]]));
+            all.push(shape(n, size, channels, [7, 1], 1, [[3, 0], [3, 0]]));
+            all.push(shape(n, size, channels, [1, 3], 2, [[0, 1], [0, 1]]));
+            all.push(shape(n, size, channels, [3, 2], 3, [[2, 1], [1, 1]]));
         }
     }
     all.push(shape(9, [28, 28], [1, 32], 3, 1, SAME));
@@ -92,8 +111,9 @@ fn reference(
                     n * s.outputs
                 };
                 y[at] += f64::from(bias[row + o]);
-                for k in 0..s.kernel * s.kernel {
-                    let (u, v) = (k / s.kernel, k % s.kernel);
+                let [rows, columns] = s.kernel;
+                for k in 0..rows * columns {
+                    let (u, v) = (k / columns, k % columns);
                     let i = (p / ow * s.stride + u).wrapping_sub(s.padding[0][0]);
                     let j = (p % ow * s.stride + v).wrapping_sub(s.padding[0][1]);
                     if i >= h || j >= w {
@@ -101,7 +121,7 @@ fn reference(
                     }
                     for c in 0..s.inputs {
                         let from = ((n * h + i) * w + j) * s.inputs + c;
-                        let with = (o * s.inputs + c) * s.kernel * s.kernel + k;
+                        let with = (o * s.inputs + c) * rows * columns + k;
                         y[at] += f64::from(x[from]) * f64::from(weight[with]);
                         dx[from] += g * f64::from(weight[with]);
                         dw[with] += g * f64::from(x[from]);
@@ -117,7 +137,7 @@ fn inputs(s: &conv::Shape) -> [Vec<f32>; 4] {
     let [oh, ow] = s.output_size().unwrap();
     [
         values(1, s.images * s.size[0] * s.size[1] * s.inputs),
-        values(2, s.outputs * s.inputs * s.kernel * s.kernel),
+        values(2, s.outputs * s.inputs * s.kernel[0] * s.kernel[1]),
         values(3, s.images * s.outputs),
         values(4, s.images * oh * ow * s.outputs),
     ]
@@ -158,6 +178,23 @@ fn agrees_with_the_definition_at_every_level() {
             let shared = conv::forward(isa, &s, x, w, &b[..s.outputs]).unwrap();
             let expected = reference(&s, x, w, &b[..s.outputs], dy);
             assert_close("shared bias", &shared, &expected[0], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_rectified_result_is_the_relu_of_the_other() {
+    for s in shapes() {
+        let [x, w, b, dy] = &inputs(&s);
+        for &isa in InstructionSet::available() {
+            let weights = conv::Weights::new(isa, &s, w).unwrap();
+            let [plain, rectified] = [false, true]
+                .map(|rectify| conv::forward_with(&s, x, &weights, b, Some(dy), rectify).unwrap());
+            let expected: Vec<f32> = plain
+                .iter()
+                .map(|&y| if y < 0.0 { 0.0 } else { y })
+                .collect();
+            assert_same(&format!("{isa:?} {s:?}"), &rectified, &expected);
         }
     }
 }
@@ -236,6 +273,9 @@ fn values_that_are_not_numbers_stay_in_their_image() {
     let y = conv::forward(InstructionSet::best(), &s, &x, &w, &b).unwrap();
     assert!(y[..500].iter().chain(&y[1000..]).all(|v| v.is_finite()));
     assert!(y[500..1000].iter().all(|v| v.is_nan()));
+    let weights = conv::Weights::new(InstructionSet::best(), &s, &w).unwrap();
+    let y = conv::forward_with(&s, &x, &weights, &b, None, true).unwrap();
+    assert!(y[500..1000].iter().all(|v| v.is_nan()));
 }
 
 #[test]
@@ -253,7 +293,14 @@ fn wrong_lengths_and_shapes_are_refused() {
     length(conv::grad_weight(isa, &s, &x, &dy[1..]));
     length(conv::grad_bias(isa, &s, &dy[1..]));
     for wrong in [
-        conv::Shape { kernel: 0, ..s },
+        conv::Shape {
+            kernel: [3, 0],
+            ..s
+        },
+        conv::Shape {
+            kernel: [1, 3],
+            ..s
+        },
         conv::Shape { stride: 0, ..s },
         conv::Shape {
             padding: [[3, 0], [0, 0]],

@@ -35,7 +35,7 @@ fn shapes() -> Vec<Shape> {
                     size,
                     inputs,
                     outputs,
-                    kernel,
+                    kernel: [kernel; 2],
                     stride,
                     padding,
                 };
@@ -58,15 +58,16 @@ fn reference(s: &Shape, x: &[bf16], weight: &[f32], bias: &[f32], residual: &[bf
             for o in 0..s.outputs {
                 let mut sum = f64::from(bias[n * s.outputs + o])
                     + residual[(n * oh * ow + p) * s.outputs + o].to_f64();
-                for k in 0..s.kernel * s.kernel {
-                    let i = (p / ow * s.stride + k / s.kernel).wrapping_sub(s.padding[0][0]);
-                    let j = (p % ow * s.stride + k % s.kernel).wrapping_sub(s.padding[0][1]);
+                let [rows, columns] = s.kernel;
+                for k in 0..rows * columns {
+                    let i = (p / ow * s.stride + k / columns).wrapping_sub(s.padding[0][0]);
+                    let j = (p % ow * s.stride + k % columns).wrapping_sub(s.padding[0][1]);
                     if i >= h || j >= w {
                         continue;
                     }
                     for c in 0..s.inputs {
                         sum += x[((n * h + i) * w + j) * s.inputs + c].to_f64()
-                            * weight[(o * s.inputs + c) * s.kernel * s.kernel + k];
+                            * weight[(o * s.inputs + c) * rows * columns + k];
                     }
                 }
                 y.push(sum);
@@ -87,7 +88,7 @@ fn given(s: &Shape) -> Given {
     let [oh, ow] = s.output_size().unwrap();
     Given {
         x: rounded(1, s.images * s.size[0] * s.size[1] * s.inputs),
-        weight: values(2, s.outputs * s.inputs * s.kernel * s.kernel),
+        weight: values(2, s.outputs * s.inputs * s.kernel[0] * s.kernel[1]),
         bias: values(3, s.images * s.outputs),
         residual: rounded(4, s.images * oh * ow * s.outputs),
     }
@@ -133,7 +134,7 @@ fn bits_depend_on_neither_threads_nor_batch() {
                 size,
                 inputs: channels[0],
                 outputs: channels[1],
-                kernel: 3,
+                kernel: [3, 3],
                 stride,
                 padding: [[1, 1], [1, 1]],
             };
@@ -166,7 +167,7 @@ fn infinities_and_nan_stay_what_they_are() {
         size: [1, 3],
         inputs: 1,
         outputs: 1,
-        kernel: 1,
+        kernel: [1, 1],
         stride: 1,
         padding: [[0, 0], [0, 0]],
     };
@@ -186,7 +187,7 @@ fn wrong_lengths_and_shapes_are_refused() {
         size: [4, 4],
         inputs: 3,
         outputs: 5,
-        kernel: 3,
+        kernel: [3, 3],
         stride: 1,
         padding: [[1, 1], [1, 1]],
     };

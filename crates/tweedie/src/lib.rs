@@ -40,6 +40,7 @@ pub mod run;
 pub mod sample;
 pub mod score;
 pub mod train;
+pub mod weights;
 
 pub use error::{Divergence, Error, Result};
 pub use files::{claim_folder, is_same_file, write_atomic};

@@ -1,8 +1,8 @@
-//! What is added to a convolution's sums on their way to memory.
+//! What becomes of a convolution's sums on their way to memory.
 
 use crate::simd::Simd;
 
-/// Bias and residual, so that neither needs a pass of its own.
+/// Bias, residual and ReLU, so that none needs a pass of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epilogue<'a> {
     /// O.
@@ -11,6 +11,8 @@ pub(crate) struct Epilogue<'a> {
     pub bias: &'a [f32],
     /// As long as the output, or nothing.
     pub residual: &'a [f32],
+    /// Whether what is negative becomes zero.
+    pub rectify: bool,
 }
 
 impl<'a> Epilogue<'a> {
@@ -20,6 +22,7 @@ impl<'a> Epilogue<'a> {
             outputs,
             bias: &[],
             residual: &[],
+            rectify: false,
         }
     }
 
@@ -34,7 +37,7 @@ impl<'a> Epilogue<'a> {
         [of(self.bias, row), of(self.residual, pixel)]
     }
 
-    /// `y = sums + bias + residual` for channels from `channel` on.
+    /// `y = sums + bias + residual`, or its ReLU, for channels from `channel` on.
     #[inline(always)]
     pub fn write(&self, image: usize, pixel: usize, channel: usize, sums: &[f32], y: &mut [f32]) {
         let count = sums.len();
@@ -46,6 +49,12 @@ impl<'a> Epilogue<'a> {
                 for i in 0..count {
                     y[i] += term[i];
                 }
+            }
+        }
+        if self.rectify {
+            for y in y {
+                // NaN stays NaN.
+                *y = if *y < 0.0 { 0.0 } else { *y };
             }
         }
     }
@@ -64,6 +73,9 @@ impl<'a> Epilogue<'a> {
             if !term.is_empty() {
                 sums = s.add(sums, s.load_some(&term[channel..]));
             }
+        }
+        if self.rectify {
+            sums = s.greater(s.splat(0.0), sums);
         }
         sums
     }

@@ -17,7 +17,7 @@ use crate::{Buffer, InstructionSet};
 /// `y[n, i, j, o] = b[n, o] + sum over u, v, c of w[o, c, u, v] x[n, s i + u - top, s j + v - left, c]`,
 /// `[N, H', W', O]`.
 ///
-/// `weight` is `[O, I, K, K]`, `bias` `[O]` for all images or `[N, O]` for each.
+/// `weight` is `[O, I, K, L]`, `bias` `[O]` for all images or `[N, O]` for each.
 ///
 /// # Errors
 /// When a length does not fit `shape`.
@@ -28,10 +28,18 @@ pub fn forward(
     weight: &[f32],
     bias: &[f32],
 ) -> Result<Buffer> {
-    forward_with(shape, x, &Weights::new(isa, shape, weight)?, bias, None)
+    forward_with(
+        shape,
+        x,
+        &Weights::new(isa, shape, weight)?,
+        bias,
+        None,
+        false,
+    )
 }
 
-/// The same with weights that were laid out in advance, plus `residual`, as long as the output.
+/// The same with weights that were laid out in advance, plus `residual`, as long as the output;
+/// of all that, if `rectify`, the ReLU.
 ///
 /// # Errors
 /// When a length does not fit `shape`, or the weights were laid out for another.
@@ -41,6 +49,7 @@ pub fn forward_with(
     weights: &Weights,
     bias: &[f32],
     residual: Option<&[f32]>,
+    rectify: bool,
 ) -> Result<Buffer> {
     let residual_len = residual.map(<[f32]>::len);
     let dims = shape.output_dims(weights.fit(shape), x.len(), bias.len(), residual_len)?;
@@ -54,6 +63,7 @@ pub fn forward_with(
         outputs: o,
         bias,
         residual: residual.unwrap_or(&[]),
+        rectify,
     };
     match &weights.form {
         Form::Winograd(weights, isa) => {
@@ -85,9 +95,9 @@ pub fn forward_with(
 
 /// The weights of the sum over taps; depth runs over (u, v, i), as the taps do.
 pub(super) fn pack(isa: InstructionSet, shape: &Shape, weight: &[f32]) -> Packed {
-    let (c, kernel) = (shape.inputs, shape.kernel);
-    Packed::new(isa, shape.outputs, kernel * kernel * c, |o, k| {
-        weight[shape.weight_index(o, k % c, k / c / kernel, k / c % kernel)]
+    let (c, [rows, columns]) = (shape.inputs, shape.kernel);
+    Packed::new(isa, shape.outputs, rows * columns * c, |o, k| {
+        weight[shape.weight_index(o, k % c, k / c / columns, k / c % columns)]
     })
 }
 
@@ -113,9 +123,9 @@ pub(super) fn corners(
 
 /// The kernel's positions in a padded image, row by row.
 pub(super) fn taps(shape: &Shape, width: usize) -> Vec<Tap> {
-    let (k, c) = (shape.kernel, shape.inputs);
-    merge((0..k * k).map(|t| Tap {
-        offset: (t / k * width + t % k) * c,
+    let ([rows, columns], c) = (shape.kernel, shape.inputs);
+    merge((0..rows * columns).map(|t| Tap {
+        offset: (t / columns * width + t % columns) * c,
         len: c,
     }))
 }

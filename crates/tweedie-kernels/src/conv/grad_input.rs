@@ -45,13 +45,17 @@ pub fn grad_input(
     if winograd::pays(shape, [h, w]) {
         let mut dx = Buffer::take(len);
         let weights = Transformed::new(isa, shape, Direction::Back, weight);
-        let grid = Grid::new([oh, ow], padding[0].map(|p| kernel - 1 - p), [h, w]);
+        let grid = Grid::new(
+            [oh, ow],
+            [0, 1].map(|axis| kernel[axis] - 1 - padding[0][axis]),
+            [h, w],
+        );
         let nothing = Epilogue::none(c);
         winograd::forward(isa, &grid, images, &weights, dy, &nothing, &mut dx);
         return Ok(dx);
     }
 
-    let before = padding[0].map(|p| (kernel - 1 - p).div_ceil(stride));
+    let before = [0, 1].map(|axis| (kernel[axis] - 1 - padding[0][axis]).div_ceil(stride));
     let after = [0, 1].map(|axis| {
         let last = (shape.size[axis] - 1 + padding[0][axis]) / stride;
         last.saturating_sub([oh, ow][axis] - 1)
@@ -65,7 +69,7 @@ pub fn grad_input(
     let width = border.width();
 
     // A class without taps (stride beyond the kernel) keeps its zeros.
-    let mut dx = if stride > kernel {
+    let mut dx = if kernel.iter().any(|&k| stride > k) {
         Buffer::zeros(len)
     } else {
         Buffer::take(len)
@@ -118,8 +122,8 @@ impl Class {
             padding,
             ..
         } = *shape;
-        // Positions rest, rest + s, ... below K on each axis.
-        let counts = rest.map(|rest| kernel.saturating_sub(rest).div_ceil(stride));
+        // Positions rest, rest + s, ... below the kernel on each axis.
+        let counts = [0, 1].map(|axis| kernel[axis].saturating_sub(rest[axis]).div_ceil(stride));
         let steps =
             |rest: usize, count: usize| (0..count).map(move |t| rest + stride * (count - 1 - t));
         let positions: Vec<[usize; 2]> = steps(rest[0], counts[0])

@@ -11,7 +11,7 @@ use crate::product::{SLACK, SPAN, Side, product};
 use crate::{Buffer, InstructionSet};
 
 /// `dw[o, c, u, v] = sum over n, i, j of dy[n, i, j, o] x[n, s i + u - top, s j + v - left, c]`,
-/// `[O, I, K, K]`.
+/// `[O, I, K, L]`.
 ///
 /// The batch is cut into parts that depend on the shape alone; each is summed by one thread, and
 /// the parts are added in order.
@@ -25,12 +25,12 @@ pub fn grad_weight(isa: InstructionSet, shape: &Shape, x: &[f32], dy: &[f32]) ->
         size: [h, w],
         inputs: c,
         outputs: o,
-        kernel,
+        kernel: [rows, columns],
         ..
     } = *shape;
     check("input", x.len(), &shape.input_dims())?;
     check("output gradient", dy.len(), &[images, oh, ow, o])?;
-    let len = o * c * kernel * kernel;
+    let len = o * c * rows * columns;
     if len == 0 || x.is_empty() || dy.is_empty() {
         return Ok(Buffer::zeros(len));
     }
@@ -46,7 +46,7 @@ pub fn grad_weight(isa: InstructionSet, shape: &Shape, x: &[f32], dy: &[f32]) ->
     let taps = taps(shape, width);
     let corners: Vec<usize> = corners(shape, width, [oh, ow]).collect();
     let targets: Vec<usize> = (0..oh * ow).map(|p| p * o).collect();
-    let depth = kernel * kernel * c;
+    let depth = rows * columns * c;
     // All runs have one length. Sums are kept as [run, value, output], or as
     // [run, output, value] where the values fill the lanes of vectors better than the outputs.
     let run = taps[0].len;
@@ -111,10 +111,10 @@ pub fn grad_weight(isa: InstructionSet, shape: &Shape, x: &[f32], dy: &[f32]) ->
             }
         });
     let total = &*total;
-    dw.par_chunks_mut(c * kernel * kernel)
+    dw.par_chunks_mut(c * rows * columns)
         .enumerate()
         .for_each(|(output, dw)| {
-            for (i, dw) in dw.chunks_exact_mut(kernel * kernel).enumerate() {
+            for (i, dw) in dw.chunks_exact_mut(rows * columns).enumerate() {
                 for (t, dw) in dw.iter_mut().enumerate() {
                     let (start, value) = ((t * c + i) / run * run, (t * c + i) % run);
                     let within = if swapped {

@@ -6,7 +6,7 @@
 //! kernel row are contiguous in memory, at a distance from the output's corner that is the same
 //! for every pixel. So both passes over images are the same sum, `sum over taps and k of
 //! x[corner + tap + k] w[tap, k, o]`, and one register-blocked kernel (`tile`) serves kernels
-//! of 1 and 3, strides of 1 and 2, and the gradient with respect to the input. Padding is done
+//! of any size, strides of 1 and 2, and the gradient with respect to the input. Padding is done
 //! a few images at a time, so that the copy stays in the cache.
 //!
 //! A 3x3 kernel of stride 1 between enough channels, which is most of a network, is computed by

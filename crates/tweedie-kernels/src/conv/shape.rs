@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, check, product};
 
-/// The sizes of a convolution of `[N, H, W, I]` with `[O, I, K, K]`.
+/// The sizes of a convolution of `[N, H, W, I]` with `[O, I, K, L]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// N.
@@ -13,16 +13,16 @@ pub struct Shape {
     pub inputs: usize,
     /// O.
     pub outputs: usize,
-    /// K.
-    pub kernel: usize,
+    /// K and L.
+    pub kernel: [usize; 2],
     /// Step between outputs, in input pixels.
     pub stride: usize,
-    /// Zeros around the input: `[[top, left], [bottom, right]]`, each less than K.
+    /// Zeros around the input: `[[top, left], [bottom, right]]`, each less than the kernel.
     pub padding: [[usize; 2]; 2],
 }
 
 impl Shape {
-    /// H and W of the output: `(H + top + bottom - K) / stride + 1`.
+    /// H and W of the output: `(H + top + bottom - K) / stride + 1`, and so for W.
     ///
     /// # Errors
     /// When the shape is invalid, or too large to index.
@@ -33,12 +33,12 @@ impl Shape {
             padding,
             ..
         } = *self;
-        if kernel == 0 || stride == 0 {
+        if kernel.contains(&0) || stride == 0 {
             return Err(Error::Shape(
                 "kernel and stride of a convolution must be at least 1",
             ));
         }
-        if padding.as_flattened().iter().any(|&p| p >= kernel) {
+        if (0..2).any(|axis| padding.iter().any(|side| side[axis] >= kernel[axis])) {
             return Err(Error::Shape(
                 "padding of a convolution must be less than its kernel",
             ));
@@ -49,20 +49,25 @@ impl Shape {
                 .checked_add(padding[0][axis] + padding[1][axis])
                 .ok_or(Error::Shape("the image is too large to address"))?;
             let room = padded
-                .checked_sub(kernel)
+                .checked_sub(kernel[axis])
                 .ok_or(Error::Shape("the padded image is smaller than the kernel"))?;
             out[axis] = room / stride + 1;
         }
         // Tables and padded copies are counted in the same way, some with a few more pixels.
         let [h, w] = self.size;
         let channels = self.inputs.max(self.outputs).saturating_add(64);
-        let wide = |n: usize| n.saturating_add(2 * kernel + stride);
-        product(&[self.images.saturating_add(1), wide(h), wide(w), channels, 4])?;
+        let [k, l] = kernel;
+        let wide = |n: usize, kernel: usize| {
+            let more = kernel.saturating_mul(2).saturating_add(stride);
+            n.saturating_add(more)
+        };
+        let images = self.images.saturating_add(1);
+        product(&[images, wide(h, k), wide(w, l), channels, 4])?;
         product(&[
             self.inputs.saturating_add(64),
             self.outputs.saturating_add(64),
-            kernel,
-            kernel,
+            k,
+            l,
         ])?;
         Ok(out)
     }
@@ -96,11 +101,11 @@ impl Shape {
     }
 
     pub(crate) fn weight_dims(&self) -> [usize; 4] {
-        [self.outputs, self.inputs, self.kernel, self.kernel]
+        [self.outputs, self.inputs, self.kernel[0], self.kernel[1]]
     }
 
     /// Index of `w[o, i, u, v]`.
     pub(crate) fn weight_index(&self, o: usize, i: usize, u: usize, v: usize) -> usize {
-        ((o * self.inputs + i) * self.kernel + u) * self.kernel + v
+        ((o * self.inputs + i) * self.kernel[0] + u) * self.kernel[1] + v
     }
 }

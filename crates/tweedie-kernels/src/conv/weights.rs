@@ -18,7 +18,7 @@ pub(super) enum Form {
 }
 
 impl Weights {
-    /// Lays out `weight` `[O, I, K, K]` for `shape`, of which the number of images does not
+    /// Lays out `weight` `[O, I, K, L]` for `shape`, of which the number of images does not
     /// matter.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(crate) mod values;
 pub use body::{Body, Conditioning, Forward};
 pub use config::NetworkConfig;
 pub use denoiser::{DifferentiableNetwork, NetworkDenoiser};
-pub use models::{Mlp, MlpConfig, SigmaInput, classifier, unet};
+pub use models::{Mlp, MlpConfig, SigmaInput, classifier, inception, unet};
 pub use network::Network;
 pub use params::{Array, ByName};
 pub use precision::Precision;

@@ -23,6 +23,9 @@ pub fn tell(found: &Evaluation) {
 
 fn tell_space(space: &InSpace) {
     say!("in {} ({} features)", space.features, space.dim);
+    if let Some(convention) = &space.convention {
+        say!("  {convention}");
+    }
     let n = space.frechet.samples;
     line(
         "Frechet distance, 1/n bias removed",

@@ -51,7 +51,14 @@ fn wide(
     out: &mut [bf16],
 ) -> Result<()> {
     let residual = residual.map(to_single);
-    let y = conv::forward_with(shape, &to_single(x), weights, bias, residual.as_deref())?;
+    let y = conv::forward_with(
+        shape,
+        &to_single(x),
+        weights,
+        bias,
+        residual.as_deref(),
+        false,
+    )?;
     round_to(&y, out);
     Ok(())
 }

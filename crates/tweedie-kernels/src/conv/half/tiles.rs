@@ -150,9 +150,9 @@ pub(super) fn forward(
     };
     let width = border.width();
     let runs = Runs::new(shape, output, width, depth);
-    let kernel = shape.kernel;
-    let steps: Vec<usize> = (0..kernel * kernel)
-        .map(|t| (t / kernel * width + t % kernel) * depth)
+    let [rows, columns] = shape.kernel;
+    let steps: Vec<usize> = (0..rows * columns)
+        .map(|t| (t / columns * width + t % columns) * depth)
         .flat_map(|tap| (0..depth).step_by(DEPTH).map(move |c| tap + c))
         .collect();
     // What the last run reads behind the image.

@@ -32,7 +32,7 @@ pub(super) enum Form {
 }
 
 impl Weights {
-    /// Rounds and lays out `weight` `[O, I, K, K]` for `shape`, of which the number of images
+    /// Rounds and lays out `weight` `[O, I, K, L]` for `shape`, of which the number of images
     /// does not matter.
     ///
     /// # Errors
@@ -68,11 +68,11 @@ fn tiles(shape: &Shape, weight: &[f32]) -> Buffer<bf16> {
     let Shape {
         inputs,
         outputs,
-        kernel,
+        kernel: [rows, columns],
         ..
     } = *shape;
     let depth = inputs.next_multiple_of(DEPTH);
-    let taps = kernel * kernel;
+    let taps = rows * columns;
     let mut out = Buffer::zeros(outputs.div_ceil(BLOCK) * taps * depth * BLOCK);
     for o in 0..outputs {
         for t in 0..taps {
@@ -80,7 +80,7 @@ fn tiles(shape: &Shape, weight: &[f32]) -> Buffer<bf16> {
                 let step = (o / BLOCK * taps + t) * (depth / DEPTH) + i / DEPTH;
                 let tile = 2 * step + o % BLOCK / 16;
                 let at = (tile * 16 + i % DEPTH / 2) * DEPTH + o % 16 * 2 + i % 2;
-                let w = weight[shape.weight_index(o, i, t / kernel, t % kernel)];
+                let w = weight[shape.weight_index(o, i, t / columns, t % columns)];
                 out[at] = bf16::from_f32(w);
             }
         }

@@ -38,7 +38,7 @@ const XI: usize = IN * IN;
 /// Whether this is the faster method. The answer depends on nothing but one image, so that an image
 /// gives the same bits in any batch.
 pub(super) fn pays(shape: &Shape, output: [usize; 2]) -> bool {
-    let fits = shape.kernel == 3 && shape.stride == 1;
+    let fits = shape.kernel == [3, 3] && shape.stride == 1;
     // With few channels the transforms cost more than the products they save.
     let deep = shape.inputs.min(shape.outputs) >= 16;
     // A small image leaves parts of its tiles unused.

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::Activation;
 use crate::nn::init::Init;
 use crate::nn::ops::{self, Convolution, Kept, Normalisation, Padding};
 
@@ -88,6 +89,7 @@ impl Conv2d {
             residual: None,
             stride: self.stride,
             padding: self.padding,
+            then: Activation::None,
             kept: self.kept.share(),
         }
     }

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use super::Activation;
 use crate::nn::init::Init;
 use crate::nn::ops::{self, Convolution, Kept};
 
@@ -46,6 +47,7 @@ impl Linear {
             residual,
             stride: 1,
             padding: [[0; 2]; 2],
+            then: Activation::None,
             kept: self.kept.share(),
         })
     }

@@ -2,6 +2,7 @@
 //! pass, and the hyper-parameters that build it.
 
 pub mod classifier;
+pub mod inception;
 mod mlp;
 mod residual_mlp;
 pub mod unet;

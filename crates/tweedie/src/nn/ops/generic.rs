@@ -2,10 +2,11 @@
 
 use burn::tensor::ops::{
     AttentionModuleOptions, AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions,
+    MaxPoolOptions,
 };
 use burn::tensor::{Tensor, module};
 
-use super::{Convolution, Fused, LayerParameters, activate};
+use super::{Convolution, Fused, LayerParameters, Pool, Window, activate};
 use crate::nn::layers::Activation;
 
 /// The convolution, then its terms one by one.
@@ -18,6 +19,7 @@ pub fn conv2d(operands: Convolution) -> Tensor<4> {
         residual,
         stride,
         padding,
+        then,
         kept: _,
     } = operands;
     let mut x = channels_first(x);
@@ -33,10 +35,11 @@ pub fn conv2d(operands: Convolution) -> Tensor<4> {
         let [n, c] = shift.dims();
         out = out + shift.reshape([n, 1, 1, c]);
     }
-    match residual {
+    let out = match residual {
         Some(residual) => out + residual,
         None => out,
-    }
+    };
+    activate(out, then)
 }
 
 /// As [`super::flex::group_norm`].
@@ -105,6 +108,31 @@ pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
     channels_last(module::avg_pool2d(channels_first(x), options))
 }
 
+/// As [`super::flex::pool`].
+pub fn pool(x: Tensor<4>, pool: Pool, window: Window) -> Tensor<4> {
+    let Window {
+        kernel,
+        stride,
+        padding,
+    } = window;
+    let x = channels_first(x);
+    channels_last(match pool {
+        Pool::Max => {
+            let options = MaxPoolOptions::new([kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding([padding; 2]);
+            module::max_pool2d(x, options)
+        }
+        Pool::Mean => {
+            let options = AvgPoolOptions::new([kernel; 2])
+                .with_stride([stride; 2])
+                .with_padding([padding; 2])
+                .with_count_include_pad(false);
+            module::avg_pool2d(x, options)
+        }
+    })
+}
+
 /// As [`super::flex::attention`].
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     let [n, t, c] = q.dims();
@@ -141,6 +169,11 @@ pub fn half_squares(f: Tensor<2>, gain: Tensor<1>, offset: Tensor<2>) -> Tensor<
 /// As [`super::flex::concat`].
 pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     Tensor::cat(vec![a, b], 3)
+}
+
+/// As [`super::flex::concat_all`].
+pub fn concat_all(parts: Vec<Tensor<4>>) -> Tensor<4> {
+    Tensor::cat(parts, 3)
 }
 
 /// As [`super::flex::channels_first`].

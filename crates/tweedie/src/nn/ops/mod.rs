@@ -27,7 +27,7 @@ pub type Padding = [[usize; 2]; 2];
 pub struct Convolution {
     /// `[N, H, W, I]`.
     pub x: Tensor<4>,
-    /// `[O, I, K, K]`.
+    /// `[O, I, K, L]`.
     pub weight: Tensor<4>,
     /// `[O]`.
     pub bias: Tensor<1>,
@@ -39,12 +39,14 @@ pub struct Convolution {
     pub stride: usize,
     /// Zeros around the input.
     pub padding: Padding,
+    /// What follows on the sum of all that.
+    pub then: Activation,
     /// The layer's laid-out weights.
     pub kept: Kept,
 }
 
-/// Cross-correlation of `x` with `weight`, plus `bias`, `shift` and `residual`:
-/// `[N, H', W', O]`.
+/// Cross-correlation of `x` with `weight`, plus `bias`, `shift` and `residual`, then the activation:
+/// `[N, H', W', O]`. On the CPU, without gradients, ReLU takes no pass of its own.
 pub fn conv2d(operands: Convolution) -> Tensor<4> {
     match flex::is_flex(&operands.x.device()) {
         true => flex::conv2d(operands),
@@ -106,7 +108,7 @@ pub fn stored_in(x: Tensor<4>, precision: Precision) -> Tensor<4> {
     if self::precision(&x) == precision {
         return x;
     }
-    if flex::is_flex(&x.device()) && !x.is_autodiff() {
+    if is_plain_flex(&x) {
         return flex::stored_in(x, precision);
     }
     x.cast(match precision {
@@ -193,6 +195,40 @@ pub fn avg_pool_2x(x: Tensor<4>) -> Tensor<4> {
     }
 }
 
+/// Square windows over an image, as PyTorch's pooling has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows and columns.
+    pub kernel: usize,
+    /// Pixels from one window to the next.
+    pub stride: usize,
+    /// Pixels by which windows reach over the edges, at most half a window.
+    pub padding: usize,
+}
+
+/// What pooling makes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// The greatest value.
+    Max,
+    /// The mean over the pixels inside the image.
+    Mean,
+}
+
+/// Pooling over `window`: `[N, H, W, C]` to `[N, H', W', C]`, with
+/// `H' = (H + 2 padding - kernel) / stride + 1`.
+pub fn pool(x: Tensor<4>, pool: Pool, window: Window) -> Tensor<4> {
+    match is_plain_flex(&x) {
+        true => flex::pool(x, pool, window),
+        false => generic::pool(x, pool, window),
+    }
+}
+
+/// Whether a tensor is on the CPU and outside any graph: some kernels have no gradient.
+fn is_plain_flex<const D: usize>(x: &Tensor<D>) -> bool {
+    flex::is_flex(&x.device()) && !x.is_autodiff()
+}
+
 /// `x` `[..., I]` times the transpose of `weight` `[O, I]`, plus `bias` `[O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
     let mut dims = x.dims();
@@ -241,6 +277,17 @@ pub fn concat(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     match flex::is_flex(&a.device()) {
         true => flex::concat(a, b),
         false => generic::concat(a, b),
+    }
+}
+
+/// Concatenates the channels of images `[N, H, W, ...]`, in order.
+///
+/// # Panics
+/// Without an image.
+pub fn concat_all(parts: Vec<Tensor<4>>) -> Tensor<4> {
+    match parts.iter().all(is_plain_flex) {
+        true => flex::concat_all(parts),
+        false => generic::concat_all(parts),
     }
 }
 

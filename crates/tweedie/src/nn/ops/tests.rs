@@ -5,8 +5,8 @@ use std::cell::Cell;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
-    Convolution, Fused, Kept, LayerParameters, Normalisation, Padding, activate, flex as fast,
-    generic, linear, normed_conv2d,
+    Convolution, Fused, Kept, LayerParameters, Normalisation, Padding, Pool, Window, activate,
+    concat_all, flex as fast, generic, linear, normed_conv2d, pool,
 };
 use crate::nn::Precision;
 use crate::nn::layers::Activation;
@@ -44,22 +44,25 @@ fn permuted(dims: [usize; 4], device: &Device) -> Tensor<4> {
 struct Case {
     x: [usize; 4],
     outputs: usize,
-    kernel: usize,
+    kernel: [usize; 2],
     stride: usize,
     padding: Padding,
     shift: bool,
     residual: bool,
     permute: bool,
+    then: Activation,
 }
 
 fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (x, outputs) in [([3, 8, 8, 16], 24), ([2, 7, 6, 1], 32), ([1, 4, 4, 32], 1)] {
         for (kernel, stride, padding) in [
-            (3, 1, [[1, 1], [1, 1]]),
-            (3, 2, [[1, 1], [1, 1]]),
-            (3, 2, [[0, 0], [1, 1]]),
-            (1, 1, [[0, 0], [0, 0]]),
+            ([3, 3], 1, [[1, 1], [1, 1]]),
+            ([3, 3], 2, [[1, 1], [1, 1]]),
+            ([3, 3], 2, [[0, 0], [1, 1]]),
+            ([1, 1], 1, [[0, 0], [0, 0]]),
+            ([1, 7], 1, [[0, 3], [0, 3]]),
+            ([3, 1], 2, [[1, 0], [1, 0]]),
         ] {
             for (shift, permute) in [(false, false), (true, true)] {
                 all.push(Case {
@@ -71,6 +74,10 @@ fn cases() -> Vec<Case> {
                     shift,
                     residual: permute,
                     permute,
+                    then: match permute {
+                        true => Activation::None,
+                        false => Activation::Relu,
+                    },
                 });
             }
         }
@@ -94,6 +101,7 @@ fn operands(
         residual: None,
         stride,
         padding,
+        then: Activation::None,
         kept: Kept::default(),
     }
 }
@@ -107,9 +115,9 @@ fn convolutions_agree() {
         };
         for case in cases() {
             let [n, _, _, i] = case.x;
-            let k = case.kernel;
+            let [k, l] = case.kernel;
             let x = random(case.x, &device);
-            let weight = random([case.outputs, i, k, k], &device);
+            let weight = random([case.outputs, i, k, l], &device);
             let bias = random([case.outputs], &device);
             let shift = case.shift.then(|| random([n, case.outputs], &device));
             let given = operands(x, weight, bias, case.stride, case.padding);
@@ -117,6 +125,7 @@ fn convolutions_agree() {
             let given = Convolution {
                 shift,
                 residual: case.residual.then(|| random(size, &device)),
+                then: case.then,
                 ..given
             };
             let [(a, da), (b, db)] = [fast::conv2d, generic::conv2d].map(|conv2d| {
@@ -581,6 +590,50 @@ fn losses_of_rows_agree() {
         assert_close("losses", a, b);
         assert_close("gradient", da, db);
     }
+}
+
+#[test]
+fn pooled_windows_and_joined_channels_agree() {
+    for tracked in [false, true] {
+        let device = match tracked {
+            true => Device::flex().autodiff(),
+            false => Device::flex(),
+        };
+        for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 0), (2, 2, 1)] {
+            let window = Window {
+                kernel,
+                stride,
+                padding,
+            };
+            for of in [Pool::Max, Pool::Mean] {
+                let x = permuted([2, 9, 7, 5], &device);
+                let a = pool(x.clone(), of, window);
+                let b = generic::pool(x, of, window);
+                assert_close(&format!("{of:?} {window:?}"), a, b);
+            }
+        }
+        let parts: Vec<Tensor<4>> = [3, 1, 8, 2]
+            .map(|width| permuted([2, 4, 3, width], &device))
+            .into();
+        let joined = concat_all(parts.clone());
+        assert_close("joined", joined, generic::concat_all(parts));
+    }
+    // With gradients where there is something to be tracked.
+    let device = Device::flex().autodiff();
+    let x = random([1, 5, 5, 2], &device).require_grad();
+    let window = Window {
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+    };
+    let y = concat_all(vec![x.clone(), pool(x.clone(), Pool::Mean, window)]);
+    // Each pixel gives itself away once, and means of all pixels, in all, once more.
+    let total = x
+        .grad(&y.sum().backward())
+        .unwrap()
+        .sum()
+        .into_scalar::<f32>();
+    assert!((total - 100.0).abs() < 1e-3, "{total}");
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub(super) fn write(
          unbiased.",
     );
     page.table("distances", &distances(evaluation))?;
+    for space in &evaluation.spaces {
+        if let Some(convention) = &space.convention {
+            page.paragraph(&format!("{}: {convention}.", space.features));
+        }
+    }
     page.section("Precision, recall, density and coverage");
     page.table("neighbours", &neighbours(evaluation))?;
     if evaluation.versus.is_some() {

@@ -15,24 +15,38 @@ use tweedie_kernels::conv::half;
 use tweedie_kernels::{Buffer, InstructionSet, conv};
 
 use super::{dims, done, slice, tensor};
-use crate::nn::ops::{Convolution, Padding};
+use crate::nn::layers::Activation;
+use crate::nn::ops::{Convolution, Padding, activate};
 
 /// As [`generic::conv2d`](crate::nn::ops::generic::conv2d), in one pass over the output.
 ///
 /// # Panics
 /// When the shapes do not fit, as burn's operations do.
 pub fn conv2d(operands: Convolution) -> Tensor<4> {
+    let rectify = operands.is_rectified_at_once();
     let rows = operands.bias_rows().into_dispatch();
     let (x, weight) = (operands.x.into_dispatch(), operands.weight.into_dispatch());
     let (stride, padding, kept) = (operands.stride, operands.padding, operands.kept);
+    if rectify {
+        let y = Dispatch::tweedie_rectified_conv2d(x, weight, rows, stride, padding, kept);
+        return Tensor::from_dispatch(y);
+    }
     let y = match operands.residual.map(Tensor::into_dispatch) {
         None => Dispatch::tweedie_conv2d(x, weight, rows, stride, padding, kept),
         Some(to) => Dispatch::tweedie_conv2d_onto(x, weight, rows, to, stride, padding, kept),
     };
-    Tensor::from_dispatch(y)
+    activate(Tensor::from_dispatch(y), operands.then)
 }
 
 impl Convolution {
+    /// Whether the kernel's one pass may end with ReLU: what needs no gradient.
+    fn is_rectified_at_once(&self) -> bool {
+        let of_two = self.x.is_autodiff() || self.weight.is_autodiff();
+        let tracked = of_two || self.bias.is_autodiff();
+        let more = self.residual.is_some() || self.shift.is_some();
+        self.then == Activation::Relu && !tracked && !more && self.x.dtype() == DType::F32
+    }
+
     /// One row of biases for all images, or one for each: the kernel adds either in its one pass.
     pub(super) fn bias_rows(&self) -> Tensor<2> {
         let outputs = self.bias.dims()[0];
@@ -142,6 +156,33 @@ pub trait ConvOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// The operation without gradients.
+#[backend_extension(Flex)]
+pub trait RectifiedConvOps: Backend {
+    /// The convolution followed by ReLU.
+    fn tweedie_rectified_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FloatTensor<Self>;
+}
+
+impl RectifiedConvOps for Flex {
+    fn tweedie_rectified_conv2d(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        stride: usize,
+        padding: Padding,
+        kept: Kept,
+    ) -> FlexTensor {
+        convolve(x, weight, bias, None, stride, padding, &kept, true)
+    }
+}
+
 /// What the backward pass needs of an engine.
 pub trait ConvGradients: ConvOps {
     /// Of the convolution's input, whose height and width are `size`.
@@ -153,11 +194,11 @@ pub trait ConvGradients: ConvOps {
         padding: Padding,
     ) -> FloatTensor<Self>;
 
-    /// Of the convolution's weight, of kernel size `kernel`.
+    /// Of the convolution's weight, of kernel sizes `kernel`.
     fn conv2d_grad_weight(
         x: FloatTensor<Self>,
         dy: FloatTensor<Self>,
-        kernel: usize,
+        kernel: [usize; 2],
         stride: usize,
         padding: Padding,
     ) -> FloatTensor<Self>;
@@ -175,7 +216,7 @@ impl ConvOps for Flex {
         padding: Padding,
         kept: Kept,
     ) -> FlexTensor {
-        convolve(x, weight, bias, None, stride, padding, &kept)
+        convolve(x, weight, bias, None, stride, padding, &kept, false)
     }
 
     fn tweedie_conv2d_onto(
@@ -187,10 +228,20 @@ impl ConvOps for Flex {
         padding: Padding,
         kept: Kept,
     ) -> FlexTensor {
-        convolve(x, weight, bias, Some(residual), stride, padding, &kept)
+        convolve(
+            x,
+            weight,
+            bias,
+            Some(residual),
+            stride,
+            padding,
+            &kept,
+            false,
+        )
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 fn convolve(
     x: FlexTensor,
     weight: FlexTensor,
@@ -199,19 +250,20 @@ fn convolve(
     stride: usize,
     padding: Padding,
     kept: &Kept,
+    rectify: bool,
 ) -> FlexTensor {
     let (x, bias) = (x.to_contiguous(), bias.to_contiguous());
     let residual = residual.map(|r| r.to_contiguous());
     let [n, h, w, _] = dims(&x);
-    let [o, i, k, _] = dims(&weight);
-    let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
+    let [o, i, k, l] = dims(&weight);
+    let shape = conv_shape([n, h, w, i], o, [k, l], stride, padding);
     let [oh, ow] = done(shape.output_size());
     let weights = kept.weights(&shape, &weight, x.dtype());
     let (bias, size) = (slice(&bias), [n, oh, ow, o]);
     match &*weights {
         Weights::Single(weights) => {
             let residual = residual.as_ref().map(slice);
-            let y = conv::forward_with(&shape, slice(&x), weights, bias, residual);
+            let y = conv::forward_with(&shape, slice(&x), weights, bias, residual, rectify);
             tensor(done(y), size)
         }
         Weights::Half(weights) => {
@@ -232,8 +284,8 @@ impl ConvGradients for Flex {
     ) -> FlexTensor {
         let (weight, dy) = (weight.to_contiguous(), dy.to_contiguous());
         let [n, ..] = dims(&dy);
-        let [o, i, k, _] = dims(&weight);
-        let shape = conv_shape([n, h, w, i], [o, k], stride, padding);
+        let [o, i, k, l] = dims(&weight);
+        let shape = conv_shape([n, h, w, i], o, [k, l], stride, padding);
         let dx = conv::grad_input(InstructionSet::best(), &shape, slice(&weight), slice(&dy));
         tensor(done(dx), [n, h, w, i])
     }
@@ -241,23 +293,23 @@ impl ConvGradients for Flex {
     fn conv2d_grad_weight(
         x: FlexTensor,
         dy: FlexTensor,
-        kernel: usize,
+        kernel: [usize; 2],
         stride: usize,
         padding: Padding,
     ) -> FlexTensor {
         let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
         let input = dims(&x);
         let [.., o] = dims(&dy);
-        let shape = conv_shape(input, [o, kernel], stride, padding);
+        let shape = conv_shape(input, o, kernel, stride, padding);
         let dw = conv::grad_weight(InstructionSet::best(), &shape, slice(&x), slice(&dy));
-        tensor(done(dw), [o, input[3], kernel, kernel])
+        tensor(done(dw), [o, input[3], kernel[0], kernel[1]])
     }
 
     fn conv2d_grad_bias(dy: FlexTensor, each_image: bool) -> FlexTensor {
         let dy = dy.to_contiguous();
         let [n, h, w, o] = dims(&dy);
         // The sum over a window of one pixel.
-        let shape = conv_shape([n, h, w, 1], [o, 1], 1, [[0; 2]; 2]);
+        let shape = conv_shape([n, h, w, 1], o, [1, 1], 1, [[0; 2]; 2]);
         let rows = done(conv::grad_bias(InstructionSet::best(), &shape, slice(&dy)));
         if each_image {
             return tensor(rows, [n, o]);
@@ -272,10 +324,11 @@ impl ConvGradients for Flex {
     }
 }
 
-/// Of an input `[N, H, W, I]` and a weight's `[O, K]`.
+/// Of an input `[N, H, W, I]` and a weight's O and `[K, L]`.
 fn conv_shape(
     [images, h, w, inputs]: [usize; 4],
-    [outputs, kernel]: [usize; 2],
+    outputs: usize,
+    kernel: [usize; 2],
     stride: usize,
     padding: Padding,
 ) -> conv::Shape {
@@ -358,7 +411,7 @@ impl<B: ConvGradients, const N: usize> Backward<B, N> for Conv2d {
         }
         let [_, h, w, _] = x.shape().dims();
         if let Some(node) = for_weight {
-            let kernel = weight.shape()[2];
+            let kernel = [weight.shape()[2], weight.shape()[3]];
             let dw = B::conv2d_grad_weight(x, dy.clone(), kernel, stride, padding);
             grads.register::<B>(node.id, dw);
         }

@@ -6,14 +6,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor,
-    DispatchTensorKind, ExtensionType, Flex, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use tweedie_kernels::InstructionSet;
 use tweedie_kernels::mlp::{self, Layer, Shape};
 
+use super::tensors::Tensors;
 use super::{done, slice, tensor};
 use crate::nn::layers::Activation;
 use crate::nn::ops::{Fused, LayerParameters, activate, fused};
@@ -43,54 +41,12 @@ fn together(x: Tensor<2>, layers: Vec<LayerParameters>, activation: Activation) 
         .into_iter()
         .flat_map(|(weight, bias)| [weight.into_dispatch(), bias.into_dispatch()])
         .collect();
+    // Each layer's weight and bias in turn.
     Tensor::from_dispatch(Dispatch::tweedie_mlp(
         x.into_dispatch(),
-        Parameters(parameters),
+        Tensors(parameters),
         fused(activation),
     ))
-}
-
-/// Each layer's weight and bias in turn.
-pub struct Parameters<B: Backend>(Vec<FloatTensor<B>>);
-
-/// burn derives this for single tensors; for any number of them it is the same.
-impl<B: Backend> ExtensionType<B> for Parameters<B> {
-    type Target = Parameters<Dispatch>;
-
-    fn map_to_dispatch<F>(self, map_kind: F, autodiff: DispatchAutodiffContext) -> Self::Target
-    where
-        F: Fn(BackendTensor<B>) -> DispatchTensorKind,
-    {
-        let tensors = self.0.into_iter().map(|tensor| DispatchTensor {
-            kind: map_kind(BackendTensor::Float(tensor)),
-            autodiff,
-        });
-        Parameters(tensors.collect())
-    }
-
-    fn map_from_dispatch<F>(target: Self::Target, unwrap_kind: F) -> Self
-    where
-        F: Fn(DispatchTensor) -> BackendTensor<B>,
-    {
-        let tensors = target.0.into_iter();
-        Self(tensors.map(|tensor| unwrap_kind(tensor).float()).collect())
-    }
-
-    fn routing_tensor(target: &Self::Target) -> Option<&DispatchTensor> {
-        target.0.first()
-    }
-
-    fn routing_float_tensor(target: &Self::Target) -> Option<&DispatchTensor> {
-        target.0.first()
-    }
-
-    fn autodiff_context(target: &Self::Target) -> DispatchAutodiffContext {
-        let none = DispatchAutodiffContext::Disabled;
-        target
-            .0
-            .iter()
-            .fold(none, |all, tensor| all.merge(tensor.autodiff))
-    }
 }
 
 /// The operation as burn routes it.
@@ -99,7 +55,7 @@ pub trait MlpOps: Backend {
     /// The output.
     fn tweedie_mlp(
         x: FloatTensor<Self>,
-        #[extension_type] parameters: Parameters<Self>,
+        #[extension_type] parameters: Tensors<Self>,
         activation: Fused,
     ) -> FloatTensor<Self>;
 }
@@ -167,7 +123,7 @@ impl Given {
 }
 
 impl MlpOps for Flex {
-    fn tweedie_mlp(x: FlexTensor, parameters: Parameters<Self>, activation: Fused) -> FlexTensor {
+    fn tweedie_mlp(x: FlexTensor, parameters: Tensors<Self>, activation: Fused) -> FlexTensor {
         let given = Given::new(x, parameters.0, activation);
         let shape = &given.shape;
         let y = mlp::forward(
@@ -239,7 +195,7 @@ impl MlpGradients for Flex {
 impl<B: MlpGradients, C: CheckpointStrategy> MlpOps for Autodiff<B, C> {
     fn tweedie_mlp(
         x: FloatTensor<Self>,
-        parameters: Parameters<Self>,
+        parameters: Tensors<Self>,
         activation: Fused,
     ) -> FloatTensor<Self> {
         let mut inputs = vec![x];

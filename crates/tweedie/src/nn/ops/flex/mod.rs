@@ -17,7 +17,9 @@ mod norm;
 mod normed_conv;
 mod pool;
 mod squares;
+mod tensors;
 mod upsample;
+mod window;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Element};
@@ -37,6 +39,7 @@ pub use normed_conv::{Norm, normed_conv2d};
 pub use pool::avg_pool_2x;
 pub use squares::half_squares;
 pub use upsample::upsample_2x;
+pub use window::{concat_all, pool};
 
 /// Whether a device is the engine of these operations, with or without gradients.
 pub fn is_flex(device: &Device) -> bool {

@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 
 use super::conv::{ConvGradients, ConvOps};
 use super::norm::{NormGradients, NormOps};
-use crate::nn::ops::{Convolution, Fused, Kept, Padding};
+use crate::nn::ops::{Convolution, Fused, Kept, Padding, activate};
 
 /// A GroupNorm's settings.
 #[derive(Clone, Copy, Debug)]
@@ -53,14 +53,14 @@ pub fn normed_conv2d(
     let rows = operands.bias_rows().into_dispatch();
     let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
     let (x, weight) = (operands.x.into_dispatch(), operands.weight.into_dispatch());
-    let kept = operands.kept;
+    let (kept, then) = (operands.kept, operands.then);
     let y = match operands.residual.map(Tensor::into_dispatch) {
         None => Dispatch::tweedie_normed_conv2d(x, scale, shift, weight, rows, norm, window, kept),
         Some(to) => Dispatch::tweedie_normed_conv2d_onto(
             x, scale, shift, weight, rows, to, norm, window, kept,
         ),
     };
-    Tensor::from_dispatch(y)
+    activate(Tensor::from_dispatch(y), then)
 }
 
 /// The operation as burn routes it.
@@ -212,7 +212,7 @@ impl<B: NormedConvGradients, const N: usize> Backward<B, N> for NormedConv {
         }
         if let Some(node) = for_weight {
             let normed = normalise::<B>(x.clone(), scale.clone(), shift.clone(), norm);
-            let kernel = weight.shape()[2];
+            let kernel = [weight.shape()[2], weight.shape()[3]];
             let dw = B::conv2d_grad_weight(normed, dy.clone(), kernel, stride, padding);
             grads.register::<B>(node.id, dw);
         }

@@ -1,6 +1,7 @@
 //! Feature spaces by name: what distances of items are measured in. An extractor a file.
 
 mod classifier;
+mod inception;
 mod pixels;
 mod principal;
 
@@ -14,6 +15,7 @@ use principal::Principal;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::job::Monitor;
+use crate::nn::inception::Inception;
 use crate::run::{Classifier, RunDir};
 
 /// A feature space.
@@ -25,6 +27,9 @@ pub enum Space {
     Principal(usize),
     /// The penultimate layer of the classifier of this run.
     Classifier(PathBuf),
+    /// The last pooled layer of FID's Inception, with the weights in this file: what published
+    /// Frechet distances of pictures are of.
+    Inception(PathBuf),
 }
 
 /// What computes the features of items in a [`Space`].
@@ -71,6 +76,11 @@ pub(super) trait Extractor {
         &[]
     }
 
+    /// What is done to items besides, where tools differ and figures with them.
+    fn convention(&self) -> Option<&str> {
+        None
+    }
+
     /// The features of all items.
     fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted>;
 }
@@ -85,6 +95,7 @@ impl Space {
             Self::Pixels => Box::new(Pixels(reference.dim())),
             Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
             Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
+            Self::Inception(file) => Box::new(Inception::open(file, reference)?),
         })
     }
 }
@@ -95,6 +106,7 @@ impl fmt::Display for Space {
             Self::Pixels => f.write_str("pixels"),
             Self::Principal(count) => write!(f, "pca:{count}"),
             Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
+            Self::Inception(file) => write!(f, "inception:{}", file.display()),
         }
     }
 }
@@ -110,9 +122,11 @@ impl FromStr for Space {
                 _ => Err("write the number of components, like pca:32".into()),
             },
             Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
+            Some(("inception", file)) if !file.is_empty() => Ok(Self::Inception(file.into())),
             _ => Err(
-                "write pixels, pca:COUNT for its leading principal components, or \
-                      classifier:RUN for the features of a classifier"
+                "write pixels, pca:COUNT for its leading principal components, classifier:RUN for \
+                 the features of a classifier, or inception:FILE for those of FID's Inception with \
+                 the weights in that file"
                     .into(),
             ),
         }
