@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
-use tweedie::run::{Classes, Space};
+use tweedie::run::{Classes, Convention, Space};
 use tweedie::sample::{SamplerKind, Setting, SettingKind};
 use tweedie_study::STUDIES;
 
@@ -37,6 +37,7 @@ pub enum Command {
     Likelihood(Likelihood),
     Report(Report),
     Evaluate(Evaluate),
+    Tune(Tune),
     Study(Study),
     Classifier(Classifier),
 }
@@ -52,6 +53,7 @@ impl Command {
             Self::Likelihood(args) => args.json,
             Self::Report(args) => args.json,
             Self::Evaluate(args) => args.json,
+            Self::Tune(args) => args.json,
             Self::Study(args) => args.json,
             Self::Classifier(args) => match &args.command {
                 ClassifierCommand::Train(args) => args.json,
@@ -78,30 +80,80 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// Print the noise levels and step sizes that suit a data set.
+/// Print the noise levels and step sizes that suit a data set, or a run's network.
 ///
-/// Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two items),
-/// Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
+/// Of data: Technique 1 of Song & Ermon 2020 gives sigma_1 (the largest distance between two
+/// items), Technique 2 the number of levels L, Technique 4 the step size eps of annealed Langevin
 /// sampling. The last lines are a fragment for a configuration file.
+///
+/// Of a run: prints its loss curve, the mean squared error of its denoised samples at each noise
+/// level, and the noise levels for sampling that follow from it, as numbers and as a picture in
+/// the run's folder. --measure measures the curve, once for all numbers of steps; `tweedie sample
+/// RUN --set schedule=loss-curve` (or mse-dp, entropic) samples by it.
 #[derive(Debug, clap::Args)]
 pub struct Levels {
     /// A folder of images, an IDX, npy, npz or csv file, or a built-in set: digits, tutorial,
-    /// swiss-roll, gaussians-8, gaussians-25, two-moons.
-    pub data: String,
-    /// sigma_L, the smallest noise level.
-    #[arg(long, default_value_t = 0.01)]
-    pub sigma_min: f64,
-    /// Technique 2's constant C: the overlap of neighbouring levels.
-    #[arg(long, default_value_t = 0.5, value_name = "C")]
-    pub overlap: f64,
+    /// swiss-roll, gaussians-8, gaussians-25, two-moons; or the folder of a run.
+    #[arg(value_name = "DATA|RUN")]
+    pub source: String,
+    /// Of data: sigma_L, the smallest noise level [default: 0.01].
+    #[arg(long)]
+    pub sigma_min: Option<f64>,
+    /// Of data: Technique 2's constant C, the overlap of neighbouring levels [default: 0.5].
+    #[arg(long, value_name = "C")]
+    pub overlap: Option<f64>,
+    #[command(flatten)]
+    pub run: LevelsOfRun,
     /// Any other key of the [data] table, for example size=32; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print the result as one JSON document: data, class_counts (of data with labels), notes,
     /// distance (Technique 1), sigma_1 (rounded up), sigma_l, overlap, count (Technique 2; null
-    /// below 5 dimensions), steps (Technique 4).
+    /// below 5 dimensions), steps (Technique 4); of a run: curve (measured and points), digest,
+    /// steps, schedules (each with its sigmas; null, and refused says why, where the curve gives
+    /// none), file, picture.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of [`Levels`] for a run.
+#[derive(Debug, clap::Args)]
+pub struct LevelsOfRun {
+    /// Of a run: measure its loss curve and keep it in loss-curve.json.
+    #[arg(long)]
+    pub measure: bool,
+    /// With --measure: data to measure on, such as a held-out set, in place of the run's own.
+    #[arg(long, value_name = "SOURCE", requires = "measure")]
+    pub data: Option<String>,
+    /// With --measure: how many items, chosen at random [default: 1000].
+    #[arg(long, requires = "measure")]
+    pub count: Option<usize>,
+    /// With --measure: the seed of the choice and of the noise [default: 0].
+    #[arg(long, requires = "measure")]
+    pub seed: Option<u64>,
+    /// With --measure: items noised at a time [default: 32].
+    #[arg(long, requires = "measure")]
+    pub batch: Option<usize>,
+    /// With --measure: measure the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP", requires = "measure")]
+    pub checkpoint: Option<u64>,
+    /// With --measure: measure the raw weights, not their moving average.
+    #[arg(long, requires = "measure")]
+    pub raw: bool,
+    /// Of a run: the number of noise levels to show [default: 12].
+    #[arg(long)]
+    pub steps: Option<usize>,
+}
+
+impl LevelsOfRun {
+    /// The option that is given, if one is.
+    pub fn given(&self) -> Option<&'static str> {
+        match self {
+            Self { measure: true, .. } => Some("--measure"),
+            Self { steps: Some(_), .. } => Some("--steps"),
+            _ => None,
+        }
+    }
 }
 
 /// Train a score network from a configuration file.
@@ -209,6 +261,10 @@ pub enum Precision {
 pub struct Sample {
     /// The run's folder.
     pub run: PathBuf,
+    /// A recipe that `tweedie tune` made: a number of network calls, such as 16 or best@16, for that
+    /// of the run, or a file. Classes, guidance and --set still apply.
+    #[arg(long, value_name = "RECIPE", conflicts_with_all = ["sampler", "steps", "n_sigma"])]
+    pub recipe: Option<String>,
     /// The sampler [default: the configuration's].
     #[arg(long)]
     pub sampler: Option<Sampler>,
@@ -331,12 +387,27 @@ pub struct Likelihood {
 /// from 0 to 1.
 #[derive(Debug, clap::Args)]
 pub struct Evaluate {
-    /// A run, whose samples are drawn with its own settings, the output of `tweedie sample`, or
-    /// whatever can be data: a folder of images, an npz, npy, csv or IDX file.
-    pub samples: PathBuf,
-    /// The data to measure against [default: the run's own].
+    /// A run, whose samples are drawn with its own settings, the output of `tweedie sample`,
+    /// whatever can be data (a folder of images, an npz, npy, csv or IDX file), or statistics: an
+    /// npz file with mu and sigma, as --statistics and pytorch-fid write them. Several files of
+    /// statistics are merged, as those of shards.
+    #[arg(required = true)]
+    pub samples: Vec<PathBuf>,
+    /// The data to measure against, or their statistics [default: the run's own data].
     #[arg(long, value_name = "DATA")]
     pub against: Option<String>,
+    /// Write the statistics of SAMPLES in the feature space to this npz file: mu and sigma, which
+    /// pytorch-fid reads, and the count, by which shards merge. Nothing is measured.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["against", "held_out", "versus", "out", "convention"]
+    )]
+    pub statistics: Option<PathBuf>,
+    /// Print the kernel distance as another tool does, besides: torch-fidelity or clean-fid. What
+    /// they print after it is a spread of overlapping subsets, not an error.
+    #[arg(long, value_name = "TOOL")]
+    pub convention: Vec<Convention>,
     /// Data that were not trained on: tests whether the samples are nearer to the training data,
     /// which --against then is, than these are.
     #[arg(long, value_name = "DATA")]
@@ -359,6 +430,10 @@ pub struct Evaluate {
     /// The seeds of the samples, first and last, where they are drawn from a run.
     #[arg(long, default_value = "0-999", value_name = "A-B", value_parser = seeds)]
     pub seeds: Range<u64>,
+    /// Draw a run's samples by a recipe that `tweedie tune` made: a number of network calls for that
+    /// of the run, or a file.
+    #[arg(long, value_name = "RECIPE")]
+    pub recipe: Option<String>,
     /// Samples computed at a time.
     #[arg(long, default_value_t = 64)]
     pub batch: usize,
@@ -372,7 +447,58 @@ pub struct Evaluate {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Print the result as one JSON document: samples, reference, held_out, versus (name and count
-    /// of each), shape, spaces (the figures of each feature space), seconds, page, files.
+    /// of each), shape, spaces (the figures of each feature space), seconds, page, files. Of
+    /// statistics: samples, reference, features, dim, frechet_plain, frechet, seconds.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Find the best way to sample a run's network at given numbers of network calls.
+///
+/// Searches samplers, their amount of noise, the grid of noise levels, sigma_max and sigma_min, by
+/// the Frechet distance of samples from one half of the data, with all settings at equal seeds.
+/// Reports the best on fresh seeds and the other half, with its interval, and says whether it is
+/// better than every other beyond doubt or one of a tie. Writes RUN/tune: a recipe for each number
+/// of calls, and a page with curves, levels and samples. What was measured is kept there: the same
+/// command resumes.
+#[derive(Debug, clap::Args)]
+pub struct Tune {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Numbers of network calls for a sample.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "8,16,32",
+        value_name = "N,N,..."
+    )]
+    pub calls: Vec<usize>,
+    /// How long it may take, like 20m or 1h; what it is spent on is decided by a measurement of
+    /// speed at the beginning.
+    #[arg(long, default_value = "20m", value_parser = duration)]
+    pub time: u64,
+    /// The feature space in which samples are compared with data: pixels, pca:K or classifier:RUN.
+    #[arg(long, value_name = "SPACE", default_value = "pixels")]
+    pub features: Space,
+    /// The data to compare with, best not those trained on [default: the run's own].
+    #[arg(long, value_name = "DATA")]
+    pub against: Option<String>,
+    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
+    /// repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// A share of the best distance that does not matter: the search ends when no rival can be
+    /// better by more.
+    #[arg(long, default_value_t = 0.02)]
+    pub epsilon: f64,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// The seed of the search, its samples and the division of the data.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+    /// Print the result as one JSON document: step, weights, features, reference, searched,
+    /// reported, found (for each number of calls), evaluations, seconds, page, files.
     #[arg(long)]
     pub json: bool,
 }
@@ -509,6 +635,22 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
+/// Seconds of a duration like 90s, 20m, 1.5h.
+fn duration(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let (number, unit) = match text.char_indices().last() {
+        Some((last, 's')) => (&text[..last], 1.0),
+        Some((last, 'm')) => (&text[..last], 60.0),
+        Some((last, 'h')) => (&text[..last], 3600.0),
+        _ => (text, f64::NAN),
+    };
+    let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * unit;
+    match seconds >= 1.0 && seconds <= 1e8 {
+        true => Ok(seconds as u64),
+        false => Err("write a number with s, m or h, like 90s, 20m or 1.5h".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -517,6 +659,15 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90s"), Ok(90));
+        assert_eq!(duration("1.5h"), Ok(5400));
+        for wrong in ["", "m", "20", "-1m", "0s", "nans", "é", "1e30h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

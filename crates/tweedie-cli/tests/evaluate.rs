@@ -126,7 +126,7 @@ fn what_cannot_be_measured_is_refused() {
             "--set",
             "count=1",
         ],
-        &["at least two"],
+        &["at least four"],
     );
     let full = dir.path().join("full");
     fs::create_dir(&full).unwrap();
@@ -143,4 +143,129 @@ fn what_cannot_be_measured_is_refused() {
         &["full", "another folder with --out"],
     );
     assert_eq!(fs::read(full.join("thesis.tex")).unwrap(), b"years");
+}
+
+#[test]
+fn statistics_are_written_merged_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (digits, twice) = (at("digits.npz"), at("twice.npz"));
+    let (digits, twice) = (text(&digits), text(&twice));
+    let written = json(&["evaluate", "digits", "--statistics", digits]);
+    assert_eq!(
+        (&written["count"], &written["dim"]),
+        (&1797.into(), &64.into())
+    );
+    let merged = json(&["evaluate", digits, digits, "--statistics", twice]);
+    assert_eq!(merged["count"], 3594);
+
+    // Against themselves, in every way of saying it: nothing but what n - 1 makes of twice as many.
+    for args in [[digits, "digits"], ["digits", digits], [digits, digits]] {
+        let found = json(&["evaluate", args[0], "--against", args[1]]);
+        assert!(found["frechet_plain"].as_f64().unwrap() < 1e-9, "{found}");
+        assert_eq!(found["frechet"].is_null(), args[0] != "digits");
+    }
+    let found = json(&["evaluate", twice, "--against", digits]);
+    assert!(found["frechet_plain"].as_f64().unwrap() < 1e-4, "{found}");
+    let said = succeed(&["evaluate", "digits", "--against", digits]);
+    assert!(said.contains("1/n bias removed"), "{said}");
+
+    fail(
+        &["evaluate", "swiss-roll", "--against", digits],
+        &["digits.npz", "64 features", "--features"],
+    );
+    fail(
+        &[
+            "evaluate",
+            "digits",
+            "--against",
+            digits,
+            "--held-out",
+            "digits",
+        ],
+        &["--held-out", "statistics"],
+    );
+    fail(
+        &["evaluate", digits, "digits", "--against", "digits"],
+        &["SAMPLES = 2"],
+    );
+    let pca = [
+        "evaluate",
+        "digits",
+        "--against",
+        digits,
+        "--features",
+        "pca:4",
+    ];
+    fail(&pca, &["pca:4", "pixels"]);
+    let damaged = at("damaged.npz");
+    fs::write(&damaged, &fs::read(digits).unwrap()[..2000]).unwrap();
+    fail(
+        &["evaluate", "digits", "--against", text(&damaged)],
+        &["damaged.npz"],
+    );
+}
+
+#[test]
+fn figures_by_the_conventions_of_other_tools() {
+    let args = ["evaluate", "gaussians-25", "--against", "gaussians-25"];
+    let tools = [
+        "--convention",
+        "torch-fidelity",
+        "--convention",
+        "clean-fid",
+    ];
+    let found = json(&[&args[..], &tools, &["--set", "count=400"]].concat());
+    let [fidelity, clean] = &found["spaces"][0]["conventions"].as_array().unwrap()[..] else {
+        panic!("two conventions");
+    };
+    assert_eq!(fidelity["convention"], "torch-fidelity");
+    assert_eq!(fidelity["subsets"], serde_json::json!([100, 400]));
+    assert!(clean["mean"].is_number() && clean["spread"].is_number());
+    let said = succeed(&[&args[..], &tools, &["--set", "count=400"]].concat());
+    assert!(said.contains("KID as clean-fid prints it"), "{said}");
+}
+
+/// Sets that do not go together, and values that are none: one clear message, nothing written.
+#[test]
+fn items_that_cannot_be_compared_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str, sizes: &[[u32; 2]], color: bool| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for (i, [width, height]) in sizes.iter().enumerate() {
+            let path = folder.join(format!("{i}.png"));
+            match color {
+                true => image::RgbImage::new(*width, *height).save(path).unwrap(),
+                false => image::GrayImage::new(*width, *height).save(path).unwrap(),
+            }
+        }
+        folder
+    };
+    let grey = folder("grey", &[[8, 8]; 6], false);
+    let color = folder("color", &[[8, 8]; 6], true);
+    let mixed = folder("mixed", &[[8, 8], [8, 8], [9, 7]], false);
+    let one = folder("one", &[[8, 8]], false);
+    let page = dir.path().join("page");
+    let refused = |samples: &Path, against: &Path, parts: &[&str]| {
+        let args = [
+            "evaluate",
+            text(samples),
+            "--against",
+            text(against),
+            "--out",
+            text(&page),
+        ];
+        fail(&args, parts);
+        assert!(!page.exists());
+    };
+    refused(&mixed, &grey, &["mixed", "2.png"]);
+    refused(&grey, &mixed, &["mixed", "2.png"]);
+    refused(&color, &grey, &["[3, 8, 8]", "[1, 8, 8]"]);
+    refused(&one, &grey, &["at least four"]);
+    let nan = dir.path().join("nan.csv");
+    fs::write(&nan, "1,2\n3,nan\n5,6\n").unwrap();
+    refused(&nan, &nan, &["nan.csv", "line 2"]);
+    let missing = dir.path().join("missing");
+    refused(&missing, &grey, &["missing"]);
 }

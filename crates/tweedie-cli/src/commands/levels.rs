@@ -1,18 +1,35 @@
-//! `tweedie levels`.
+//! `tweedie levels`: of data here, of a run in [`super::loss_curve`].
 
-use tweedie::Result;
+use std::path::Path;
+
 use tweedie::data::Dataset;
 use tweedie::run::{self, LevelsReport};
+use tweedie::{Error, Result};
 
-use super::data_config;
+use super::{data_config, loss_curve};
 use crate::args::Levels;
 use crate::output;
 use crate::progress::watched;
 
+/// The smallest noise level and Technique 2's constant where none are given.
+const SIGMA_MIN: f64 = 0.01;
+const OVERLAP: f64 = 0.5;
+
 pub fn run(args: &Levels) -> Result<()> {
-    let data = data_config(&args.data, &args.set)?.open_data()?;
+    if Path::new(&args.source).join("config.toml").is_file() {
+        return loss_curve::run(args);
+    }
+    if let Some(option) = args.run.given() {
+        let reason = "is for runs, and this is not the folder of one; `tweedie train` makes one";
+        return Err(Error::setting(&args.source, option, reason));
+    }
+    let data = data_config(&args.source, &args.set)?.open_data()?;
     note!("comparing {} items with each other", data.len());
-    let report = watched(|monitor| run::levels(&data, args.sigma_min, args.overlap, monitor))?;
+    let (sigma_min, overlap) = (
+        args.sigma_min.unwrap_or(SIGMA_MIN),
+        args.overlap.unwrap_or(OVERLAP),
+    );
+    let report = watched(|monitor| run::levels(&data, sigma_min, overlap, monitor))?;
     output::result(&report, |report| tell(report, &data));
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie::data::LabelSource;
 use tweedie::likelihood::{Divergence, Probe};
-use tweedie::run::{Config, LikelihoodJob, Likelihoods, Model, RunDir, SampleConfig, likelihoods};
+use tweedie::run::{LikelihoodJob, Likelihoods, Model, RunDir, SampleConfig, likelihoods};
 use tweedie::{Error, Result, is_same_file};
 
-use super::in_data;
+use super::{evaluation_config, open_for};
 use crate::args::Likelihood;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -21,26 +20,8 @@ pub fn run(args: &Likelihood) -> Result<()> {
         ..SampleConfig::default()
     };
     let model = Model::load(&run, args.checkpoint, &weights)?;
-    let changes: Vec<String> = args
-        .data
-        .iter()
-        .map(|source| format!("data.source={source}"))
-        .chain(in_data(&args.set))
-        .collect();
-    let mut own = config;
-    if args.data.is_some() {
-        // The limit on the run's own items, and where their labels are, do not apply to other data.
-        (own.data.count, own.data.limit, own.data.seed) = (None, None, 0);
-        own.data.labels = LabelSource::None;
-    }
-    let config = Config::parse(&own.to_toml(), &changes)
-        .map_err(|reason| Error::setting("data", changes.join(" "), reason))?;
-    let mut data = config.open_data()?;
-    if !data.is_image() {
-        // The network was trained on vectors mapped by the statistics of the run's own data, not of
-        // these.
-        data = data.remapped(model.data().map.clone())?;
-    }
+    let config = evaluation_config(config, args.data.as_deref(), &args.set)?;
+    let data = open_for(&model, &config)?;
     let path = args.out.clone().unwrap_or_else(|| {
         // Results for other data do not replace those for the run's own.
         let other = args

@@ -4,8 +4,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tweedie::nn;
-use tweedie::noise::Schedule;
-use tweedie::run::{self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled};
+use tweedie::noise::{LossSchedule, Schedule};
+use tweedie::run::{
+    self, Clip, Draw, Model, Recipe, RunDir, SampleConfig, SampleJob, Sampled, SamplingSchedule,
+};
 use tweedie::{Error, Result};
 
 use crate::args::{Precision, Sample};
@@ -14,8 +16,17 @@ use crate::progress::{duration, watched};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
-    let sample = settings(args, run.config()?.sample)?;
+    let recipe = args.recipe.as_deref();
+    let recipe = recipe.map(|name| Recipe::named(&run, name)).transpose()?;
+    let own = match &recipe {
+        Some(recipe) => recipe.sample.clone(),
+        None => run.config()?.sample,
+    };
+    let sample = settings(args, own)?;
     let model = Model::load(&run, args.checkpoint, &sample)?;
+    if let Some(recipe) = &recipe {
+        super::note_other_weights(recipe, &model);
+    }
     let out = args.out.clone().unwrap_or_else(|| {
         run.path()
             .join("samples")
@@ -88,8 +99,20 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
         // More steps than 2^63 are refused as too many all the same.
         sample = sample.with("n_sigma", i64::try_from(n_sigma).unwrap_or(i64::MAX));
     }
-    sample.steps = args.steps.unwrap_or(sample.steps);
+    if let Some(steps) = args.steps {
+        sample = sample.of_steps(steps);
+    }
     let mut sample = sample.changed(&args.set)?;
+    if let Some(steps) = args.steps
+        && sample.sigmas.is_some()
+        && sample.count() != steps
+    {
+        let reason = format!(
+            "sigmas lists {} noise levels; leave --steps out",
+            sample.count()
+        );
+        return Err(Error::setting("--steps", steps, reason));
+    }
     sample.class = args.class.clone().or(sample.class);
     sample.guidance = args.guidance.or(sample.guidance);
     sample.denoise &= !args.no_denoise;
@@ -105,12 +128,18 @@ fn settings(args: &Sample, mut sample: SampleConfig) -> Result<SampleConfig> {
 
 /// A folder name that identifies the samples and their settings.
 fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
-    let mut name = format!("{}-{}", sample.sampler.name(), sample.steps);
-    if sample.schedule != Schedule::default() {
-        name += &format!("-{}", sample.schedule.name());
+    let mut name = format!("{}-{}", sample.sampler.name(), sample.count());
+    if sample.schedule != SamplingSchedule::default() {
+        name += &format!("-{}", sample.schedule);
     }
-    if sample.schedule == Schedule::Karras && sample.rho != 7.0 {
+    if sample.schedule == Schedule::Karras.into() && sample.rho != 7.0 {
         name += &format!("-rho{}", sample.rho);
+    }
+    if sample.schedule == LossSchedule::MseDp.into() && sample.p != 1.0 {
+        name += &format!("-p{}", sample.p);
+    }
+    if let Some(sigmas) = &sample.sigmas {
+        name += &format!("-from{}-to{}", sigmas.first(), sigmas.last());
     }
     match sample.clip {
         Clip::None => {}

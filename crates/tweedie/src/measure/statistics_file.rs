@@ -11,6 +11,24 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic;
 
 impl Moments {
+    /// Whether `path` is an npz file with arrays `mu` and `sigma`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it is there and cannot be read, [`Error::Content`] where it is called
+    /// npz and is none.
+    pub fn are_in_npz(path: &Path) -> Result<bool> {
+        let is_npz = path
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("npz"));
+        if !is_npz || !path.is_file() {
+            return Ok(false);
+        }
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let names = npz::names(path, &bytes)?;
+        let has = |name: &str| names.iter().any(|found| found == name);
+        Ok(has("mu") && has("sigma"))
+    }
+
     /// The moments in the npz file at `path`.
     ///
     /// # Errors

@@ -93,7 +93,12 @@ impl Levels {
     }
 
     /// Levels `at` t = 0, 1/(count-1), ..., 1, with the ends as given.
-    fn between(sigma_1: f64, sigma_n: f64, count: usize, at: impl Fn(f64) -> f64) -> Result<Self> {
+    pub(super) fn between(
+        sigma_1: f64,
+        sigma_n: f64,
+        count: usize,
+        at: impl Fn(f64) -> f64,
+    ) -> Result<Self> {
         for (name, sigma) in [("sigma_1", sigma_1), ("sigma_n", sigma_n)] {
             if !usable(sigma) {
                 return Err(Error::setting(name, sigma, "must be positive and finite"));

@@ -4,6 +4,7 @@
 mod cosine;
 mod level;
 mod levels;
+mod loss_curve;
 mod normal;
 mod path;
 mod process;
@@ -15,6 +16,7 @@ mod training;
 pub use cosine::cosine_level;
 pub use level::{Coordinates, Level};
 pub use levels::Levels;
+pub use loss_curve::{LossCurve, LossPoint, LossSchedule, Measured};
 pub use normal::{normal_cdf, normal_quantile};
 pub use path::{Path, Step};
 pub use process::Process;

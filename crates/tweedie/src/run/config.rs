@@ -163,7 +163,11 @@ impl Config {
             return Err(Error::setting("train.flip", true, reason));
         }
         self.training_noise()?;
-        self.sample.sampler(max, min)?;
+        // A loss curve is measured of what is trained here.
+        self.sample
+            .clone()
+            .without_curve()
+            .sampler(max, min, None)?;
         self.sample.threshold(data.map().model_range())?;
         Ok(self)
     }

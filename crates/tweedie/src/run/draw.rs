@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 use super::directory::DataCard;
+use super::loss_curve::{KeptCurve, ModelCurve};
 use super::{Config, RunDir, SampleConfig};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub struct Model {
     step: u64,
     /// Of the stored weights.
     digest: Option<String>,
+    curve: ModelCurve,
 }
 
 /// What to draw.
@@ -155,6 +157,12 @@ impl Model {
     /// be run in that precision.
     pub fn load(run: &RunDir, step: Option<u64>, sample: &SampleConfig) -> Result<Self> {
         let checkpoints = run.checkpoints();
+        let mut flags = step
+            .map(|step| format!(" --checkpoint {step}"))
+            .unwrap_or_default();
+        if !sample.ema {
+            flags += " --raw";
+        }
         if let Some(step) = step {
             let steps = checkpoints.steps()?;
             if steps.is_empty() {
@@ -189,6 +197,7 @@ impl Model {
         let model = Self::new(network, config, data, step, sample.precision)?;
         Ok(Self {
             digest: Some(digest),
+            curve: ModelCurve::of(run, flags),
             ..model
         })
     }
@@ -218,6 +227,7 @@ impl Model {
             data,
             step,
             digest: None,
+            curve: ModelCurve::NoRun,
         })
     }
 
@@ -225,6 +235,21 @@ impl Model {
     /// training.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
+    }
+
+    /// The loss curve of these weights: the one given to the model, or that of the run.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged, or of other weights; with the command that measures it.
+    pub fn loss_curve(&self) -> Result<&KeptCurve> {
+        self.curve.get(self.step, self.digest())
+    }
+
+    /// The same with a loss curve, whatever the run has.
+    #[must_use]
+    pub fn with_loss_curve(self, kept: KeptCurve) -> Self {
+        let curve = ModelCurve::Given(kept);
+        Self { curve, ..self }
     }
 
     /// The run's configuration.
@@ -264,7 +289,11 @@ impl Model {
         let (max, min) = self.config.sigma_range()?;
         sample.threshold(self.data.map.model_range())?;
         sample.conditions(0..1, self.denoiser.classes())?;
-        sample.sampler(max, min)
+        let kept = sample
+            .needs_curve()
+            .then(|| self.loss_curve())
+            .transpose()?;
+        sample.sampler(max, min, kept.map(|kept| &kept.curve))
     }
 
     /// One batch with an observer of your own: the samples numbered `seeds`, all at once.
@@ -278,6 +307,21 @@ impl Model {
         observer: &mut dyn Observer,
     ) -> Result<Samples> {
         let mut sampler = self.sampler(sample)?;
+        self.run_by(sampler.as_mut(), sample, seeds, observer)
+    }
+
+    /// [`Model::run`] by a sampler of your own, on whatever levels; of `sample`, classes, guidance
+    /// and clipping count.
+    ///
+    /// # Errors
+    /// As for [`Model::run`].
+    pub fn run_by(
+        &self,
+        sampler: &mut dyn Sampler,
+        sample: &SampleConfig,
+        seeds: Range<u64>,
+        observer: &mut dyn Observer,
+    ) -> Result<Samples> {
         let samples: Vec<u64> = seeds.clone().collect();
         let conditions = sample.conditions(seeds, self.denoiser.classes())?;
         let batch = Batch::new(&samples).conditioned_on(&conditions)?;
@@ -290,7 +334,7 @@ impl Model {
         if let Some(threshold) = sample.threshold(self.data.map.model_range())? {
             denoiser = Box::new(Thresholded::new(denoiser, threshold)?);
         }
-        crate::sample::run(&*denoiser, sampler.as_mut(), &source, batch, observer)
+        crate::sample::run(&*denoiser, sampler, &source, batch, observer)
     }
 
     /// Draws samples batch by batch, and holds them all.

@@ -58,6 +58,11 @@ impl Manifest {
             ("data".into(), digest(data.as_bytes())),
             ("engine".into(), format!("{:?}", config.train.engine)),
         ]);
+        if draw.sample.needs_curve() {
+            // The levels are a function of it.
+            let curve = model.loss_curve()?.digest.clone();
+            settings.insert("loss curve".into(), curve);
+        }
         Ok(Self {
             format: FORMAT,
             settings,

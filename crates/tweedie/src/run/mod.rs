@@ -12,11 +12,14 @@ mod export;
 mod levels;
 mod likelihood;
 mod lock;
+mod loss_curve;
 mod manifest;
 mod noise_kind;
+mod recipe;
 mod report;
 mod sample;
 mod sample_config;
+mod sampling_schedule;
 mod signals;
 mod stats;
 mod train;
@@ -32,16 +35,22 @@ pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
 pub use evaluate::{
-    Compared, EvaluateJob, Evaluation, InSpace, OfClasses, OfVectors, Quantiles, SetCard, Sets,
-    Space, Versus, draw_items, evaluate,
+    Compared, Convention, EvaluateJob, Evaluation, FeatureExtractor, InSpace, OfClasses,
+    OfConvention, OfStatistics, OfVectors, Quantiles, SetCard, Sets, Side, Space, StatisticsJob,
+    Versus, draw_items, drawn_items, evaluate, evaluate_statistics, statistics,
 };
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
 pub use lock::Lock;
+pub use loss_curve::{
+    KeptCurve, LevelsBySchedule, LossCurveJob, RunLevels, measure_loss_curve, show_levels,
+};
 pub use noise_kind::NoiseKind;
+pub use recipe::{Recipe, RecipeOrigin};
 pub use report::{ReportOptions, Reported, write_report};
 pub use sample::{SampleJob, Sampled, sample};
 pub use sample_config::{Clip, SampleConfig};
+pub use sampling_schedule::SamplingSchedule;
 pub use stats::{Line, Stats};
 pub use train::{Plan, Session};
 pub use training_loop::{Event, Trained};

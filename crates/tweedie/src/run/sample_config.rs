@@ -7,9 +7,10 @@ use toml::{Table, Value};
 
 use super::classes::Classes;
 use super::config::{one_line, set};
+use super::sampling_schedule::SamplingSchedule;
 use crate::error::{Error, Result};
 use crate::nn::Precision;
-use crate::noise::{Levels, RHO, Schedule};
+use crate::noise::{Levels, LossCurve, RHO, Schedule};
 use crate::sample::{Description, Sampler, SamplerKind};
 use crate::score::Condition;
 use crate::score::guidance::Threshold;
@@ -33,12 +34,18 @@ pub enum Clip {
 pub struct SampleConfig {
     /// The sampler.
     pub sampler: SamplerKind,
-    /// Noise levels between sigma_max and sigma_min.
+    /// Noise levels between sigma_max and sigma_min; [`SampleConfig::count`] where they are listed.
     pub steps: usize,
     /// The schedule of the levels.
-    pub schedule: Schedule,
+    pub schedule: SamplingSchedule,
     /// The exponent of `karras`.
     pub rho: f64,
+    /// The exponent of `mse-dp`.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub p: f64,
+    /// The noise levels themselves, in place of `steps` and `schedule`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigmas: Option<Levels>,
     /// Clipping of the expected denoised sample before the sampler uses it.
     pub clip: Clip,
     /// The quantile of `clip = "dynamic"`.
@@ -66,8 +73,10 @@ impl Default for SampleConfig {
         Self {
             sampler: SamplerKind::Cas,
             steps: 64,
-            schedule: Schedule::Geometric,
+            schedule: SamplingSchedule::default(),
             rho: RHO,
+            p: P,
+            sigmas: None,
             clip: Clip::None,
             quantile: 0.995,
             class: None,
@@ -110,6 +119,12 @@ impl SampleConfig {
             let mut given = Table::new();
             set(&mut given, change).map_err(refuse)?;
             for (key, value) in given {
+                // A list of levels and a way to make one are rivals, as step sizes are.
+                match key.as_str() {
+                    "sigmas" => drop((table.remove("steps"), table.remove("schedule"))),
+                    "steps" | "schedule" => drop(table.remove("sigmas")),
+                    _ => {}
+                }
                 self.sampler.description().set(&mut table, &key, value);
             }
         }
@@ -121,11 +136,53 @@ impl SampleConfig {
         }
     }
 
-    /// Checks that the sampler has the settings given.
+    /// The same with the default schedule in place of one that takes a loss curve: for weights of
+    /// which none is measured.
+    pub fn without_curve(mut self) -> Self {
+        if self.needs_curve() {
+            self.schedule = SamplingSchedule::default();
+        }
+        self
+    }
+
+    /// The same with the levels that its schedule makes of `steps`, whether listed or not.
+    pub fn of_steps(mut self, steps: usize) -> Self {
+        (self.steps, self.sigmas) = (steps, None);
+        self
+    }
+
+    /// The number of noise levels: `steps`, or those of the list.
+    pub fn count(&self) -> usize {
+        self.sigmas.as_ref().map_or(self.steps, Levels::len)
+    }
+
+    /// Whether the noise levels follow from a loss curve.
+    pub fn needs_curve(&self) -> bool {
+        self.sigmas.is_none() && matches!(self.schedule, SamplingSchedule::Loss(_))
+    }
+
+    /// Checks that the sampler has the settings given, and that they do not contradict each other.
     ///
     /// # Errors
     /// Names the key that it does not have, and the valid ones.
     pub fn check(&self) -> Result<()> {
+        let usual = Self::default();
+        if self.sigmas.is_some() {
+            let reason = "sample.sigmas lists the noise levels; leave one of the two out";
+            if self.schedule != usual.schedule {
+                return Err(Error::setting("sample.schedule", self.schedule, reason));
+            }
+            if ![usual.steps, self.count()].contains(&self.steps) {
+                return Err(Error::setting("sample.steps", self.steps, reason));
+            }
+        }
+        if !(0.0..=10.0).contains(&self.p) {
+            return Err(Error::setting(
+                "sample.p",
+                self.p,
+                "must be in [0, 10] (1 is usual)",
+            ));
+        }
         if self.settings.get("variance").and_then(Value::as_str) == Some("learned") {
             let reason = "networks trained here learn no variances; take fixed-small or \
                           fixed-large";
@@ -194,29 +251,50 @@ impl SampleConfig {
         Ok(Some(threshold))
     }
 
-    /// The sampler on levels from `sigma_max` down to `sigma_min`.
+    /// The sampler on levels from `sigma_max` down to `sigma_min`; `curve` as for
+    /// [`SampleConfig::levels`].
     ///
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
-    pub fn sampler(&self, sigma_max: f64, sigma_min: f64) -> Result<Box<dyn Sampler>> {
+    pub fn sampler(
+        &self,
+        sigma_max: f64,
+        sigma_min: f64,
+        curve: Option<&LossCurve>,
+    ) -> Result<Box<dyn Sampler>> {
         let Description { name, spreads, .. } = self.sampler.description();
-        if let Some(spreads) = spreads
-            && self.schedule != Schedule::default()
-        {
-            let usual = Schedule::default();
-            let reason = format!("{name} {spreads}; set schedule={usual}, the default");
-            return Err(Error::setting("sample.schedule", self.schedule, reason));
+        if let Some(spreads) = spreads {
+            if self.schedule != SamplingSchedule::default() {
+                let usual = Schedule::default();
+                let reason = format!("{name} {spreads}; set schedule={usual}, the default");
+                return Err(Error::setting("sample.schedule", self.schedule, reason));
+            }
+            if let Some(sigmas) = &self.sigmas {
+                let reason = format!("{name} {spreads}; leave sigmas out");
+                let value = format!("{:?}", sigmas.as_slice());
+                return Err(Error::setting("sample.sigmas", value, reason));
+            }
         }
-        let levels = self.levels(sigma_max, sigma_min)?;
+        let levels = self.levels(sigma_max, sigma_min, curve)?;
         let sampler = self.sampler.sampler(&self.settings, &levels);
         sampler.map_err(in_table)
     }
 
-    /// The noise levels. Those of a table of timesteps stay within its range of noise.
+    /// The noise levels. Those of a table of timesteps stay within its range of noise; those that
+    /// are listed are what they are. `curve` is for the schedules that follow from one, and may be
+    /// measured of a network or known of a distribution.
     ///
     /// # Errors
     /// Names the setting that is not feasible, and what would be.
-    pub fn levels(&self, sigma_max: f64, sigma_min: f64) -> Result<Levels> {
+    pub fn levels(
+        &self,
+        sigma_max: f64,
+        sigma_min: f64,
+        curve: Option<&LossCurve>,
+    ) -> Result<Levels> {
+        if let Some(sigmas) = &self.sigmas {
+            return Ok(sigmas.clone());
+        }
         let steps = self.steps;
         match steps {
             0 => return Err(Error::setting("sample.steps", 0, "must be 1 or more")),
@@ -228,9 +306,19 @@ impl SampleConfig {
             1 => return Levels::new(vec![sigma_max]),
             _ => {}
         }
-        self.schedule
-            .levels(sigma_max, sigma_min, steps, self.rho)
-            .map_err(in_table)
+        let levels = match (self.schedule, curve) {
+            (SamplingSchedule::Plain(schedule), _) => {
+                schedule.levels(sigma_max, sigma_min, steps, self.rho)
+            }
+            (SamplingSchedule::Loss(schedule), Some(curve)) => {
+                schedule.levels(curve, sigma_max, sigma_min, steps, self.p)
+            }
+            (SamplingSchedule::Loss(schedule), None) => {
+                let reason = "follows from a loss curve, and there is none";
+                Err(Error::setting("schedule", schedule, reason))
+            }
+        };
+        levels.map_err(in_table)
     }
 }
 
@@ -250,11 +338,13 @@ fn in_table(error: Error) -> Error {
 }
 
 /// The keys of the table that apply to every sampler.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "sampler",
     "steps",
     "schedule",
     "rho",
+    "p",
+    "sigmas",
     "clip",
     "quantile",
     "class",
@@ -264,6 +354,14 @@ const KEYS: [&str; 11] = [
     "precision",
 ];
 
+/// p of `mse-dp` where nothing else is given.
+const P: f64 = 1.0;
+
+/// Whether p need not be written.
+fn is_usual(p: &f64) -> bool {
+    *p == P
+}
+
 /// Upper bound on the steps, so that a typing error does not exhaust the memory.
 const MOST_STEPS: usize = 10_000_000;
 
@@ -271,12 +369,19 @@ const MOST_STEPS: usize = 10_000_000;
 mod tests {
     use super::*;
 
+    /// The curve of one Gaussian.
+    fn curve() -> LossCurve {
+        let levels = Levels::geometric(6.0, 0.02, 30).unwrap();
+        LossCurve::exact(&levels, |sigma| sigma * sigma / (1.0 + sigma * sigma)).unwrap()
+    }
+
     #[test]
     fn every_schedule_and_sampler_go_together() {
-        for &schedule in Schedule::ALL {
+        let curve = curve();
+        for schedule in SamplingSchedule::all() {
             for &sampler in SamplerKind::ALL {
                 let spreads = sampler.description().spreads;
-                if spreads.is_some() && schedule != Schedule::default() {
+                if spreads.is_some() && schedule != SamplingSchedule::default() {
                     continue;
                 }
                 for steps in [1, 2, 9] {
@@ -285,14 +390,14 @@ mod tests {
                         schedule,
                         ..SampleConfig::default().by(sampler)
                     };
-                    let levels = config.levels(6.0, 0.02).unwrap();
+                    let levels = config.levels(6.0, 0.02, Some(&curve)).unwrap();
                     assert_eq!(levels.len(), steps);
                     if steps > 1 {
                         assert!((levels.first() / 6.0 - 1.0).abs() < 1e-9);
                         // The first timestep of sigmoid and jsd is noisier than that.
                         assert!(levels.last() > 0.0199 && levels.last() < 0.11);
                     }
-                    let made = config.sampler(6.0, 0.02);
+                    let made = config.sampler(6.0, 0.02, Some(&curve));
                     // Some need two levels for their default settings.
                     let needs_two = [SamplerKind::Als, SamplerKind::ReverseSde];
                     if steps == 1 && needs_two.contains(&sampler) {
@@ -304,6 +409,105 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn levels_from_a_curve_need_one() {
+        let config = SampleConfig::default();
+        let config = config
+            .changed(&["schedule=loss-curve".into(), "steps=7".into()])
+            .unwrap();
+        assert!(config.needs_curve());
+        let message = config.levels(6.0, 0.02, None).unwrap_err().to_string();
+        assert!(
+            message.starts_with("sample.schedule = loss-curve"),
+            "{message}"
+        );
+        let plain = config.clone().without_curve();
+        assert_eq!(
+            plain.levels(6.0, 0.02, None).unwrap(),
+            Levels::geometric(6.0, 0.02, 7).unwrap()
+        );
+        // Nothing was written by versions without p.
+        let written = toml::to_string(&config).unwrap();
+        assert!(
+            !written.lines().any(|line| line.starts_with("p =")),
+            "{written}"
+        );
+        let config = config
+            .changed(&["schedule=mse-dp".into(), "p=2".into()])
+            .unwrap();
+        let read: SampleConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!((read.p, &read), (2.0, &config));
+        let wrong = config
+            .changed(&["p=-1".into()])
+            .unwrap()
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert!(wrong.starts_with("sample.p = -1"), "{wrong}");
+    }
+
+    #[test]
+    fn listed_levels_are_taken_as_they_are() {
+        let change = |config: SampleConfig, changes: &[&str]| {
+            let changes: Vec<String> = changes.iter().map(|&change| change.to_owned()).collect();
+            config.changed(&changes)
+        };
+        let listed = change(
+            SampleConfig::default(),
+            &["steps=9", "sigmas=[4, 1.5, 0.1]"],
+        )
+        .unwrap();
+        listed.check().unwrap();
+        assert_eq!((listed.count(), listed.needs_curve()), (3, false));
+        let levels = listed.levels(6.0, 0.02, None).unwrap();
+        assert_eq!(levels.as_slice(), [4.0, 1.5, 0.1]);
+        let read: SampleConfig = toml::from_str(&toml::to_string(&listed).unwrap()).unwrap();
+        assert_eq!(read, listed);
+        // A way to make levels replaces the list on the command line, and contradicts it in a file.
+        let made = change(listed.clone(), &["steps=5"]).unwrap();
+        assert_eq!((made.count(), made.sigmas), (5, None));
+        let file = |text: &str| toml::from_str::<SampleConfig>(text);
+        let refused = |text: &str| file(text).unwrap().check().unwrap_err().to_string();
+        let message = refused("sigmas = [2.0, 1.0]\nsteps = 5");
+        assert!(message.starts_with("sample.steps = 5"), "{message}");
+        let message = refused("sigmas = [2.0, 1.0]\nschedule = \"karras\"");
+        assert!(message.starts_with("sample.schedule = karras"), "{message}");
+        for (sigmas, word) in [
+            ("[]", "at least one"),
+            ("[1.0, 1.0]", "level 2 is 1 after 1"),
+            ("[1.0, 2.0]", "level 2 is 2 after 1"),
+            ("[1.0, -2.0]", "level 2 must be positive"),
+            ("[1.0, nan]", "level 2 must be positive"),
+            ("[inf, 1.0]", "level 1 must be positive"),
+            ("3.0", "sequence"),
+        ] {
+            let message = file(&format!("sigmas = {sigmas}")).unwrap_err().to_string();
+            assert!(message.contains(word), "{sigmas}: {message}");
+            let set = [format!("sigmas={sigmas}")];
+            let message = SampleConfig::default()
+                .changed(&set)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.contains(word) && message.starts_with("--set"),
+                "{message}"
+            );
+        }
+        let by_itself = SampleConfig {
+            sampler: SamplerKind::ReverseSde,
+            ..listed
+        };
+        let message = by_itself
+            .sampler(6.0, 0.02, None)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            message.starts_with("sample.sigmas = [4.0, 1.5, 0.1]"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Session {
         };
         let model = Model::of_trainer(trainer, &self.config, &self.data)?;
         let drawn = model.draw(
-            &Draw::new(self.config.sample.clone(), 0..GRID),
+            &Draw::new(self.config.sample.clone().without_curve(), 0..GRID),
             &mut Monitor::silent(),
         )?;
         let path = self.grid_path(trainer.step());

@@ -3,7 +3,7 @@
 use crate::data::{DataSpec, Dataset, ValueMap};
 use crate::error::Result;
 use crate::job::Monitor;
-use crate::run::{Draw, Model};
+use crate::run::{Draw, Drawn, Model};
 
 /// Draws samples as `tweedie sample` writes them: images rounded to bytes, vectors in the data's
 /// own units.
@@ -11,7 +11,14 @@ use crate::run::{Draw, Model};
 /// # Errors
 /// As for [`Model::draw`].
 pub fn draw_items(model: &Model, draw: &Draw, monitor: &mut Monitor<'_>) -> Result<Dataset> {
-    let drawn = model.draw(draw, monitor)?;
+    drawn_items(model, &model.draw(draw, monitor)?)
+}
+
+/// What `model` drew as [`draw_items`] gives it.
+///
+/// # Errors
+/// Where the samples are not finite.
+pub fn drawn_items(model: &Model, drawn: &Drawn) -> Result<Dataset> {
     let shape = model.data().shape;
     let name = format!("samples of step {}", model.step());
     if !shape.is_image() {

@@ -1,9 +1,11 @@
 //! The job `evaluate`: how far samples are from data, in named feature spaces, each figure with its
 //! uncertainty.
 
+mod convention;
 mod draw;
 mod page;
 mod space;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub use draw::draw_items;
+pub use convention::{Convention, OfConvention};
+pub use draw::{draw_items, drawn_items};
 use space::Extracted;
-pub use space::Space;
+pub use space::{FeatureExtractor, Space};
+pub use statistics::{OfStatistics, Side, StatisticsJob, evaluate_statistics, statistics};
 
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};
@@ -35,6 +39,8 @@ const DIRECTIONS: usize = 256;
 /// Permutations of the two-sample test, and its neighbours.
 const PERMUTATIONS: usize = 999;
 const TEST_NEIGHBOURS: usize = 5;
+/// Items that halves with a covariance take.
+const FEWEST: usize = 4;
 /// Items of each set that the two-sample test takes at most: it looks at every permutation.
 const TESTED: usize = 2000;
 
@@ -45,6 +51,8 @@ pub struct EvaluateJob {
     pub spaces: Vec<Space>,
     /// Determines halves, directions and permutations.
     pub seed: u64,
+    /// Figures as other tools print them, besides.
+    pub conventions: Vec<Convention>,
     /// A folder for a page with pictures; none when missing.
     pub page: Option<PathBuf>,
 }
@@ -100,7 +108,7 @@ pub struct InSpace {
     /// The space's name.
     pub features: String,
     /// What is done to items besides, where tools differ in that.
-    pub convention: Option<String>,
+    pub preparation: Option<String>,
     /// How many features it has.
     pub dim: usize,
     /// The squared Frechet distance, with and without its 1/n bias.
@@ -112,6 +120,9 @@ pub struct InSpace {
     pub kernel_polynomial: Estimate,
     /// The kernel distance under Gaussian kernels of five widths about the median distance.
     pub kernel_rbf: Estimate,
+    /// Figures as other tools print them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conventions: Vec<OfConvention>,
     /// Precision, recall, density and coverage by 3 and by 5 neighbours.
     pub neighbours: Vec<Prdc>,
     /// Each sample's nearest item of the reference: quantiles of the ratio of its distance to that
@@ -236,11 +247,11 @@ pub fn evaluate(
         let reason = "name a feature space, such as pixels";
         return Err(Error::setting("features", "none", reason));
     }
-    let (mut spaces, mut nearest) = (Vec::new(), Vec::new());
+    let (mut spaces, mut pictured) = (Vec::new(), Vec::new());
     for space in &job.spaces {
-        let (figures, items) = in_space(&sets, space, job.seed, monitor)?;
+        let (figures, items) = in_space(&sets, space, job, monitor)?;
         spaces.push(figures);
-        nearest.push(items);
+        pictured.push(items);
     }
     let card = |data: &Dataset| SetCard {
         name: data.name().into(),
@@ -257,7 +268,7 @@ pub fn evaluate(
         page: None,
     };
     if let Some(folder) = &job.page {
-        evaluation.page = Some(page::write(folder, &sets, &evaluation, &nearest)?);
+        evaluation.page = Some(page::write(folder, &sets, &evaluation, &pictured)?);
     }
     Ok(evaluation)
 }
@@ -266,10 +277,16 @@ impl Sets<'_> {
     /// Checks that the sets go together.
     ///
     /// # Errors
-    /// [`Error::Shape`] where a set has items of another shape, or `versus` another number of
+    /// [`Error::Setting`] for fewer than four items; [`Error::Shape`] where a set has items of another shape, or `versus` another number of
     /// samples.
     pub fn check(&self) -> Result<()> {
         let shape = self.samples.shape();
+        for data in [self.samples, self.reference] {
+            if data.len() < FEWEST {
+                let reason = "items, where a measure and its uncertainty need at least four";
+                return Err(Error::setting(data.name(), data.len(), reason));
+            }
+        }
         let others = [Some(self.reference), self.held_out, self.versus];
         for other in others.into_iter().flatten() {
             if other.shape() != shape {
@@ -294,13 +311,21 @@ impl Sets<'_> {
 /// Measures of a space, for progress.
 const PARTS: u64 = 7;
 
+/// What pictures show of the samples in a space.
+struct Pictured {
+    /// Each sample's nearest item of the reference.
+    nearest: Vec<NearestItem>,
+    /// By a classifier, each sample's class.
+    classes: Option<Vec<usize>>,
+}
+
 fn in_space(
     sets: &Sets<'_>,
     space: &Space,
-    seed: u64,
+    job: &EvaluateJob,
     monitor: &mut Monitor<'_>,
-) -> Result<(InSpace, Vec<NearestItem>)> {
-    let name = space.to_string();
+) -> Result<(InSpace, Pictured)> {
+    let (name, seed) = (space.to_string(), job.seed);
     let mut done = 0;
     let mut next = |monitor: &mut Monitor<'_>| {
         done += 1;
@@ -315,18 +340,21 @@ fn in_space(
     let versus = sets.versus.map(&mut of).transpose()?;
     let x = Features::new(sets.samples.name(), &samples.features, dim)?;
     let y = Features::new(sets.reference.name(), &reference.features, dim)?;
-    let classes = of_classes(extractor.classes(), &samples, &reference)?;
+    let (classes, labels) = match of_classes(extractor.classes(), &samples, &reference)? {
+        Some((classes, labels)) => (Some(classes), Some(labels)),
+        None => (None, None),
+    };
 
     next(monitor)?;
-    let halves = Halves {
-        seed,
-        ..Halves::default()
-    };
+    let halves = Halves::for_features(dim, seed);
     let distance = frechet(x, Reference::Sampled(y), halves)?;
     next(monitor)?;
     let rbf = Kernel::rbf(y)?;
     let kernel_polynomial = kernel_distance(x, y, Kernel::Polynomial)?;
     let kernel_rbf = kernel_distance(x, y, rbf)?;
+    let conventions = job.conventions.iter();
+    let conventions = conventions.map(|convention| convention.measure(x, y));
+    let conventions = conventions.collect::<Result<_>>()?;
     next(monitor)?;
     let neighbours = precision_recall_density_coverage(x, y, &NEIGHBOURS)?;
     next(monitor)?;
@@ -361,12 +389,13 @@ fn in_space(
     let ratios = nearest.iter().map(NearestItem::ratio).collect();
     let figures = InSpace {
         features: name,
-        convention: extractor.convention().map(String::from),
+        preparation: extractor.preparation().map(String::from),
         dim,
         too_few: distance.too_few(),
         frechet: distance,
         kernel_polynomial,
         kernel_rbf,
+        conventions,
         neighbours,
         nearest_ratio: Quantiles::of(ratios),
         memorisation: memorised,
@@ -374,23 +403,29 @@ fn in_space(
         vectors,
         versus,
     };
-    Ok((figures, nearest))
+    let pictured = Pictured {
+        nearest,
+        classes: labels,
+    };
+    Ok((figures, pictured))
 }
 
 fn of_classes(
     names: &[String],
     samples: &Extracted,
     reference: &Extracted,
-) -> Result<Option<OfClasses>> {
+) -> Result<Option<(OfClasses, Vec<usize>)>> {
     let (Some(of_samples), Some(of_reference)) = (&samples.probabilities, &reference.probabilities)
     else {
         return Ok(None);
     };
     let rows = |values| Features::new("the probabilities", values, names.len());
     let (of_samples, of_reference) = (rows(of_samples)?, rows(of_reference)?);
-    let histogram = |rows| ClassHistogram::of_labels(&most_likely_classes(rows), names.len());
-    let (samples, reference) = (histogram(of_samples)?, histogram(of_reference)?);
-    Ok(Some(OfClasses {
+    let labels = most_likely_classes(of_samples);
+    let samples = ClassHistogram::of_labels(&labels, names.len())?;
+    let reference = most_likely_classes(of_reference);
+    let reference = ClassHistogram::of_labels(&reference, names.len())?;
+    let classes = OfClasses {
         names: names.to_vec(),
         covered: samples.covered(),
         kl_uniform: samples.divergence_to_uniform(),
@@ -398,7 +433,8 @@ fn of_classes(
         inception_score: inception_score(of_samples)?,
         samples: samples.counts().to_vec(),
         reference: reference.counts().to_vec(),
-    }))
+    };
+    Ok(Some((classes, labels)))
 }
 
 fn of_vectors(x: Features, y: Features, seed: u64) -> Result<OfVectors> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Evaluation, InSpace, OfClasses, Sets};
+use super::{Evaluation, InSpace, OfClasses, Pictured, Sets};
 use crate::data::{Dataset, Shape};
 use crate::error::Result;
 use crate::measure::NearestItem;
@@ -10,6 +10,9 @@ use crate::report::{Axis, Chart, Cloud, Grid, PageFolder, SavedPage, Scatter, Se
 
 /// Samples in the picture of nearest neighbours.
 const SHOWN: usize = 12;
+/// Most classes, and samples of each, in the picture of classes.
+const CLASSES: usize = 20;
+const OF_A_CLASS: usize = 12;
 /// Most points in a scatter plot.
 const PLOTTED: usize = 5000;
 
@@ -17,7 +20,7 @@ pub(super) fn write(
     folder: &Path,
     sets: &Sets<'_>,
     evaluation: &Evaluation,
-    nearest: &[Vec<NearestItem>],
+    pictured: &[Pictured],
 ) -> Result<SavedPage> {
     let mut page = PageFolder::create(folder, "tweedie: evaluation")?;
     page.lead(&format!(
@@ -36,8 +39,8 @@ pub(super) fn write(
     );
     page.table("distances", &distances(evaluation))?;
     for space in &evaluation.spaces {
-        if let Some(convention) = &space.convention {
-            page.paragraph(&format!("{}: {convention}.", space.features));
+        if let Some(preparation) = &space.preparation {
+            page.paragraph(&format!("{}: {preparation}.", space.features));
         }
     }
     page.section("Precision, recall, density and coverage");
@@ -59,9 +62,12 @@ pub(super) fn write(
         );
         page.table("memorisation", &memorisation(evaluation))?;
     }
-    for space in &evaluation.spaces {
+    for (space, pictured) in evaluation.spaces.iter().zip(pictured) {
         if let Some(classes) = &space.classes {
             of_classes(&mut page, space, classes)?;
+            if let Some(labels) = &pictured.classes {
+                samples_of_classes(&mut page, sets.samples, &classes.names, labels)?;
+            }
         }
     }
     page.section("Nearest items of the reference");
@@ -70,8 +76,8 @@ pub(super) fn write(
          1 marks a copy.",
     );
     page.table("ratios", &ratios(evaluation))?;
-    if let (Some(items), Some(space)) = (nearest.first(), evaluation.spaces.first()) {
-        pictures(&mut page, sets, items, space)?;
+    if let (Some(pictured), Some(space)) = (pictured.first(), evaluation.spaces.first()) {
+        pictures(&mut page, sets, &pictured.nearest, space)?;
     }
     page.list_files();
     page.save()
@@ -210,6 +216,39 @@ fn of_classes(page: &mut PageFolder, space: &InSpace, classes: &OfClasses) -> Re
     let (plain, corrected) = (score.plain.into(), score.corrected.into());
     table.row(["Inception score".into(), plain, "".into(), corrected]);
     page.table("class-figures", &table)
+}
+
+/// Images: the first samples of each class, as the classifier sees them.
+fn samples_of_classes(
+    page: &mut PageFolder,
+    samples: &Dataset,
+    names: &[String],
+    labels: &[usize],
+) -> Result<()> {
+    let Shape::Image {
+        channels,
+        height,
+        width,
+    } = samples.shape()
+    else {
+        return Ok(());
+    };
+    let blank = vec![u8::MAX; channels * height * width];
+    let mut images = Vec::new();
+    let names = &names[..names.len().min(CLASSES)];
+    for class in 0..names.len() {
+        let of_class = labels
+            .iter()
+            .enumerate()
+            .filter(|(_, label)| **label == class);
+        let rows: Vec<usize> = of_class.map(|(row, _)| row).take(OF_A_CLASS).collect();
+        images.extend(bytes(samples, &rows));
+        images.extend(blank.repeat(OF_A_CLASS - rows.len()));
+    }
+    let grid = Grid::new([channels, height, width]).columns(OF_A_CLASS);
+    let picture = grid.row_labels(names.iter().cloned()).render(&images)?;
+    let caption = "The first samples of each class, as the classifier sees them.";
+    page.pixels("samples-of-classes", &picture, caption)
 }
 
 fn ratios(evaluation: &Evaluation) -> Table {

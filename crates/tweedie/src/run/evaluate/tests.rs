@@ -20,6 +20,7 @@ fn job(spaces: &[Space]) -> EvaluateJob {
     EvaluateJob {
         spaces: spaces.to_vec(),
         seed: 0,
+        conventions: vec![],
         page: None,
     }
 }
@@ -109,7 +110,7 @@ fn sets_that_do_not_go_together_are_refused() {
         "{message}"
     );
     let one = normals(1, 2, 0.0, 0);
-    assert!(refusal(sets(&one, &plane), &pixels).contains("at least two"));
+    assert!(refusal(sets(&one, &plane), &pixels).contains("at least four"));
 }
 
 #[test]

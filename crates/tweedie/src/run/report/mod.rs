@@ -112,6 +112,19 @@ pub fn write_report(
         let text = "The data set is missing or has changed, so it is not shown.";
         report.folder.paragraph(text);
     }
+    let own = &report.model.config().sample;
+    if own.sigmas.is_some() || own.needs_curve() && report.model.loss_curve().is_err() {
+        let text = match own.sigmas {
+            Some(_) => {
+                "The run lists its noise levels; the pictures here compare numbers of steps, with \
+                 geometric levels."
+            }
+            None => {
+                "No loss curve of these weights is measured, so the noise levels here are geometric."
+            }
+        };
+        report.folder.paragraph(text);
+    }
     report = samples::section(report, monitor)?;
     report = training::section(report)?;
     report = noise::section(report, monitor)?;
@@ -179,7 +192,7 @@ impl Report<'_> {
         observer: O,
         monitor: &mut Monitor<'_>,
     ) -> Result<(Samples, O)> {
-        let what = format!("{what}, {} {}", sample.sampler.label(), sample.steps);
+        let what = format!("{what}, {} {}", sample.sampler.label(), sample.count());
         let mut both = (Watch { monitor, what }, observer);
         let drawn = self.model.run(sample, 0..count as u64, &mut both);
         let (watch, observer) = both;
@@ -191,7 +204,11 @@ impl Report<'_> {
     /// its own sampler only, and of the ways to give it only eps_c suits any number of steps.
     fn own(&self, sampler: SamplerKind) -> SampleConfig {
         let own = &self.model.config().sample;
-        let sample = own.clone().by(sampler);
+        // With any number of steps, and from a curve only where there is one.
+        let mut sample = own.clone().by(sampler).of_steps(own.steps);
+        if self.model.loss_curve().is_err() {
+            sample = sample.without_curve();
+        }
         match own.settings.get("eps_c") {
             Some(eps_c) if own.sampler == sampler => sample.with("eps_c", eps_c.clone()),
             _ => sample,

@@ -32,6 +32,32 @@ pub enum Space {
     Inception(PathBuf),
 }
 
+/// What computes the features of items in a [`Space`].
+pub struct FeatureExtractor(Box<dyn Extractor>);
+
+impl FeatureExtractor {
+    /// That of `space`; `reference` says what the principal components are.
+    ///
+    /// # Errors
+    /// Where the space's network cannot be loaded, or there are no so many components.
+    pub fn new(space: &Space, reference: &Dataset) -> Result<Self> {
+        space.extractor(reference).map(Self)
+    }
+
+    /// How many features an item has.
+    pub fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    /// The features of all items, row-major `[n, dim]`.
+    ///
+    /// # Errors
+    /// Where the items do not have the shape that the network takes.
+    pub fn features(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Vec<f64>> {
+        Ok(self.0.extract(data, monitor)?.features)
+    }
+}
+
 /// What a space says of a set of items.
 pub(super) struct Extracted {
     /// Row-major `[n, dim]`.
@@ -51,7 +77,7 @@ pub(super) trait Extractor {
     }
 
     /// What is done to items besides, where tools differ and figures with them.
-    fn convention(&self) -> Option<&str> {
+    fn preparation(&self) -> Option<&str> {
         None
     }
 

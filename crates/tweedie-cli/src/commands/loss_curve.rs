@@ -1,0 +1,135 @@
+//! `tweedie levels RUN`: the loss curve of a run and the noise levels that follow from it.
+
+use std::path::Path;
+
+use tweedie::run::{
+    KeptCurve, LossCurveJob, Model, RunDir, RunLevels, SampleConfig, measure_loss_curve,
+    show_levels,
+};
+use tweedie::{Error, Result};
+
+use super::{evaluation_config, open_for};
+use crate::args::Levels;
+use crate::output;
+use crate::progress::{tell_if_stopped, watched};
+
+/// How many levels are shown where no number is asked for.
+const STEPS: usize = 12;
+
+pub fn run(args: &Levels) -> Result<()> {
+    for (option, given) in [("--sigma-min", args.sigma_min), ("--overlap", args.overlap)] {
+        if let Some(value) = given {
+            let reason = "is for data; a run has its noise levels in config.toml";
+            return Err(Error::setting(option, value, reason));
+        }
+    }
+    let run = RunDir::open(Path::new(&args.source))?;
+    let config = run.config()?;
+    let steps = args.run.steps.unwrap_or(STEPS);
+    // Refused before anything is measured.
+    let (max, min) = config.sigma_range()?;
+    tweedie::noise::Levels::geometric(max, min, steps)?;
+    let kept = match (args.run.measure, args.set.first()) {
+        (true, _) => measure(args, &run)?,
+        (false, Some(change)) => {
+            let reason = "says which data to measure on; add --measure";
+            return Err(Error::setting("--set", change, reason));
+        }
+        (false, None) => run.loss_curve()?.ok_or_else(|| {
+            let reason = format!(
+                "is missing; `tweedie levels {} --measure` measures it, once for all numbers of steps",
+                run.path().display()
+            );
+            Error::content(run.loss_curve_path(), reason)
+        })?,
+    };
+    let newest = run.checkpoints().steps()?.into_iter().max();
+    if let (Some(newest), Some(step)) = (newest, kept.curve.measured().step)
+        && newest != step
+    {
+        note!("the curve is of step {step}; the latest checkpoint is that of step {newest}");
+    }
+    let found = show_levels(&run, kept, steps, &config.sample)?;
+    output::result(&found, |found| tell(found, &run));
+    Ok(())
+}
+
+/// Measures the curve, and keeps it.
+fn measure(args: &Levels, run: &RunDir) -> Result<KeptCurve> {
+    let config = run.config()?;
+    // In f32, whatever precision the run samples in.
+    let weights = SampleConfig {
+        ema: config.sample.ema && !args.run.raw,
+        ..SampleConfig::default()
+    };
+    let model = Model::load(run, args.run.checkpoint, &weights)?;
+    let source = args.run.data.as_deref();
+    let data = open_for(&model, &evaluation_config(config, source, &args.set)?)?;
+    let usual = LossCurveJob::default();
+    let job = LossCurveJob {
+        count: args.run.count.unwrap_or(usual.count),
+        seed: args.run.seed.unwrap_or(usual.seed),
+        batch: args.run.batch.unwrap_or(usual.batch),
+        ..usual
+    };
+    let whose = match source {
+        None => ", which the run was trained on (--data names other data)",
+        Some(_) => "",
+    };
+    note!(
+        "measuring on {} items of {}{whose}: {} network calls",
+        job.count,
+        data.name(),
+        2 * job.count.saturating_mul(job.levels)
+    );
+    let curve = watched(|monitor| measure_loss_curve(&model, &data, &job, monitor));
+    run.keep_loss_curve(&tell_if_stopped(curve, "no curve was written")?)
+}
+
+fn tell(found: &RunLevels, run: &RunDir) {
+    let measured = found.curve.measured();
+    say!(
+        "loss curve of step {} on {} items of {}, seed {}",
+        measured.step.unwrap_or_default(),
+        measured.count.unwrap_or_default(),
+        measured.data.as_deref().unwrap_or("unknown data"),
+        measured.seed.unwrap_or_default()
+    );
+    say!();
+    say!("     sigma        loss   standard error");
+    for point in found.curve.points() {
+        let error = point.standard_error.map(|error| format!("{error:16.3e}"));
+        let error = error.unwrap_or_else(|| format!("{:>16}", "unknown"));
+        say!("{:>10.5} {:>11.4e} {error}", point.sigma, point.loss);
+    }
+    say!();
+    say!("{} noise levels", found.steps);
+    for by in &found.schedules {
+        match (&by.sigmas, &by.refused) {
+            (Some(sigmas), _) => {
+                let sigmas = sigmas.as_slice().iter();
+                let sigmas: Vec<String> = sigmas.map(|&sigma| rounded(sigma)).collect();
+                say!("  {:10} {}", by.schedule, sigmas.join(" "));
+            }
+            (None, reason) => say!(
+                "  {:10} {}",
+                by.schedule,
+                reason.as_deref().unwrap_or_default()
+            ),
+        }
+    }
+    say!();
+    say!(
+        "tweedie sample {} --set schedule=loss-curve --steps {}",
+        run.path().display(),
+        found.steps
+    );
+    say!("{}", found.file.display());
+    say!("{}", found.picture.display());
+}
+
+/// To four significant digits.
+fn rounded(sigma: f64) -> String {
+    let digits = (3.0 - sigma.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{sigma:.digits$}")
+}

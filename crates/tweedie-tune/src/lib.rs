@@ -1,0 +1,42 @@
+//! Tunes a sampler: for a denoiser and a number of network calls, the best setting, and how sure
+//! that is.
+//!
+//! A [`Candidate`] is a setting: a sampler, its amount of noise, its grid of noise levels. A
+//! [`Space`] turns points of a unit cube into candidates. A [`Subject`] is what is tuned: it draws
+//! samples by a candidate and gives their features. [`race`](race()) compares candidates at equal
+//! seeds and drops those that are worse beyond doubt; [`search`](search()) races points that fill
+//! the space, then points about the best, and reports on fresh seeds against a part of the data
+//! that the search did not see. [`profile`](profile()) measures one family along its step size.
+//!
+//! Differences are paired: both samples of a pair have the same noise, so that what they have in
+//! common falls out (common random numbers).
+
+#![deny(missing_docs)]
+
+mod cache;
+mod candidate;
+mod grid;
+mod guard;
+mod job;
+mod page;
+mod profile;
+mod race;
+mod recipe;
+mod run_subject;
+mod search;
+mod space;
+mod stand;
+mod subject;
+
+pub use cache::Cache;
+pub use candidate::Candidate;
+pub use grid::Grid;
+pub use guard::Guards;
+pub use job::{Found, TuneJob, Tuning, tune};
+pub use profile::{Profile, ProfilePoint, profile};
+pub use race::{Dropped, Race, Ranking, Standing, race};
+pub use run_subject::RunSubject;
+pub use search::{Baseline, Outcome, Search, Stop, Tuned, search};
+pub use space::{AXES, Point, Solver, Space};
+pub use stand::Stand;
+pub use subject::{DenoiserSubject, Drawing, Subject};

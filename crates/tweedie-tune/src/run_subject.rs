@@ -1,0 +1,131 @@
+//! A run's network with a feature space.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tweedie::Result;
+use tweedie::job::Monitor;
+use tweedie::run::{Drawn, FeatureExtractor, Model, SampleConfig, Space, drawn_items};
+use tweedie::sample::StepView;
+
+use crate::{Candidate, Drawing, Subject};
+
+/// A trained network and the features in which its samples are compared with data.
+pub struct RunSubject<'a> {
+    model: &'a Model,
+    /// Classes, guidance and clipping, which are not searched.
+    sample: SampleConfig,
+    extractor: FeatureExtractor,
+    fingerprint: String,
+}
+
+/// Samples on their way at a time.
+const BATCH: u64 = 64;
+/// Items of the data whose features tell feature spaces apart.
+const TOLD_BY: usize = 8;
+
+impl<'a> RunSubject<'a> {
+    /// That of `model`, with what `sample` says of classes, guidance and clipping, in the features
+    /// of `extractor`, called `space`; `reference` are those of the data, `[n, dim]`.
+    pub fn new(
+        model: &'a Model,
+        sample: &SampleConfig,
+        space: &Space,
+        extractor: FeatureExtractor,
+        reference: &[f64],
+    ) -> Self {
+        // The name of a space is not its identity: a classifier may have been trained further.
+        let few = reference.iter().take(TOLD_BY * extractor.dim());
+        let bytes: Vec<u8> = few.flat_map(|value| value.to_le_bytes()).collect();
+        let features: String = Sha256::digest(bytes)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let fingerprint = format!(
+            "weights {}\nfeatures {space} {features}\nclass {:?} guidance {:?} clip {:?} {} {:?}",
+            model.digest().unwrap_or("in training"),
+            sample.class,
+            sample.guidance,
+            sample.clip,
+            sample.quantile,
+            sample.precision,
+        );
+        Self {
+            model,
+            sample: sample.clone(),
+            extractor,
+            fingerprint,
+        }
+    }
+
+    /// The samples numbered `seeds` as values of the model, with the evaluations they took.
+    ///
+    /// # Errors
+    /// As for [`Subject::draw`].
+    pub fn sample(
+        &self,
+        candidate: &Candidate,
+        seeds: Range<u64>,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<(Drawn, u64)> {
+        let mut drawn = Drawn {
+            values: Vec::new(),
+            dim: self.model.denoiser().dim(),
+            calls: 0,
+            time: Duration::ZERO,
+        };
+        let mut evaluations = 0;
+        let mut first = seeds.start;
+        while first < seeds.end {
+            let last = seeds.end.min(first + BATCH);
+            let mut sampler = candidate.sampler()?;
+            let mut watch = |_: &StepView<'_>| {};
+            let found =
+                self.model
+                    .run_by(sampler.as_mut(), &self.sample, first..last, &mut watch)?;
+            monitor.go_on()?;
+            evaluations += found
+                .evaluations
+                .iter()
+                .map(|&count| u64::from(count))
+                .sum::<u64>();
+            drawn.calls = drawn.calls.max(found.most_evaluations());
+            drawn.values.extend(match candidate.denoise {
+                true => found.denoised,
+                false => found.x,
+            });
+            first = last;
+        }
+        Ok((drawn, evaluations))
+    }
+}
+
+impl Subject for RunSubject<'_> {
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
+    fn sigma_range(&self) -> [f64; 2] {
+        let range = self.model.config().sigma_range();
+        range.map_or([1.0, 0.01], |(max, min)| [max, min])
+    }
+
+    fn dim(&self) -> usize {
+        self.extractor.dim()
+    }
+
+    fn draw(
+        &self,
+        candidate: &Candidate,
+        seeds: Range<u64>,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<Drawing> {
+        let (drawn, evaluations) = self.sample(candidate, seeds, monitor)?;
+        let items = drawn_items(self.model, &drawn)?;
+        Ok(Drawing {
+            features: self.extractor.features(&items, monitor)?,
+            evaluations,
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The settings that are searched: a unit cube, and what its points mean.
+
+use toml::{Table, Value};
+use tweedie::Result;
+use tweedie::noise::{LossCurve, LossSchedule};
+use tweedie::sample::SamplerKind;
+
+use crate::{Candidate, Grid};
+
+/// The axes of a [`Point`]: sampler, amount of noise, grid, the grid's exponent, sigma_max,
+/// sigma_min.
+pub const AXES: usize = 6;
+
+/// A point of the unit cube.
+pub type Point = [f64; AXES];
+
+/// A family of samplers with one amount of noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Solver {
+    /// Consistent annealed sampling by eps_c: 1 is DDIM, 2 ancestral sampling.
+    Cas,
+    /// DPM-Solver++ SDE-2M by eta; 0 is the deterministic 2M.
+    DpmSolverSde,
+    /// SA-Solver by tau.
+    SaSolver,
+    /// EDM's Heun by its churn.
+    Heun,
+    /// Annealed Langevin sampling by eta.
+    Als,
+    /// Predictor-corrector with CAS's corrector by its eta.
+    Pc,
+}
+
+/// Samplers, grids and the range of noise between which the best setting is sought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    /// The families.
+    pub solvers: Vec<Solver>,
+    /// The highest level that the denoiser knows.
+    pub sigma_max: f64,
+    /// The lowest.
+    pub sigma_min: f64,
+    /// The denoising loss by noise level; without it, grids by the loss are not searched.
+    pub curve: Option<LossCurve>,
+}
+
+/// Below this share of an axis is its end: no noise at all, the lowest sigma_min.
+const END: f64 = 0.12;
+/// eps_c - 1 where its axis begins and ends.
+const EPS_C: (f64, f64) = (0.05, 15.0);
+/// eta of SDE-2M and tau of SA-Solver at most.
+const MOST_NOISE: f64 = 1.6;
+/// The churn of a step at most, as EDM bounds it.
+const MOST_CHURN: f64 = std::f64::consts::SQRT_2 - 1.0;
+/// ALS's eta.
+const ALS: (f64, f64) = (3e-3, 1.0);
+/// Exponents of Karras's grid.
+const RHO: (f64, f64) = (1.5, 14.0);
+/// The exponent of mse-dp at most.
+const MOST_P: f64 = 3.0;
+/// sigma_max is searched down to this share.
+const LOWEST_MAX: f64 = 0.25;
+
+/// Between `from` and `to` by ratios, and back.
+fn geometric((from, to): (f64, f64), u: f64) -> f64 {
+    from * (to / from).powf(u)
+}
+
+fn geometric_place((from, to): (f64, f64), value: f64) -> f64 {
+    ((value / from).ln() / (to / from).ln()).clamp(0.0, 1.0)
+}
+
+/// The part of an axis above its end, 0 at the end itself.
+fn beyond_end(u: f64) -> Option<f64> {
+    (u >= END).then(|| (u - END) / (1.0 - END))
+}
+
+fn above_end(share: f64) -> f64 {
+    END + share * (1.0 - END)
+}
+
+impl Space {
+    /// All families between `sigma_max` and `sigma_min`.
+    pub fn new([sigma_max, sigma_min]: [f64; 2]) -> Self {
+        Self {
+            solvers: vec![
+                Solver::Cas,
+                Solver::DpmSolverSde,
+                Solver::SaSolver,
+                Solver::Heun,
+                Solver::Als,
+                Solver::Pc,
+            ],
+            sigma_max,
+            sigma_min,
+            curve: None,
+        }
+    }
+
+    /// The highest sigma_min that is searched: halfway to sigma_max, by ratios.
+    fn highest_min(&self) -> f64 {
+        (self.sigma_min * self.sigma_max).sqrt()
+    }
+
+    /// The candidate at `point`, for at most `calls` network calls of a sample.
+    ///
+    /// # Errors
+    /// Where so few calls are not feasible, or no levels follow from the loss.
+    pub fn candidate(&self, point: &Point, calls: usize) -> Result<Candidate> {
+        let [solver, amount, grid, exponent, max, min] = *point;
+        let solver = self.solvers[place(solver, self.solvers.len())];
+        let by_loss = |schedule| Grid::Loss {
+            schedule,
+            p: MOST_P * exponent,
+        };
+        // Without a curve the upper half is geometric; with one it is the loss's.
+        let grid = match (place(grid, 8), &self.curve) {
+            (0..3, _) => Grid::Karras {
+                rho: geometric(RHO, exponent),
+            },
+            (3, _) | (_, None) => Grid::Geometric,
+            (4, _) => by_loss(LossSchedule::MseDp),
+            (5, _) => by_loss(LossSchedule::Entropic),
+            _ => by_loss(LossSchedule::LossCurve),
+        };
+        let sigma_max = match beyond_end(1.0 - max) {
+            None => self.sigma_max,
+            Some(share) => self.sigma_max * geometric((1.0, LOWEST_MAX), share),
+        };
+        let sigma_min = match beyond_end(min) {
+            None => self.sigma_min,
+            Some(share) => geometric((self.sigma_min, self.highest_min()), share),
+        };
+        let (sampler, settings) = solver.with_amount(amount, calls);
+        let count = sampler.levels_for(&settings, calls)?;
+        Ok(Candidate {
+            levels: grid.levels(sigma_max, sigma_min, count, self.curve.as_ref())?,
+            sampler,
+            grid,
+            denoise: true,
+            settings,
+        })
+    }
+
+    /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on `grid` over the
+    /// whole range of noise; none where the family is not searched.
+    pub fn point(&self, solver: Solver, amount: f64, grid: Grid) -> Option<Point> {
+        let found = self.solvers.iter().position(|known| *known == solver)?;
+        let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
+        let amount = solver.place_of(amount);
+        let part = |place: f64| (place + 0.5) / 8.0;
+        let (grid, exponent) = match grid {
+            Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
+            Grid::Geometric => (part(3.0), 0.5),
+            Grid::Loss { schedule, p } => match schedule {
+                LossSchedule::MseDp => (part(4.0), (p / MOST_P).clamp(0.0, 1.0)),
+                LossSchedule::Entropic => (part(5.0), 0.5),
+                LossSchedule::LossCurve => (part(6.0), 0.5),
+            },
+        };
+        Some([solver_axis, amount, grid, exponent, 1.0, 0.0])
+    }
+
+    /// Settings that people use: every search begins with them.
+    pub fn usual(&self) -> Vec<Point> {
+        let (karras, geometric) = (Grid::Karras { rho: 7.0 }, Grid::Geometric);
+        let all = [
+            self.point(Solver::Cas, 1.0, geometric),
+            self.point(Solver::Cas, 1.5, geometric),
+            self.point(Solver::Cas, 2.0, geometric),
+            self.point(Solver::DpmSolverSde, 0.0, karras),
+            self.point(Solver::DpmSolverSde, 1.0, karras),
+            self.point(Solver::SaSolver, 1.0, karras),
+            self.point(Solver::Heun, 0.0, karras),
+            self.point(Solver::Als, 0.3, geometric),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// Which of `count` equal parts of the axis `u` lies in.
+fn place(u: f64, count: usize) -> usize {
+    ((u * count as f64) as usize).min(count - 1)
+}
+
+impl Solver {
+    /// The sampler with the amount of noise at `u` of its axis.
+    fn with_amount(self, u: f64, calls: usize) -> (SamplerKind, Table) {
+        let share = beyond_end(u);
+        let noise = share.map_or(0.0, |share| MOST_NOISE * share);
+        let one =
+            |name: &str, value: f64| Table::from_iter([(name.to_owned(), Value::from(value))]);
+        match self {
+            Self::Cas => {
+                let eps_c = share.map_or(1.0, |share| 1.0 + geometric(EPS_C, share));
+                (SamplerKind::Cas, one("eps_c", eps_c))
+            }
+            Self::DpmSolverSde => (SamplerKind::Dpmpp2mSde, one("eta", noise)),
+            Self::SaSolver => (SamplerKind::SaSolver, one("tau", noise)),
+            Self::Heun => {
+                // The churn of a step is S_churn/N.
+                let levels = calls.div_ceil(2) as f64;
+                let churn = share.map_or(0.0, |share| MOST_CHURN * share);
+                (SamplerKind::Heun, one("s_churn", churn * levels))
+            }
+            Self::Als => (SamplerKind::Als, one("eta", geometric(ALS, u))),
+            Self::Pc => {
+                let mut settings = one("eta", geometric(ALS, u));
+                settings.insert("corrector".into(), "cas".into());
+                (SamplerKind::Pc, settings)
+            }
+        }
+    }
+
+    /// Where `amount` lies on the axis.
+    fn place_of(self, amount: f64) -> f64 {
+        match self {
+            Self::Cas if amount <= 1.0 => 0.0,
+            Self::Cas => above_end(geometric_place(EPS_C, amount - 1.0)),
+            Self::Als | Self::Pc => geometric_place(ALS, amount),
+            _ if amount <= 0.0 => 0.0,
+            Self::Heun => above_end((amount / MOST_CHURN).min(1.0)),
+            Self::DpmSolverSde | Self::SaSolver => above_end((amount / MOST_NOISE).min(1.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_a_candidate_that_is_feasible_within_its_calls() {
+        let levels = tweedie::noise::Levels::geometric(20.0, 0.01, 40).unwrap();
+        let curve = LossCurve::exact(&levels, |sigma| sigma * sigma / (1.0 + sigma * sigma));
+        let space = Space {
+            curve: Some(curve.unwrap()),
+            ..Space::new([20.0, 0.01])
+        };
+        for calls in [3, 6, 8, 33, 128] {
+            for i in 0..300 {
+                let point =
+                    std::array::from_fn(|axis| f64::from(sobol_burley::sample(i, axis as u32, 1)));
+                let candidate = space.candidate(&point, calls).unwrap();
+                let sampler = candidate.sampler();
+                let made = sampler.unwrap_or_else(|e| panic!("{candidate} at {calls}: {e}"));
+                let made = made.calls().unwrap();
+                assert!(made <= calls && made > calls / 3, "{candidate}");
+            }
+        }
+    }
+
+    #[test]
+    fn usual_settings_are_points() {
+        let space = Space::new([20.0, 0.01]);
+        let of = |point: &Point| space.candidate(point, 16).unwrap();
+        let amounts: Vec<f64> = space
+            .usual()
+            .iter()
+            .map(|point| {
+                of(point)
+                    .settings
+                    .values()
+                    .find_map(Value::as_float)
+                    .unwrap()
+            })
+            .collect();
+        for (found, wanted) in amounts.iter().zip([1.0, 1.5, 2.0, 0.0, 1.0, 1.0, 0.0, 0.3]) {
+            assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
+        }
+        let first = of(&space.usual()[0]);
+        assert_eq!((first.levels.first(), first.levels.last()), (20.0, 0.01));
+        assert_eq!(first.grid, Grid::Geometric);
+        let Grid::Karras { rho } = of(&space.usual()[3]).grid else {
+            panic!("Karras's grid");
+        };
+        assert!((rho - 7.0).abs() < 1e-12);
+        let few = Space {
+            solvers: vec![Solver::Cas],
+            ..space.clone()
+        };
+        assert_eq!(few.usual().len(), 3);
+    }
+}

@@ -1,0 +1,83 @@
+//! The place where candidates are measured: it draws, remembers what it drew, and counts.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+use tweedie::Result;
+use tweedie::job::Monitor;
+
+use crate::{Cache, Candidate, Subject};
+
+/// A subject with a memory of what was drawn from it.
+pub struct Stand<'a> {
+    subject: &'a dyn Subject,
+    cache: Option<Cache>,
+    /// Network evaluations that the candidates took, remembered ones included: what the search
+    /// would cost again.
+    spent: u64,
+}
+
+impl<'a> Stand<'a> {
+    /// One for `subject`; evaluations are kept in `cache`, where there is one.
+    pub fn new(subject: &'a dyn Subject, cache: Option<Cache>) -> Self {
+        Self {
+            subject,
+            cache,
+            spent: 0,
+        }
+    }
+
+    /// The subject.
+    pub fn subject(&self) -> &dyn Subject {
+        self.subject
+    }
+
+    /// Network evaluations so far, whether made or remembered: a search that is resumed decides as
+    /// the one that was not interrupted.
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// The features of the samples numbered `seeds` by `candidate`.
+    ///
+    /// # Errors
+    /// Those of [`Subject::draw`] and of the cache.
+    pub fn features(
+        &mut self,
+        candidate: &Candidate,
+        seeds: Range<u64>,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<Vec<f64>> {
+        let key = self.key(candidate, &seeds);
+        let values = (seeds.end - seeds.start) as usize * self.subject.dim();
+        if let Some(cache) = &self.cache
+            && let Some(mut found) = cache.get(&key, values + 1)?
+        {
+            self.spent += found.pop().unwrap_or(0.0) as u64;
+            return Ok(found);
+        }
+        let drawing = self.subject.draw(candidate, seeds, monitor)?;
+        self.spent += drawing.evaluations;
+        if let Some(cache) = &self.cache {
+            let mut values = drawing.features;
+            // Whole numbers below 2^53 are exact.
+            values.push(drawing.evaluations as f64);
+            cache.put(&key, &values)?;
+            values.pop();
+            return Ok(values);
+        }
+        Ok(drawing.features)
+    }
+
+    fn key(&self, candidate: &Candidate, seeds: &Range<u64>) -> String {
+        let text = format!(
+            "{}\n{}\nseeds {} {}",
+            self.subject.fingerprint(),
+            candidate.key(),
+            seeds.start,
+            seeds.end
+        );
+        let digest = Sha256::digest(text.as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
