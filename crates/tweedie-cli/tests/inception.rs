@@ -56,8 +56,8 @@ fn pictures_are_measured_in_inceptions_features() {
         (&found["features"], &found["dim"]),
         (&space.as_str().into(), &2048.into())
     );
-    let convention = found["convention"].as_str().unwrap();
-    assert!(convention.contains("bilinear resize to 299x299 without antialiasing"));
+    let preparation = found["preparation"].as_str().unwrap();
+    assert!(preparation.contains("bilinear resize to 299x299 without antialiasing"));
     let distance = found["frechet"]["plain"]["value"].as_f64().unwrap();
     assert!(distance > 0.0 && distance.is_finite(), "{distance}");
     assert!(

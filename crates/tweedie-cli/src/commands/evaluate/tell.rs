@@ -23,8 +23,8 @@ pub fn tell(found: &Evaluation) {
 
 fn tell_space(space: &InSpace) {
     say!("in {} ({} features)", space.features, space.dim);
-    if let Some(convention) = &space.convention {
-        say!("  {convention}");
+    if let Some(preparation) = &space.preparation {
+        say!("  {preparation}");
     }
     let n = space.frechet.samples;
     line(

@@ -108,7 +108,7 @@ pub struct InSpace {
     /// The space's name.
     pub features: String,
     /// What is done to items besides, where tools differ in that.
-    pub convention: Option<String>,
+    pub preparation: Option<String>,
     /// How many features it has.
     pub dim: usize,
     /// The squared Frechet distance, with and without its 1/n bias.
@@ -389,7 +389,7 @@ fn in_space(
     let ratios = nearest.iter().map(NearestItem::ratio).collect();
     let figures = InSpace {
         features: name,
-        convention: extractor.convention().map(String::from),
+        preparation: extractor.preparation().map(String::from),
         dim,
         too_few: distance.too_few(),
         frechet: distance,

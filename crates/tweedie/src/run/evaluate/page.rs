@@ -39,8 +39,8 @@ pub(super) fn write(
     );
     page.table("distances", &distances(evaluation))?;
     for space in &evaluation.spaces {
-        if let Some(convention) = &space.convention {
-            page.paragraph(&format!("{}: {convention}.", space.features));
+        if let Some(preparation) = &space.preparation {
+            page.paragraph(&format!("{}: {preparation}.", space.features));
         }
     }
     page.section("Precision, recall, density and coverage");

@@ -42,7 +42,7 @@ impl Extractor for Inception {
         FEATURES
     }
 
-    fn convention(&self) -> Option<&str> {
+    fn preparation(&self) -> Option<&str> {
         Some(
             "pytorch-fid's: values rounded to bytes, grey repeated to three channels, bilinear \
              resize to 299x299 without antialiasing, scaled to [-1, 1], pool_3 of FID's Inception",

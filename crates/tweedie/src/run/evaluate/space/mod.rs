@@ -77,7 +77,7 @@ pub(super) trait Extractor {
     }
 
     /// What is done to items besides, where tools differ and figures with them.
-    fn convention(&self) -> Option<&str> {
+    fn preparation(&self) -> Option<&str> {
         None
     }
 
