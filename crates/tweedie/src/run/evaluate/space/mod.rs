@@ -1,0 +1,94 @@
+//! Feature spaces by name: what distances of items are measured in. An extractor a file.
+
+mod classifier;
+mod pixels;
+mod principal;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pixels::Pixels;
+use principal::Principal;
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::job::Monitor;
+use crate::run::{Classifier, RunDir};
+
+/// A feature space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// The values of an item: bytes as 0 to 1, vectors in the data's own units.
+    Pixels,
+    /// The leading principal components of the reference's pixels, so many.
+    Principal(usize),
+    /// The penultimate layer of the classifier of this run.
+    Classifier(PathBuf),
+}
+
+/// What a space says of a set of items.
+pub(super) struct Extracted {
+    /// Row-major `[n, dim]`.
+    pub features: Vec<f64>,
+    /// Of a classifier, the calibrated probabilities of each class, `[n, classes]`.
+    pub probabilities: Option<Vec<f64>>,
+}
+
+/// Turns items into features.
+pub(super) trait Extractor {
+    /// How many features an item has.
+    fn dim(&self) -> usize;
+
+    /// The classes' names, of a classifier.
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    /// The features of all items.
+    fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted>;
+}
+
+/// Items read at a time.
+const BATCH: usize = 1024;
+
+impl Space {
+    /// What computes the features; `reference` says what the components are.
+    pub(super) fn extractor(&self, reference: &Dataset) -> Result<Box<dyn Extractor>> {
+        Ok(match self {
+            Self::Pixels => Box::new(Pixels(reference.dim())),
+            Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
+            Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
+        })
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels => f.write_str("pixels"),
+            Self::Principal(count) => write!(f, "pca:{count}"),
+            Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
+        }
+    }
+}
+
+impl FromStr for Space {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "pixels" => Ok(Self::Pixels),
+            Some(("pca", count)) => match count.parse() {
+                Ok(count) if count > 0 => Ok(Self::Principal(count)),
+                _ => Err("write the number of components, like pca:32".into()),
+            },
+            Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
+            _ => Err(
+                "write pixels, pca:COUNT for its leading principal components, or \
+                      classifier:RUN for the features of a classifier"
+                    .into(),
+            ),
+        }
+    }
+}
