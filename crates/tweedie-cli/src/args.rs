@@ -347,7 +347,9 @@ pub struct Evaluate {
     pub versus: Option<PathBuf>,
     /// The feature space; may be repeated. pixels: the values themselves; pca:K: the data's K
     /// leading principal components; classifier:RUN: the penultimate layer of a classifier that
-    /// `tweedie classifier train` made, which also counts classes.
+    /// `tweedie classifier train` made, which also counts classes;
+    /// onnx:FILE,filter=pil-bicubic,mean=0.5,std=0.5: the output of a network, in a program built
+    /// with it (the README lists the settings).
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Vec<Space>,
     /// Change a key of the [data] table that --against and --held-out are read by, for example

@@ -81,7 +81,7 @@ fn the_tutorials_network_comes_within_2_percent_of_the_minimum_loss() {
 
 /// A quick run: the parts that are exact however short the training.
 #[test]
-fn memorisation_by_the_exact_denoiser_is_found_and_not_among_held_out_items() {
+fn the_exact_denoiser_copies_and_held_out_items_are_no_copies() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("memorisation");
     succeed(&["study", "memorisation", "--quick", "--out", text(&out)]);
@@ -90,10 +90,10 @@ fn memorisation_by_the_exact_denoiser_is_found_and_not_among_held_out_items() {
     for line in file.lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
         let number = |i: usize| cells[i].parse::<f64>().unwrap();
-        let (nearer, error, p) = (number(2), number(3), number(5));
         match cells[0] {
-            "exact denoiser" => assert!(nearer > 0.99 && p < 1e-6, "{line}"),
-            "held-out items" => assert!((nearer - 0.5).abs() < 4.0 * error, "{line}"),
+            "exact denoiser" => assert!(number(2) > 0.99 && number(5) < 1e-6, "{line}"),
+            // No held-out item is a copy of a training item.
+            "held-out items" => assert_eq!(number(6), 0.0, "{line}"),
             _ => continue,
         }
         found += 1;

@@ -24,6 +24,8 @@ const SCALE: usize = 6;
 /// (Yoon et al. 2023).
 const COPY: f64 = 1.0 / 3.0;
 
+const HELD_OUT: &str = "held-out items";
+
 const GREY: Color = [120, 120, 120];
 
 /// Items that are compared with a training set.
@@ -31,18 +33,25 @@ struct Compared {
     of: &'static str,
     training: usize,
     nearest: Vec<NearestItem>,
-    test: Memorisation,
+    /// None of the held-out items, which are what samples are tested against.
+    test: Option<Memorisation>,
 }
 
 impl Compared {
-    fn new(of: &'static str, items: &[f64], training: &Items, held_out: &[f64]) -> Result<Self> {
+    fn new(
+        of: &'static str,
+        items: &[f64],
+        training: &Items,
+        held_out: Option<&Items>,
+    ) -> Result<Self> {
         let rows = |values| Features::new("the items", values, DIM);
-        let (items, known, held_out) = (rows(items)?, rows(&training.values)?, rows(held_out)?);
+        let (items, known) = (rows(items)?, rows(&training.values)?);
+        let test = held_out.map(|held_out| memorisation(items, known, rows(&held_out.values)?));
         Ok(Self {
             of,
             training: training.len(),
             nearest: nearest_items(items, known)?,
-            test: memorisation(items, known, held_out)?,
+            test: test.transpose()?,
         })
     }
 
@@ -61,9 +70,7 @@ pub fn sections(
     seed: u64,
     monitor: &mut Monitor<'_>,
 ) -> Result<()> {
-    let held_out = &sets.held_out.values;
-    // Held-out items in two halves: what the test says where nothing can have been copied.
-    let (half, other) = held_out.split_at(sets.held_out.len() / 2 * DIM);
+    let held_out = &sets.held_out;
     let mut compared = Vec::new();
     folder.section("Samples, and the training items nearest to them");
     folder.paragraph(&format!(
@@ -82,7 +89,7 @@ pub fn sections(
         for (name, denoiser) in denoisers {
             let what = format!("sampling, {name} of {count}");
             let samples = draw(denoiser, size, seed, &what, monitor)?;
-            let item = Compared::new(name, &samples, training, held_out)?;
+            let item = Compared::new(name, &samples, training, Some(held_out))?;
             rows.extend(bytes(&samples, 0..SHOWN));
             rows.extend(bytes(
                 &training.values,
@@ -90,11 +97,12 @@ pub fn sections(
             ));
             compared.push(item);
         }
-        compared.push(Compared::new("held-out items", half, training, other)?);
+        compared.push(Compared::new(HELD_OUT, &held_out.values, training, None)?);
         let labels = ["network", "nearest item", "exact denoiser", "nearest item"];
         let grid = Grid::new([1, SIDE, SIDE])
             .columns(SHOWN.min(size.samples))
-            .scale(SCALE);
+            .scale(SCALE)
+            .gap(4);
         let picture = grid.row_labels(labels).render(&rows)?;
         let caption = format!(
             "Trained on {count} items: samples, and below each the nearest of the {count}."
@@ -164,7 +172,7 @@ fn ratios(folder: &mut PageFolder, compared: &[Compared]) -> Result<()> {
         let label = format!("{}, {}", item.of, item.training);
         let series = match item.of {
             "network" => Series::step(label, points).color(PALETTE[usize::from(many)]),
-            "held-out items" => {
+            HELD_OUT => {
                 let color = if many {
                     [240, 190, 150]
                 } else {
@@ -192,9 +200,7 @@ fn test(folder: &mut PageFolder, compared: &[Compared], sets: &Sets) -> Result<(
     folder.paragraph(&format!(
         "The probability that a sample is nearer to its nearest training item than one of the {} \
          held-out items is to its own: 1/2 for a perfect model, more for one that copies. Intervals \
-         are of 95 %. p is the probability of so large a figure from a perfect model. Held-out items \
-         are tested as if they were samples, one half against the other, to show what the test says \
-         where nothing can have been copied. A sample is counted as a copy where the nearest \
+         are of 95 %. p is the probability of so large a figure from a perfect model. A sample is counted as a copy where the nearest \
          training item is less than a third as far as the second nearest.",
         sets.held_out.len()
     ));
@@ -212,13 +218,23 @@ fn test(folder: &mut PageFolder, compared: &[Compared], sets: &Sets) -> Result<(
         let ratios = item.ratios();
         let copies = ratios.iter().filter(|&&ratio| ratio < COPY).count();
         let copies = Proportion::new(copies as u64, ratios.len() as u64);
-        let nearer = item.test.nearer;
+        let [nearer, range, p] = match &item.test {
+            Some(test) => {
+                let range = test.nearer.interval().map(|end| end.clamp(0.0, 1.0));
+                [
+                    test.nearer.into(),
+                    interval(range).into(),
+                    test.p_value.into(),
+                ]
+            }
+            None => [0.5.into(), "by definition".into(), "".into()],
+        };
         table.row([
             item.of.into(),
             item.training.into(),
-            nearer.into(),
-            interval(nearer.interval().map(|end| end.clamp(0.0, 1.0))).into(),
-            item.test.p_value.into(),
+            nearer,
+            range,
+            p,
             copies.value.into(),
             interval(copies.interval).into(),
             ratios[ratios.len() / 2].into(),

@@ -53,7 +53,7 @@ struct Size {
 
 const FULL: Size = Size {
     marks: &[30, 100, 300, 1000, 3000],
-    batch: 128,
+    batch: 64,
     levels: 33,
     draws: 600,
     samples: 500,

@@ -32,8 +32,8 @@ pub use config::{Config, NoiseConfig};
 pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
 pub use evaluate::{
-    Compared, EvaluateJob, Evaluation, InSpace, OfClasses, OfVectors, Quantiles, SetCard, Sets,
-    Space, Versus, draw_items, evaluate,
+    Compared, EvaluateJob, Evaluation, InSpace, OfClasses, OfVectors, OnnxSpace, Quantiles,
+    SetCard, Sets, Space, Versus, draw_items, evaluate,
 };
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};

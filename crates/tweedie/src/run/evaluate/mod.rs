@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use draw::draw_items;
 use space::Extracted;
-pub use space::Space;
+pub use space::{OnnxSpace, Space};
 
 use crate::data::{Dataset, Shape};
 use crate::error::{Error, Result};

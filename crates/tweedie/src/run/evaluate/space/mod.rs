@@ -1,6 +1,7 @@
 //! Feature spaces by name: what distances of items are measured in. An extractor a file.
 
 mod classifier;
+mod onnx;
 mod pixels;
 mod principal;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use onnx::OnnxSpace;
 use pixels::Pixels;
 use principal::Principal;
 
@@ -25,6 +27,8 @@ pub enum Space {
     Principal(usize),
     /// The penultimate layer of the classifier of this run.
     Classifier(PathBuf),
+    /// What the network of an ONNX file gives.
+    Onnx(OnnxSpace),
 }
 
 /// What a space says of a set of items.
@@ -59,6 +63,7 @@ impl Space {
             Self::Pixels => Box::new(Pixels(reference.dim())),
             Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
             Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
+            Self::Onnx(space) => space.extractor(reference)?,
         })
     }
 }
@@ -69,6 +74,7 @@ impl fmt::Display for Space {
             Self::Pixels => f.write_str("pixels"),
             Self::Principal(count) => write!(f, "pca:{count}"),
             Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
+            Self::Onnx(space) => write!(f, "onnx:{space}"),
         }
     }
 }
@@ -84,9 +90,10 @@ impl FromStr for Space {
                 _ => Err("write the number of components, like pca:32".into()),
             },
             Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
+            Some(("onnx", network)) => Ok(Self::Onnx(network.parse()?)),
             _ => Err(
-                "write pixels, pca:COUNT for its leading principal components, or \
-                      classifier:RUN for the features of a classifier"
+                "write pixels, pca:COUNT for its leading principal components, classifier:RUN for \
+                 the features of a classifier, or onnx:FILE,KEY=VALUE,... for those of a network"
                     .into(),
             ),
         }
