@@ -3,6 +3,7 @@
 //! What a network is given changes its features, and tools differ in it silently (resizing most of
 //! all), so every step is a setting, and the space's name states them.
 
+#[cfg(any(feature = "onnx", test))]
 mod images;
 #[cfg(feature = "onnx")]
 mod network;
@@ -138,8 +139,6 @@ impl OnnxSpace {
     /// Refuses: there is nothing that could run a network.
     #[cfg(not(feature = "onnx"))]
     pub(super) fn extractor(&self, _: &Dataset) -> Result<Box<dyn Extractor>> {
-        // What else uses what the images are prepared by.
-        let _ = images::Input::new;
         Err(Error::content(
             &self.file,
             "this program was built without ONNX; build it with `--features onnx`, for example \
