@@ -28,6 +28,7 @@ mod error;
 mod files;
 pub mod job;
 pub mod likelihood;
+mod matrix;
 pub mod measure;
 pub mod memory;
 pub mod nn;

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use nalgebra::DMatrix;
-
 use super::Features;
 use super::pairs::{Points, products, squared_distances};
 use crate::error::{Error, Result};
+use crate::matrix::Matrix;
 
 /// Rows of a reference whose pairs give the median distance.
 const FOR_THE_MEDIAN: usize = 1000;
@@ -41,7 +40,9 @@ impl Kernel {
         let points = Points::new(first, Some(&first.mean()));
         let squares = squared_distances(&points, 0..rows, &points, 0..rows);
         let above = (0..rows).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let mut squares: Vec<f64> = above.map(|pair| squares[pair]).collect();
+        let mut squares: Vec<f64> = above
+            .map(|pair| squares.values()[pair.0 * rows + pair.1])
+            .collect();
         let middle = squares.len() / 2;
         let width = squares
             .select_nth_unstable_by(middle, f64::total_cmp)
@@ -73,19 +74,22 @@ impl Kernel {
         rows: Range<usize>,
         to: &Points,
         others: Range<usize>,
-    ) -> DMatrix<f64> {
+    ) -> Matrix {
         match self {
             Self::Polynomial => {
                 let scale = 1.0 / from.dim() as f64;
                 let mut block = products(from, rows, to, others);
-                block.apply(|p| *p = (*p * scale + 1.0).powi(3));
+                block
+                    .values_mut()
+                    .iter_mut()
+                    .for_each(|p| *p = (*p * scale + 1.0).powi(3));
                 block
             }
             Self::Rbf { width } => {
                 // At the widest; each width below is the one above to the fourth power.
                 let scale = -1.0 / (2.0 * (4.0 * width).powi(2));
                 let mut block = squared_distances(from, rows, to, others);
-                block.apply(|p| {
+                block.values_mut().iter_mut().for_each(|p| {
                     let mut term = (*p * scale).exp();
                     let mut sum = term;
                     for _ in 0..4 {
@@ -98,7 +102,7 @@ impl Kernel {
             }
             Self::Energy => {
                 let mut block = squared_distances(from, rows, to, others);
-                block.apply(|p| *p = -p.sqrt());
+                block.values_mut().iter_mut().for_each(|p| *p = -p.sqrt());
                 block
             }
         }

@@ -18,7 +18,6 @@
 //! least W. That is an error of this U over repetitions; the spread of overlapping subsets, which
 //! is often printed after a KID, is not.
 
-use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::comparison::Comparison;
@@ -27,6 +26,7 @@ use super::kernel::Kernel;
 use super::pairs::blocks;
 use super::{Features, pairs::Points};
 use crate::error::Result;
+use crate::matrix::Matrix;
 
 /// The squared maximum mean discrepancy of `samples` and `reference` under `kernel`, unbiased, with
 /// its standard error over repetitions of both.
@@ -74,10 +74,14 @@ pub fn compare_kernel_distance(
     let [a, b, y] = [a, b, reference].map(|rows| kernel.points(rows, &origin));
     let n = a.len();
     let within = Sums::of(n, n, true, |rows, others| {
-        kernel.block(&a, rows.clone(), &a, others.clone()) - kernel.block(&b, rows, &b, others)
+        let mut block = kernel.block(&a, rows.clone(), &a, others.clone());
+        subtract(&mut block, &kernel.block(&b, rows, &b, others));
+        block
     });
     let cross = Sums::of(n, y.len(), false, |rows, others| {
-        kernel.block(&a, rows.clone(), &y, others.clone()) - kernel.block(&b, rows, &y, others)
+        let mut block = kernel.block(&a, rows.clone(), &y, others.clone());
+        subtract(&mut block, &kernel.block(&b, rows, &y, others));
+        block
     });
     let (difference, reference_variance) = discrepancy(&within, None, &cross);
     Ok(Comparison {
@@ -85,6 +89,11 @@ pub fn compare_kernel_distance(
         samples: n,
         reference_variance,
     })
+}
+
+fn subtract(from: &mut Matrix, other: &Matrix) {
+    let pairs = from.values_mut().iter_mut().zip(other.values());
+    pairs.for_each(|(a, b)| *a -= b);
 }
 
 /// Sums of a kernel over pairs.
@@ -98,13 +107,13 @@ struct Sums {
 }
 
 impl Sums {
-    /// Those of `n` rows and `m` others, whose kernels `block` gives, one row's in a column; without
+    /// Those of `n` rows and `m` others, whose kernels `block` gives, row by row; without
     /// a row and itself where the sets are the `same`.
     fn of(
         n: usize,
         m: usize,
         same: bool,
-        block: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) -> DMatrix<f64> + Sync,
+        block: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) -> Matrix + Sync,
     ) -> Self {
         let parts: Vec<Self> = blocks(n)
             .into_par_iter()
@@ -120,12 +129,13 @@ impl Sums {
                     let mut block = block(rows.clone(), others.clone());
                     let diagonal = same && rows == others;
                     if diagonal {
-                        block.fill_diagonal(0.0);
+                        let diagonal = block.values_mut().iter_mut().step_by(rows.len() + 1);
+                        diagonal.for_each(|k| *k = 0.0);
                     }
-                    let columns = block.as_slice().chunks_exact(others.len());
-                    for (row, column) in part.rows.iter_mut().zip(columns) {
+                    let kernels = block.values().chunks_exact(others.len());
+                    for (row, kernels) in part.rows.iter_mut().zip(kernels) {
                         let (mut sum, mut squares) = (0.0, 0.0);
-                        for k in column {
+                        for k in kernels {
                             sum += k;
                             squares += k * k;
                         }
@@ -133,7 +143,7 @@ impl Sums {
                         part.squares += if same && !diagonal { 2.0 } else { 1.0 } * squares;
                         if !diagonal {
                             let sums = part.columns[others.clone()].iter_mut();
-                            sums.zip(column).for_each(|(sum, k)| *sum += k);
+                            sums.zip(kernels).for_each(|(sum, k)| *sum += k);
                         }
                     }
                 }

@@ -10,12 +10,11 @@
 //! s_k = p_k/f and the information J = mean s s^T, which has J w = 1, their covariance on the plane
 //! of sum 1 is (J^-1 - w w^T)/n. A distance of moments, such as Frechet's, hardly sees weights.
 
-use nalgebra::DMatrix;
-
 use super::Features;
 use super::class_histogram::ClassHistogram;
 use super::estimate::Estimate;
 use crate::error::{Error, Result};
+use crate::matrix::{Matrix, inverse_diagonal};
 use crate::score::{Denoiser, Distribution, GaussianMixture};
 
 /// Steps of the climb, at most.
@@ -109,23 +108,24 @@ fn with_errors(densities: &[f64], weights: &[f64]) -> Vec<Estimate> {
     let inside: Vec<usize> = (0..weights.len())
         .filter(|k| weights[*k] * n as f64 > 1e-3)
         .collect();
-    let mut information = DMatrix::<f64>::zeros(inside.len(), inside.len());
+    let size = inside.len();
+    let mut information = Matrix::zeros(size, size);
     for row in densities.chunks_exact(weights.len()) {
         let f = density(row, weights);
         for (a, &k) in inside.iter().enumerate() {
             for (b, &l) in inside.iter().enumerate() {
-                information[(a, b)] += row[k] / f * row[l] / f / n as f64;
+                information.values_mut()[a * size + b] += row[k] / f * row[l] / f / n as f64;
             }
         }
     }
-    let inverse = information.try_inverse();
+    let inverse = inverse_diagonal(information.view());
     let error = |k: usize| {
         let Some(place) = inside.iter().position(|inside| *inside == k) else {
             return 1.0 / n as f64;
         };
         match &inverse {
             Some(inverse) => {
-                let square = inverse[(place, place)] - weights[k] * weights[k];
+                let square = inverse[place] - weights[k] * weights[k];
                 (square.max(0.0) / n as f64).sqrt()
             }
             None => f64::NAN,

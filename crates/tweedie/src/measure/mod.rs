@@ -43,7 +43,9 @@ pub use energy::energy_distance;
 pub use estimate::Estimate;
 pub use features::Features;
 pub use frechet::frechet_distance;
-pub use frechet_estimate::{Frechet, Halves, Reference, compare_frechet, frechet};
+pub use frechet_estimate::{
+    Frechet, FrechetMeasured, FrechetReference, Halves, Reference, compare_frechet, frechet,
+};
 pub use inception_score::{InceptionScore, inception_score, inception_score_of_splits};
 pub use kernel::Kernel;
 pub use kernel_distance::{compare_kernel_distance, kernel_distance};

@@ -9,16 +9,21 @@
 //! large. Orders of merging differ by rounding only, so shards on several machines give the same
 //! figure.
 
-use nalgebra::DMatrix;
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::{Features, check_rows};
 use crate::error::{Error, Result};
+use crate::matrix::{product, view};
 
 /// How far from symmetric a covariance may be, relative to its largest value.
 pub(super) const TOLERANCE: f64 = 1e-10;
 
 /// Rows that are added at a time: their product is worth a matrix product, their copy is small.
 const BLOCK: usize = 512;
+/// Rows of S that a thread computes at a time.
+const PANEL: usize = 128;
 
 /// The mean and the covariance of a distribution or a sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +53,9 @@ impl Moments {
         }
         check_rows("covariance", &covariance, dim)?;
         let largest = covariance.iter().fold(0.0, |top: f64, c| top.max(c.abs()));
-        let matrix = DMatrix::from_row_slice(dim, dim, &covariance);
-        let across = (&matrix - matrix.transpose()).amax();
+        let across = (0..dim * dim).map(|place| covariance[place % dim * dim + place / dim]);
+        let pairs = covariance.iter().zip(across);
+        let across = pairs.fold(0.0, |top: f64, (a, b)| top.max((a - b).abs()));
         if across > TOLERANCE * largest {
             let reason = "must be symmetric: this is a difference across it";
             return Err(Error::setting("covariance", across, reason));
@@ -117,8 +123,8 @@ impl Moments {
 pub struct RunningMoments {
     count: u64,
     mean: Vec<f64>,
-    /// S, `[dim, dim]`.
-    scatter: DMatrix<f64>,
+    /// S, `[dim, dim]`, of which the lower triangle is kept up.
+    scatter: Vec<f64>,
 }
 
 impl RunningMoments {
@@ -127,7 +133,7 @@ impl RunningMoments {
         Self {
             count: 0,
             mean: vec![0.0; dim],
-            scatter: DMatrix::zeros(dim, dim),
+            scatter: vec![0.0; dim * dim],
         }
     }
 
@@ -151,14 +157,21 @@ impl RunningMoments {
     fn extend(&mut self, rows: &[f64]) {
         let dim = self.mean.len();
         for rows in rows.chunks(BLOCK * dim) {
-            let n = rows.len() / dim;
-            let mut block = DMatrix::from_column_slice(dim, n, rows);
-            let mean = block.column_mean();
-            for mut column in block.column_iter_mut() {
-                column -= &mean;
+            let mut mean = vec![0.0; dim];
+            for row in rows.chunks_exact(dim) {
+                mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
             }
-            let scatter = &block * block.transpose();
-            self.join(n as u64, mean.as_slice(), &scatter);
+            let n = rows.len() / dim;
+            mean.iter_mut().for_each(|mean| *mean /= n as f64);
+            let mut centred = rows.to_vec();
+            for row in centred.chunks_exact_mut(dim) {
+                row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean);
+            }
+            self.join(n as u64, &mean, |panel| {
+                let centred = view(&centred, dim);
+                let left = centred.subcols(panel.start, panel.len()).transpose();
+                product(left, centred.subcols(0, panel.end)).into_values()
+            });
         }
     }
 
@@ -174,21 +187,44 @@ impl RunningMoments {
                 found: vec![other.mean.len()],
             });
         }
-        self.join(other.count, &other.mean, &other.scatter);
+        let dim = self.mean.len();
+        self.join(other.count, &other.mean, |panel| {
+            let lower = panel
+                .clone()
+                .flat_map(|row| &other.scatter[row * dim..][..panel.end]);
+            lower.copied().collect()
+        });
         Ok(())
     }
 
-    /// Merges with a part given by its count, mean and S.
-    fn join(&mut self, count: u64, mean: &[f64], scatter: &DMatrix<f64>) {
+    /// Merges with a part given by its count, its mean and its S, of which `scatter` gives some rows
+    /// up to the last one's diagonal.
+    fn join(
+        &mut self,
+        count: u64,
+        mean: &[f64],
+        scatter: impl Fn(Range<usize>) -> Vec<f64> + Sync,
+    ) {
         if count == 0 {
             return;
         }
         let (n_a, n_b) = (self.count as f64, count as f64);
         let n = n_a + n_b;
         let pairs = mean.iter().zip(&self.mean);
-        let d = nalgebra::DVector::from_iterator(mean.len(), pairs.map(|(b, a)| b - a));
-        self.scatter += scatter;
-        self.scatter.ger(n_a * n_b / n, &d, &d, 1.0);
+        let d: Vec<f64> = pairs.map(|(b, a)| b - a).collect();
+        let (dim, weight) = (d.len(), n_a * n_b / n);
+        let panels = self.scatter.par_chunks_mut(PANEL * dim).enumerate();
+        panels.for_each(|(panel, rows)| {
+            let first = panel * PANEL;
+            let panel = first..first + rows.len() / dim;
+            let part = scatter(panel.clone());
+            let parts = part.chunks_exact(panel.end);
+            for ((row, part), along) in rows.chunks_exact_mut(dim).zip(parts).zip(&d[panel]) {
+                for ((s, part), d) in row.iter_mut().zip(part).zip(&d) {
+                    *s += part + weight * along * d;
+                }
+            }
+        });
         let pairs = self.mean.iter_mut().zip(d.iter());
         pairs.for_each(|(mean, d)| *mean += n_b / n * d);
         self.count += count;
@@ -207,11 +243,19 @@ impl RunningMoments {
     }
 
     fn scaled(&self) -> Moments {
-        let covariance =
-            (&self.scatter + self.scatter.transpose()) * (0.5 / (self.count - 1) as f64);
+        let dim = self.mean.len();
+        let over = 1.0 / (self.count - 1) as f64;
+        let mut covariance = vec![0.0; dim * dim];
+        for row in 0..dim {
+            for column in 0..=row {
+                let c = self.scatter[row * dim + column] * over;
+                covariance[row * dim + column] = c;
+                covariance[column * dim + row] = c;
+            }
+        }
         Moments {
             mean: self.mean.clone(),
-            covariance: covariance.as_slice().to_vec(),
+            covariance,
             count: Some(self.count),
         }
     }
@@ -229,12 +273,11 @@ impl TryFrom<&Moments> for RunningMoments {
             let reason = "moments merge by their numbers of rows, which these do not say";
             return Err(Error::setting("count", "unknown", reason));
         };
-        let dim = moments.dim();
-        let covariance = DMatrix::from_column_slice(dim, dim, &moments.covariance);
+        let covariance = moments.covariance.iter();
         Ok(Self {
             count,
             mean: moments.mean.clone(),
-            scatter: covariance * (count - 1) as f64,
+            scatter: covariance.map(|c| c * (count - 1) as f64).collect(),
         })
     }
 }

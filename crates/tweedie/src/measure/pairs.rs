@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use nalgebra::{DMatrix, DMatrixView};
 use rayon::prelude::*;
 
 use super::Features;
+use crate::matrix::{Matrix, View, product, view};
 
 /// Rows of either set at a time: 2 MiB of pairs, which stay in a core's cache.
 pub(super) const BLOCK: usize = 512;
@@ -53,23 +53,23 @@ impl Points {
         &self.squares
     }
 
-    fn columns(&self, rows: Range<usize>) -> DMatrixView<'_, f64> {
-        let n = rows.len();
-        let values = &self.values[rows.start * self.dim..rows.end * self.dim];
-        DMatrixView::from_slice(values, self.dim, n)
+    fn view(&self, rows: Range<usize>) -> View<'_> {
+        view(
+            &self.values[rows.start * self.dim..rows.end * self.dim],
+            self.dim,
+        )
     }
 }
 
-/// Inner products of the rows `others` of `to`, one a matrix row, and the rows `rows` of `from`,
+/// Inner products of the rows `rows` of `from`, one a matrix row, and the rows `others` of `to`,
 /// one a column.
 pub(super) fn products(
     from: &Points,
     rows: Range<usize>,
     to: &Points,
     others: Range<usize>,
-) -> DMatrix<f64> {
-    // The copy is small beside the product, which does not take a transposed view.
-    to.columns(others).transpose() * from.columns(rows)
+) -> Matrix {
+    product(from.view(rows), to.view(others).transpose())
 }
 
 /// Squared distances, laid out as [`products`].
@@ -78,11 +78,12 @@ pub(super) fn squared_distances(
     rows: Range<usize>,
     to: &Points,
     others: Range<usize>,
-) -> DMatrix<f64> {
+) -> Matrix {
     let mut block = products(from, rows.clone(), to, others.clone());
     let squares = &to.squares[others];
-    for (mut column, square) in block.column_iter_mut().zip(&from.squares[rows]) {
-        let pairs = column.iter_mut().zip(squares);
+    let products = block.values_mut().chunks_exact_mut(squares.len());
+    for (products, square) in products.zip(&from.squares[rows]) {
+        let pairs = products.iter_mut().zip(squares);
         pairs.for_each(|(p, other)| *p = (square + other - 2.0 * *p).max(0.0));
     }
     block
@@ -109,9 +110,9 @@ pub(super) fn gather<T: Send + Clone + Sync>(
             let mut gathered = vec![start.clone(); rows.len()];
             for others in blocks(to.len()) {
                 let block = squared_distances(from, rows.clone(), to, others.clone());
-                let columns = block.as_slice().chunks_exact(others.len());
-                for ((row, gathered), column) in rows.clone().zip(&mut gathered).zip(columns) {
-                    visit(gathered, row, others.start, column);
+                let distances = block.values().chunks_exact(others.len());
+                for ((row, gathered), distances) in rows.clone().zip(&mut gathered).zip(distances) {
+                    visit(gathered, row, others.start, distances);
                 }
             }
             gathered

@@ -1,9 +1,8 @@
 //! Covariances: their axes, and back from them.
 
-use nalgebra::{DMatrix, SymmetricEigen};
-
 use super::GaussianMixture;
 use crate::error::{Error, Result};
+use crate::matrix::{eigen, view};
 
 /// How far from symmetric and from positive semi-definite a covariance may be, relative to its
 /// largest value: what single steps of arithmetic in f64 leave behind, with room.
@@ -52,16 +51,18 @@ pub(super) fn diagonalise(
         }
         return Ok(false);
     }
-    let matrix = DMatrix::from_row_slice(dim, dim, covariance);
-    let eigen = SymmetricEigen::new((&matrix + matrix.transpose()) * 0.5);
-    let top = eigen.eigenvalues.max();
-    for (axis, &value) in eigen.eigenvalues.iter().enumerate() {
+    let across = (0..dim * dim).map(|place| covariance[place % dim * dim + place / dim]);
+    let pairs = covariance.iter().zip(across);
+    let symmetric: Vec<f64> = pairs.map(|(a, b)| 0.5 * (a + b)).collect();
+    let eigen = eigen(view(&symmetric, dim))?;
+    let top = eigen.values.last().copied().unwrap_or(0.0);
+    for (axis, &value) in eigen.values.iter().enumerate() {
         if value < -TOLERANCE * top.max(largest) {
             return refuse(value, not_negative);
         }
         let rounding = top * dim as f64 * f64::EPSILON;
         variances[axis] = if value <= rounding { 0.0 } else { value };
-        axes.extend(eigen.eigenvectors.column(axis).iter());
+        axes.extend(eigen.vectors.values().iter().skip(axis).step_by(dim));
     }
     Ok(true)
 }

@@ -1,11 +1,10 @@
 //! Leading principal components as features.
 
-use nalgebra::{DMatrix, SymmetricEigen};
-
 use super::{BATCH, Extracted, Extractor};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::job::Monitor;
+use crate::matrix::{Matrix, eigen, product, view};
 use crate::measure::RunningMoments;
 
 /// More values than this make the principal components too slow.
@@ -16,7 +15,7 @@ const MOST_VALUES: usize = 4096;
 pub(super) struct Principal {
     mean: Vec<f64>,
     /// `[count, values]`, a component a row.
-    components: DMatrix<f64>,
+    components: Matrix,
 }
 
 impl Principal {
@@ -41,13 +40,19 @@ impl Principal {
             moments.add(&items)?;
         }
         let moments = moments.moments()?;
-        let covariance = DMatrix::from_row_slice(values, values, moments.covariance());
-        let eigen = SymmetricEigen::new(covariance);
-        let mut order: Vec<usize> = (0..values).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
-        let components = DMatrix::from_fn(count, values, |component, value| {
-            eigen.eigenvectors[(value, order[component])]
-        });
+        let vectors = eigen(view(moments.covariance(), values))?.vectors;
+        // The last ones have the largest eigenvalues.
+        let component = |k: usize| {
+            let column = values - 1 - k;
+            vectors
+                .values()
+                .iter()
+                .skip(column)
+                .step_by(values)
+                .copied()
+        };
+        let components =
+            Matrix::from_values(count, values, (0..count).flat_map(component).collect());
         Ok(Self {
             mean: moments.mean().to_vec(),
             components,
@@ -57,7 +62,7 @@ impl Principal {
 
 impl Extractor for Principal {
     fn dim(&self) -> usize {
-        self.components.nrows()
+        self.components.rows()
     }
 
     fn extract(&self, data: &Dataset, _: &mut Monitor<'_>) -> Result<Extracted> {
@@ -69,9 +74,9 @@ impl Extractor for Principal {
             let centred = items
                 .zip(self.mean.iter().cycle())
                 .map(|(x, mean)| x - mean);
-            // Columns are items.
-            let centred = DMatrix::from_iterator(values, rows.len(), centred);
-            features.extend((&self.components * centred).iter());
+            let centred: Vec<f64> = centred.collect();
+            let along = product(view(&centred, values), self.components.view().transpose());
+            features.extend(along.values());
         }
         Ok(Extracted {
             features,
