@@ -199,7 +199,7 @@ fn test(folder: &mut PageFolder, compared: &[Compared], sets: &Sets) -> Result<(
     folder.section("The memorisation test");
     folder.paragraph(&format!(
         "The probability that a sample is nearer to its nearest training item than one of the {} \
-         held-out items is to its own: 1/2 for a perfect model, more for one that copies. Intervals \
+         held-out items is to its own: 1/2 for a perfect model, more for one that copies, less for one that underfits. Intervals \
          are of 95 %. p is the probability of so large a figure from a perfect model. A sample is counted as a copy where the nearest \
          training item is less than a third as far as the second nearest.",
         sets.held_out.len()
