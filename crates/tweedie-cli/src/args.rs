@@ -420,7 +420,8 @@ pub struct Evaluate {
     /// leading principal components; classifier:RUN: the penultimate layer of a classifier that
     /// `tweedie classifier train` made, which also counts classes; inception:FILE: FID's Inception
     /// as pytorch-fid has it, with the weights in its pt_inception-2015-12-05-6726825d.pth, or in
-    /// the same as safetensors.
+    /// the same as safetensors; onnx:FILE,filter=pil-bicubic,mean=0.5,std=0.5: the output of a
+    /// network, in a program built with it (the README lists the settings).
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Vec<Space>,
     /// Change a key of the [data] table that --against and --held-out are read by, for example

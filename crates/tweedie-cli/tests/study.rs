@@ -79,6 +79,41 @@ fn the_tutorials_network_comes_within_2_percent_of_the_minimum_loss() {
     }
 }
 
+/// A quick run: the parts that are exact however short the training.
+#[test]
+fn the_exact_denoiser_copies_and_held_out_items_are_no_copies() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("memorisation");
+    succeed(&["study", "memorisation", "--quick", "--out", text(&out)]);
+    let file = std::fs::read_to_string(out.join("test.csv")).unwrap();
+    let mut found = 0;
+    for line in file.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let number = |i: usize| cells[i].parse::<f64>().unwrap();
+        match cells[0] {
+            "exact denoiser" => assert!(number(2) > 0.99 && number(5) < 1e-6, "{line}"),
+            // No held-out item is a copy of a training item.
+            "held-out items" => assert_eq!(number(6), 0.0, "{line}"),
+            _ => continue,
+        }
+        found += 1;
+    }
+    assert_eq!(found, 4);
+    let losses = rows(&out.join("losses.csv"));
+    let place = |name: &str| losses[0].iter().position(|cell| cell == name).unwrap();
+    for row in &losses[1..] {
+        let number = |name: &str| row[place(name)].parse::<f64>().unwrap();
+        let (minimum, training) = (number("minimum"), number("training"));
+        assert!(
+            (0.0..1.0).contains(&minimum) && minimum <= training,
+            "{row:?}"
+        );
+    }
+    for name in ["loss-100.svg", "excess-1500.png", "samples-100.png"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
@@ -106,7 +141,14 @@ fn what_is_no_study_is_refused_with_those_there_are() {
     let output = tweedie(&["study", "nosie"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();
-    for part in ["nosie", "noise", "toy", "tutorial", "bridge"] {
+    for part in [
+        "nosie",
+        "noise",
+        "toy",
+        "tutorial",
+        "bridge",
+        "memorisation",
+    ] {
         assert!(message.contains(part), "{message}");
     }
 }

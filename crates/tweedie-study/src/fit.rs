@@ -3,14 +3,14 @@
 use tweedie::Result;
 use tweedie::data::Dataset;
 use tweedie::engine::Engine;
-use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation, Preconditioning};
+use tweedie::nn::{Network, NetworkConfig, NetworkDenoiser, Parameterisation};
 use tweedie::noise::{Levels, TrainingNoise};
 use tweedie::train::{LossConfig, ScoreMatching, TrainConfig, Trainer};
 
 /// A network in training that can be evaluated along the way.
 pub(super) struct Fit<'a> {
     pub trainer: Trainer<'a>,
-    output: Preconditioning,
+    parameterisation: Parameterisation,
 }
 
 impl<'a> Fit<'a> {
@@ -22,14 +22,29 @@ impl<'a> Fit<'a> {
         train: &TrainConfig,
         seed: u64,
     ) -> Result<Self> {
-        let device = Engine::Flex.device()?.autodiff();
-        let output = network.preconditioning;
-        let network = Network::new(network, data.shape(), seed, &device)?;
-        let objective =
-            ScoreMatching::new(&LossConfig::default(), Parameterisation::new(output, 1.0))?;
         let noise = TrainingNoise::Discrete(levels.clone());
+        Self::on(data, noise, &LossConfig::default(), network, train, seed)
+    }
+
+    /// Starts training by denoising score matching at the noise levels and with the loss given.
+    pub fn on(
+        data: &'a Dataset,
+        noise: TrainingNoise,
+        loss: &LossConfig,
+        network: &NetworkConfig,
+        train: &TrainConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let device = Engine::Flex.device()?.autodiff();
+        let sigma_data = network.sigma_data.unwrap_or(1.0);
+        let parameterisation = Parameterisation::new(network.preconditioning, sigma_data);
+        let network = Network::new(network, data.shape(), seed, &device)?;
+        let objective = ScoreMatching::new(loss, parameterisation)?;
         let trainer = Trainer::new(train, data, noise, objective, network, seed)?;
-        Ok(Self { trainer, output })
+        Ok(Self {
+            trainer,
+            parameterisation,
+        })
     }
 
     /// Trains to update `steps`; `on` is called with the number of updates and the last loss.
@@ -57,6 +72,6 @@ impl<'a> Fit<'a> {
     }
 
     fn with(&self, network: &Network) -> NetworkDenoiser {
-        NetworkDenoiser::new(network, Parameterisation::new(self.output, 1.0))
+        NetworkDenoiser::new(network, self.parameterisation)
     }
 }

@@ -1,7 +1,9 @@
-//! Studies: the papers' figures, reproduced by this library and compared with the originals.
+//! Studies: the papers' figures, reproduced by this library and compared with the originals, and
+//! what the exact denoisers show of trained ones.
 //!
 //! A study computes everything it shows from fixed seeds, and writes a folder with pictures (PNG
-//! and SVG), tables (CSV) and one page that states the paper's result and the one found here.
+//! and SVG), tables (CSV) and one page that states the paper's result, where there is one, and the
+//! one found here.
 //!
 //! To add one: a file with a `STUDY`, and its line in [`STUDIES`].
 
@@ -11,6 +13,7 @@ mod bridge;
 mod density;
 mod fit;
 mod langevin;
+mod memorisation;
 mod noise;
 mod toy;
 mod tutorial;
@@ -29,7 +32,13 @@ pub use noise::langevin_noise;
 pub use tutorial::{recovered_density, tutorial_chain};
 
 /// All studies.
-pub const STUDIES: &[Study] = &[noise::STUDY, toy::STUDY, tutorial::STUDY, bridge::STUDY];
+pub const STUDIES: &[Study] = &[
+    noise::STUDY,
+    toy::STUDY,
+    tutorial::STUDY,
+    bridge::STUDY,
+    memorisation::STUDY,
+];
 
 /// One study.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +147,7 @@ mod tests {
         }
         let message = Study::named("nois").unwrap_err().to_string();
         assert!(
-            message.contains("noise, toy, tutorial, bridge"),
+            message.contains("noise, toy, tutorial, bridge, memorisation"),
             "{message}"
         );
     }

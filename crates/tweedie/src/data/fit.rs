@@ -1,7 +1,7 @@
 //! Bringing an image to the channels and the size that a [`DataSpec`] asks for.
 
 use super::array::Values;
-use super::resize::resize;
+use super::resize::{Filter, resize};
 use super::spec::{DataSpec, Fit};
 
 /// A value of a pixel, in whatever unit it is stored.
@@ -72,7 +72,7 @@ pub(crate) fn fit<T: Level>(image: &[T], [c, h, w]: [usize; 3], spec: &DataSpec)
         (Fit::Resize | Fit::Crop, Some(size)) if [h, w] != [size; 2] => {
             let planes = image.chunks_exact(h * w).flat_map(|plane| {
                 let plane: Vec<f32> = plane.iter().map(|v| v.to_f32()).collect();
-                resize(&plane, [h, w], size)
+                resize(&plane, [h, w], [size; 2], Filter::PilBilinear)
             });
             planes.map(T::from_f32).collect()
         }

@@ -34,6 +34,9 @@ pub use npz_write::{npz_bytes_f32, npz_bytes_u8};
 pub(crate) use npz_write::{npz_bytes_f64, write_npz};
 pub use open::{BUILT_IN, open};
 pub use range::ValueMap;
+pub use resize::Filter;
+#[cfg(any(feature = "onnx", test))]
+pub(crate) use resize::resize;
 pub use shape::Shape;
 pub use spec::{DataSpec, Fit, Kind};
 pub use synthetic::{Mixture, mixture};

@@ -36,7 +36,7 @@ pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
 pub use evaluate::{
     Compared, Convention, EvaluateJob, Evaluation, FeatureExtractor, InSpace, OfClasses,
-    OfConvention, OfStatistics, OfVectors, Quantiles, SetCard, Sets, Side, Space, StatisticsJob,
+    OfConvention, OfStatistics, OfVectors, OnnxSpace, Quantiles, SetCard, Sets, Side, Space, StatisticsJob,
     Versus, draw_items, drawn_items, evaluate, evaluate_statistics, statistics,
 };
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use convention::{Convention, OfConvention};
 pub use draw::{draw_items, drawn_items};
 use space::Extracted;
-pub use space::{FeatureExtractor, Space};
+pub use space::{FeatureExtractor, OnnxSpace, Space};
 pub use statistics::{OfStatistics, Side, StatisticsJob, evaluate_statistics, statistics};
 
 use crate::data::{Dataset, Shape};

@@ -2,6 +2,7 @@
 
 mod classifier;
 mod inception;
+mod onnx;
 mod pixels;
 mod principal;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use onnx::OnnxSpace;
 use pixels::Pixels;
 use principal::Principal;
 
@@ -30,6 +32,8 @@ pub enum Space {
     /// The last pooled layer of FID's Inception, with the weights in this file: what published
     /// Frechet distances of pictures are of.
     Inception(PathBuf),
+    /// What the network of an ONNX file gives.
+    Onnx(OnnxSpace),
 }
 
 /// What computes the features of items in a [`Space`].
@@ -96,6 +100,7 @@ impl Space {
             Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
             Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
             Self::Inception(file) => Box::new(Inception::open(file, reference)?),
+            Self::Onnx(space) => space.extractor(reference)?,
         })
     }
 }
@@ -107,6 +112,7 @@ impl fmt::Display for Space {
             Self::Principal(count) => write!(f, "pca:{count}"),
             Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
             Self::Inception(file) => write!(f, "inception:{}", file.display()),
+            Self::Onnx(space) => write!(f, "onnx:{space}"),
         }
     }
 }
@@ -123,10 +129,11 @@ impl FromStr for Space {
             },
             Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
             Some(("inception", file)) if !file.is_empty() => Ok(Self::Inception(file.into())),
+            Some(("onnx", network)) => Ok(Self::Onnx(network.parse()?)),
             _ => Err(
                 "write pixels, pca:COUNT for its leading principal components, classifier:RUN for \
-                 the features of a classifier, or inception:FILE for those of FID's Inception with \
-                 the weights in that file"
+                 the features of a classifier, inception:FILE for those of FID's Inception with the \
+                 weights in that file, or onnx:FILE,KEY=VALUE,... for those of a network"
                     .into(),
             ),
         }
