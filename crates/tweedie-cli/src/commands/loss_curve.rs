@@ -96,11 +96,12 @@ fn tell(found: &RunLevels, run: &RunDir) {
         measured.seed.unwrap_or_default()
     );
     say!();
-    say!("     sigma        loss   standard error");
+    say!("     sigma         loss  standard error");
     for point in found.curve.points() {
-        let error = point.standard_error.map(|error| format!("{error:16.3e}"));
-        let error = error.unwrap_or_else(|| format!("{:>16}", "unknown"));
-        say!("{:>10.5} {:>11.4e} {error}", point.sigma, point.loss);
+        let [sigma, loss] = [point.sigma, point.loss].map(|value| rounded(value, 5));
+        let error = point.standard_error.map(|error| rounded(error, 2));
+        let error = error.unwrap_or_else(|| "unknown".into());
+        say!("{sigma:>10} {loss:>12} {error:>15}");
     }
     say!();
     say!("{} noise levels", found.steps);
@@ -108,7 +109,7 @@ fn tell(found: &RunLevels, run: &RunDir) {
         match (&by.sigmas, &by.refused) {
             (Some(sigmas), _) => {
                 let sigmas = sigmas.as_slice().iter();
-                let sigmas: Vec<String> = sigmas.map(|&sigma| rounded(sigma)).collect();
+                let sigmas: Vec<String> = sigmas.map(|&sigma| rounded(sigma, 4)).collect();
                 say!("  {:10} {}", by.schedule, sigmas.join(" "));
             }
             (None, reason) => say!(
@@ -128,8 +129,9 @@ fn tell(found: &RunLevels, run: &RunDir) {
     say!("{}", found.picture.display());
 }
 
-/// To four significant digits.
-fn rounded(sigma: f64) -> String {
-    let digits = (3.0 - sigma.log10().floor()).clamp(0.0, 12.0) as usize;
-    format!("{sigma:.digits$}")
+/// To so many significant digits.
+fn rounded(value: f64, digits: i32) -> String {
+    let below_one = f64::from(digits - 1) - value.max(1e-300).log10().floor();
+    let decimals = below_one.clamp(0.0, 12.0) as usize;
+    format!("{value:.decimals$}")
 }

@@ -145,7 +145,9 @@ fn draw(curve: &LossCurve, steps: usize, schedules: &[LevelsBySchedule]) -> Resu
         chart = chart.series(Series::new(*schedule, dots, Style::Points));
     }
     chart
-        .note(format!("{of}bars: 95 % intervals"))
+        .note(format!(
+            "{of}bars, where longer than the dots: 95 % intervals"
+        ))
         .png(960, 640)
 }
 
