@@ -36,8 +36,8 @@ pub use directory::{DataCard, RunDir};
 pub use draw::{Draw, Drawn, Model};
 pub use evaluate::{
     Compared, Convention, EvaluateJob, Evaluation, FeatureExtractor, InSpace, OfClasses,
-    OfConvention, OfStatistics, OfVectors, OnnxSpace, Quantiles, SetCard, Sets, Side, Space, StatisticsJob,
-    Versus, draw_items, drawn_items, evaluate, evaluate_statistics, statistics,
+    OfConvention, OfStatistics, OfVectors, OnnxSpace, Quantiles, SetCard, Sets, Side, Space,
+    StatisticsJob, Versus, draw_items, drawn_items, evaluate, evaluate_statistics, statistics,
 };
 pub use levels::{LangevinStep, LevelsReport, largest_distance, levels};
 pub use likelihood::{ItemLikelihood, LikelihoodJob, Likelihoods, likelihoods};
