@@ -138,8 +138,12 @@ impl Machine<'_> {
         let opcode = self.byte()?;
         match opcode {
             // PROTO, FRAME: how it is written; every opcode is known by itself.
-            0x80 => drop(self.take(1)?),
-            0x95 => drop(self.take(8)?),
+            0x80 => {
+                self.take(1)?;
+            }
+            0x95 => {
+                self.take(8)?;
+            }
             b'.' => return Ok(true),
 
             // NONE, NEWTRUE, NEWFALSE, BINFLOAT.
@@ -238,7 +242,9 @@ impl Machine<'_> {
             }
 
             // POP, POP_MARK, DUP.
-            b'0' => drop(self.pop()?),
+            b'0' => {
+                self.pop()?;
+            }
             b'1' => drop(self.marked()?),
             b'2' => {
                 let top = self.top()?;
