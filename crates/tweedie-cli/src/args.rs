@@ -478,7 +478,8 @@ pub struct Tune {
     /// speed at the beginning.
     #[arg(long, default_value = "20m", value_parser = duration)]
     pub time: u64,
-    /// The feature space in which samples are compared with data: pixels, pca:K or classifier:RUN.
+    /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
+    /// classifier:RUN, inception:FILE.
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Space,
     /// The data to compare with, best not those trained on [default: the run's own].
@@ -646,7 +647,7 @@ fn duration(text: &str) -> Result<u64, String> {
         _ => (text, f64::NAN),
     };
     let seconds = number.trim().parse::<f64>().unwrap_or(f64::NAN) * unit;
-    match seconds >= 1.0 && seconds <= 1e8 {
+    match (1.0..=1e8).contains(&seconds) {
         true => Ok(seconds as u64),
         false => Err("write a number with s, m or h, like 90s, 20m or 1.5h".into()),
     }

@@ -69,6 +69,7 @@ fn pictures_are_measured_in_inceptions_features() {
             features,
         ];
         fail(&[&args[..], &["--out", text(&out)]].concat(), words);
+        assert!(!out.exists());
     };
     against("inception:missing.pth", &["missing.pth", "read"]);
     let whole = fs::read(&weights).unwrap();

@@ -242,6 +242,22 @@ pub fn claim_folder(folder: &Path, command: &str) -> Result<()> {
     write_atomic(&marker, text.as_bytes())
 }
 
+/// Gives up [`claim_folder`]'s claim of a `folder` that it made, where nothing was written into it.
+///
+/// # Errors
+/// When the system refuses.
+pub fn release_folder(folder: &Path, command: &str) -> Result<()> {
+    let marker = format!(".tweedie-{command}");
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        if entry.file_name() != *marker {
+            return Ok(());
+        }
+    }
+    fs::remove_file(folder.join(marker)).map_err(Error::io("remove the mark of", folder))?;
+    fs::remove_dir(folder).map_err(Error::io("remove", folder))
+}
+
 /// Whether a folder without a mark was written by a study of version 0.1.0, recognised by its page.
 fn is_study(folder: &Path) -> bool {
     let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();

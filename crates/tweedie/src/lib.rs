@@ -43,4 +43,4 @@ pub mod train;
 pub mod weights;
 
 pub use error::{Divergence, Error, Result};
-pub use files::{claim_folder, is_same_file, write_atomic};
+pub use files::{claim_folder, is_same_file, release_folder, write_atomic};

@@ -56,10 +56,17 @@ pub fn run(args: &Evaluate) -> Result<()> {
         };
         // What cannot be measured leaves no folder behind.
         sets.check()?;
-        if let Some(out) = &args.out {
-            super::claim(out, "evaluate")?;
+        let Some(out) = &args.out else {
+            return evaluate(sets, &job, monitor);
+        };
+        let is_new = !out.exists();
+        super::claim(out, "evaluate")?;
+        let found = evaluate(sets, &job, monitor);
+        if found.is_err() && is_new {
+            // The first error is the one to report.
+            let _ = tweedie::release_folder(out, "evaluate");
         }
-        evaluate(sets, &job, monitor)
+        found
     });
     let found = tell_if_stopped(found, "nothing was written")?;
     output::result(&found, tell::tell);
