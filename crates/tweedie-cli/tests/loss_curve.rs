@@ -43,7 +43,7 @@ fn a_curve_is_measured_once_and_sampled_by_with_any_number_of_steps() {
         ];
         args.map(str::to_owned)
     };
-    fn strs<'a>(args: &'a [String; 8]) -> Vec<&'a str> {
+    fn strs(args: &[String; 8]) -> Vec<&str> {
         args.iter().map(String::as_str).collect()
     }
     // Without a curve, the one command that makes it.
