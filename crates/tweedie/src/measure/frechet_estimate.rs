@@ -105,6 +105,7 @@ impl Frechet {
 /// [`Error::Shape`] where the dimensions differ, [`Error::Setting`] for fewer than four rows, no
 /// divisions, or a covariance that is not positive semi-definite.
 pub fn frechet(samples: Features, reference: Reference, halves: Halves) -> Result<Frechet> {
+    enough("samples", samples.len())?;
     let prepared = FrechetReference::new(reference, halves)?;
     Ok(prepared.measure(samples)?.distance())
 }
