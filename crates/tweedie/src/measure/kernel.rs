@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Features;
+use super::exponential::radial_means;
 use super::pairs::{Points, products, squared_distances};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -89,15 +90,7 @@ impl Kernel {
                 // At the widest; each width below is the one above to the fourth power.
                 let scale = -1.0 / (2.0 * (4.0 * width).powi(2));
                 let mut block = squared_distances(from, rows, to, others);
-                block.values_mut().iter_mut().for_each(|p| {
-                    let mut term = (*p * scale).exp();
-                    let mut sum = term;
-                    for _ in 0..4 {
-                        term = (term * term) * (term * term);
-                        sum += term;
-                    }
-                    *p = sum / 5.0;
-                });
+                radial_means(block.values_mut(), scale);
                 block
             }
             Self::Energy => {

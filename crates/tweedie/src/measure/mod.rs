@@ -10,6 +10,7 @@ mod discriminator;
 mod distribution;
 mod energy;
 mod estimate;
+mod exponential;
 mod features;
 mod frechet;
 mod frechet_estimate;
