@@ -7,7 +7,7 @@
 use multiversion::multiversion;
 
 /// ln 2 in two parts: products of the first with whole numbers below 2^21 are exact.
-const LN_2: [f64; 2] = [6.931_471_803_691_238_2e-1, 1.908_214_929_270_587_7e-10];
+const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
 /// Added and taken away, it rounds to a whole number, which its bits then end with.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 /// Below this e^x is less than the smallest normal number, and 0 here.
