@@ -109,14 +109,12 @@ fn quality(all: &[Found]) -> Chart {
     let band = |points: &[(f64, Estimate)]| {
         let ends = points.iter().map(|(calls, found)| {
             let [low, high] = found.interval();
-            (*calls, low.max(1e-9), high.max(1e-9))
+            (*calls, low, high)
         });
         ends.collect::<Vec<_>>()
     };
     let line = |label: &str, points: &[(f64, Estimate)]| {
-        let values = points
-            .iter()
-            .map(|(calls, found)| (*calls, found.value.max(1e-9)));
+        let values = points.iter().map(|(calls, found)| (*calls, found.value));
         Series::line_points(label, values).band(band(points))
     };
     let best: Vec<(f64, Estimate)> = all
@@ -125,7 +123,8 @@ fn quality(all: &[Found]) -> Chart {
         .collect();
     let mut chart = Chart::new("Distance from the data")
         .x(Axis::log("network calls"))
-        .y(Axis::log("squared Frechet distance"))
+        // Not logarithmic: without its bias a distance near 0 may be negative.
+        .y(Axis::linear("squared Frechet distance"))
         .series(line("tuned", &best));
     for name in names(all).into_iter().take(CURVES) {
         let points: Vec<(f64, Estimate)> = all

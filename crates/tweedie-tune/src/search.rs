@@ -298,11 +298,12 @@ fn report(
     search: &Search,
     monitor: &mut Monitor<'_>,
 ) -> Result<Compared> {
-    let others: Vec<&Candidate> = tied
-        .iter()
-        .chain(baselines)
-        .filter(|candidate| *candidate != best)
-        .collect();
+    let mut others: Vec<&Candidate> = Vec::new();
+    for candidate in tied.iter().chain(baselines) {
+        if candidate != best && !others.contains(&candidate) {
+            others.push(candidate);
+        }
+    }
     let each = ((others.len() + 1) * search.calls) as f64;
     let affordable = (search.evaluations as f64 * SHARES[2] / each) as usize;
     let samples = affordable.clamp(search.first, search.most.max(search.first)) as u64;
