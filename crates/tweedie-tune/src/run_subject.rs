@@ -9,6 +9,7 @@ use tweedie::job::Monitor;
 use tweedie::run::{Drawn, FeatureExtractor, Model, SampleConfig, Space, drawn_items};
 use tweedie::sample::StepView;
 
+use crate::subject::in_batches;
 use crate::{Candidate, Drawing, Subject};
 
 /// A trained network and the features in which its samples are compared with data.
@@ -69,35 +70,20 @@ impl<'a> RunSubject<'a> {
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<(Drawn, u64)> {
-        let mut drawn = Drawn {
-            values: Vec::new(),
-            dim: self.model.denoiser().dim(),
-            calls: 0,
+        let drawing = in_batches(candidate, seeds, BATCH, monitor, |sampler, seeds| {
+            self.model
+                .run_by(sampler, &self.sample, seeds, &mut |_: &StepView<'_>| {})
+        })?;
+        let dim = self.model.denoiser().dim();
+        let count = (drawing.features.len() / dim).max(1) as u64;
+        let drawn = Drawn {
+            values: drawing.features,
+            dim,
+            // The samplers that are searched take equally many for each.
+            calls: (drawing.evaluations / count) as usize,
             time: Duration::ZERO,
         };
-        let mut evaluations = 0;
-        let mut first = seeds.start;
-        while first < seeds.end {
-            let last = seeds.end.min(first + BATCH);
-            let mut sampler = candidate.sampler()?;
-            let mut watch = |_: &StepView<'_>| {};
-            let found =
-                self.model
-                    .run_by(sampler.as_mut(), &self.sample, first..last, &mut watch)?;
-            monitor.go_on()?;
-            evaluations += found
-                .evaluations
-                .iter()
-                .map(|&count| u64::from(count))
-                .sum::<u64>();
-            drawn.calls = drawn.calls.max(found.most_evaluations());
-            drawn.values.extend(match candidate.denoise {
-                true => found.denoised,
-                false => found.x,
-            });
-            first = last;
-        }
-        Ok((drawn, evaluations))
+        Ok((drawn, drawing.evaluations))
     }
 }
 

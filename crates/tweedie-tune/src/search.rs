@@ -142,7 +142,7 @@ pub fn search(
 ) -> Result<Tuned> {
     let before = stand.spent();
     let share = |share: f64| (search.evaluations as f64 * share) as u64;
-    let usual: Vec<Point> = usual(space, search.calls);
+    let (usual, baselines) = usual(space, search.calls);
     let points = points(search, &usual, share(SHARES[0]))?;
     let mut dropped = Vec::new();
     let mut runners: Vec<(Point, Candidate)> = Vec::new();
@@ -203,10 +203,6 @@ pub fn search(
         return Err(Error::setting("candidates", 0, "there are none"));
     };
 
-    let baselines: Vec<Candidate> = usual
-        .iter()
-        .filter_map(|point| space.candidate(point, search.calls).ok())
-        .collect();
     let tied: Vec<Candidate> = runners[1..]
         .iter()
         .take(TIED)
@@ -233,13 +229,14 @@ pub fn search(
     })
 }
 
-/// Usual settings that are feasible in `calls`.
-fn usual(space: &Space, calls: usize) -> Vec<Point> {
-    let feasible = |point: &Point| {
-        let candidate = space.candidate(point, calls);
-        candidate.and_then(|candidate| candidate.sampler()).is_ok()
+/// Usual settings that are feasible in `calls`: their points, and the candidates there.
+fn usual(space: &Space, calls: usize) -> (Vec<Point>, Vec<Candidate>) {
+    let feasible = |point: Point| {
+        let candidate = space.candidate(&point, calls).ok()?;
+        candidate.sampler().ok()?;
+        Some((point, candidate))
     };
-    space.usual().into_iter().filter(feasible).collect()
+    space.usual().into_iter().filter_map(feasible).unzip()
 }
 
 /// The points of the first race: as many as `evaluations` pay for in its first round with half of
@@ -313,13 +310,7 @@ fn report(
         let what = format!("{} calls, {samples} fresh samples each", search.calls);
         monitor.step(&what, done, total, "settings")?;
         let seeds = first..first + samples;
-        let features = stand.features(candidate, seeds, monitor)?;
-        let dim = stand.subject().dim();
-        reference.measure(tweedie::measure::Features::new(
-            "the samples",
-            &features,
-            dim,
-        )?)
+        stand.measure(candidate, seeds, reference, monitor)
     };
     let winner = measure(best, 0)?;
     let doubt = critical_value(others.len() + 1, 1);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 use tweedie::Result;
 use tweedie::job::Monitor;
+use tweedie::measure::{Features, FrechetMeasured, FrechetReference};
 
 use crate::{Cache, Candidate, Subject};
 
@@ -67,6 +68,21 @@ impl<'a> Stand<'a> {
             return Ok(values);
         }
         Ok(drawing.features)
+    }
+
+    /// The distance of these samples from `reference`.
+    ///
+    /// # Errors
+    /// As for [`Stand::features`], and for features that are not finite.
+    pub fn measure(
+        &mut self,
+        candidate: &Candidate,
+        seeds: Range<u64>,
+        reference: &FrechetReference<'_>,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<FrechetMeasured> {
+        let features = self.features(candidate, seeds, monitor)?;
+        reference.measure(Features::new("the samples", &features, self.subject.dim())?)
     }
 
     fn key(&self, candidate: &Candidate, seeds: &Range<u64>) -> String {

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::random::{NoiseSource, Stream};
+use tweedie::sample::{Sampler, Samples};
 use tweedie::score::Denoiser;
-use tweedie::{Error, Result};
 
 use crate::Candidate;
 
@@ -33,8 +34,8 @@ pub trait Subject {
     /// alone.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] where samples are not; those of the candidate and the denoiser;
-    /// [`Error::Stopped`] where `monitor` says so.
+    /// [`tweedie::Error::NotFinite`] where samples are not; those of the candidate and the denoiser;
+    /// [`tweedie::Error::Stopped`] where `monitor` says so.
     fn draw(
         &self,
         candidate: &Candidate,
@@ -76,33 +77,38 @@ impl Subject for DenoiserSubject<'_> {
         monitor: &mut Monitor<'_>,
     ) -> Result<Drawing> {
         let source = NoiseSource::new(0, Stream::Sampling);
-        let mut drawing = Drawing {
-            features: Vec::new(),
-            evaluations: 0,
-        };
-        let mut first = seeds.start;
-        while first < seeds.end {
-            monitor.go_on()?;
-            let last = seeds.end.min(first + BATCH);
-            let samples: Vec<u64> = (first..last).collect();
-            let mut sampler = candidate.sampler()?;
-            let found =
-                tweedie::sample::run(self.denoiser, sampler.as_mut(), &source, &samples, &mut ())?;
-            let evaluations = found.evaluations.iter().map(|&count| u64::from(count));
-            drawing.evaluations += evaluations.sum::<u64>();
-            drawing.features.extend(match candidate.denoise {
-                true => found.denoised,
-                false => found.x,
-            });
-            first = last;
-        }
-        match drawing.features.iter().all(|value| value.is_finite()) {
-            true => Ok(drawing),
-            false => Err(Error::setting(
-                "candidate",
-                candidate,
-                "gives samples that are not finite",
-            )),
-        }
+        in_batches(candidate, seeds, BATCH, monitor, |sampler, seeds| {
+            let samples: Vec<u64> = seeds.collect();
+            tweedie::sample::run(self.denoiser, sampler, &source, &samples, &mut ())
+        })
     }
+}
+
+/// Draws the samples numbered `seeds` by `candidate`, `batch` at a time, each batch by `run`; their
+/// values are the features.
+pub(crate) fn in_batches(
+    candidate: &Candidate,
+    seeds: Range<u64>,
+    batch: u64,
+    monitor: &Monitor<'_>,
+    mut run: impl FnMut(&mut dyn Sampler, Range<u64>) -> Result<Samples>,
+) -> Result<Drawing> {
+    let mut drawing = Drawing {
+        features: Vec::new(),
+        evaluations: 0,
+    };
+    let mut first = seeds.start;
+    while first < seeds.end {
+        monitor.go_on()?;
+        let last = seeds.end.min(first + batch);
+        let found = run(candidate.sampler()?.as_mut(), first..last)?;
+        let evaluations = found.evaluations.iter().map(|&count| u64::from(count));
+        drawing.evaluations += evaluations.sum::<u64>();
+        drawing.features.extend(match candidate.denoise {
+            true => found.denoised,
+            false => found.x,
+        });
+        first = last;
+    }
+    Ok(drawing)
 }

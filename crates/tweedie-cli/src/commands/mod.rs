@@ -15,7 +15,7 @@ pub mod tune;
 use std::path::Path;
 
 use tweedie::data::{Dataset, LabelSource};
-use tweedie::run::{Config, Model, Recipe};
+use tweedie::run::{Config, Model, Recipe, RunDir, SampleConfig};
 use tweedie::{Error, Result};
 
 /// `--set` of a command whose keys are those of the [data] table.
@@ -65,6 +65,21 @@ fn open_for(model: &Model, config: &Config) -> Result<Dataset> {
         // The network was trained on vectors mapped by the statistics of the run's own data, not of
         // these.
         false => data.remapped(model.data().map.clone()),
+    }
+}
+
+/// The settings that a run's samples are drawn with: those of the recipe of this name, which comes
+/// with them, or the run's own.
+///
+/// # Errors
+/// When the recipe or the configuration cannot be read.
+fn own_settings(run: &RunDir, recipe: Option<&str>) -> Result<(SampleConfig, Option<Recipe>)> {
+    match recipe {
+        Some(name) => {
+            let recipe = Recipe::named(run, name)?;
+            Ok((recipe.sample.clone(), Some(recipe)))
+        }
+        None => Ok((run.config()?.sample, None)),
     }
 }
 

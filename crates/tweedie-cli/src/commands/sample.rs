@@ -6,7 +6,7 @@ use std::time::Duration;
 use tweedie::nn;
 use tweedie::noise::{LossSchedule, Schedule};
 use tweedie::run::{
-    self, Clip, Draw, Model, Recipe, RunDir, SampleConfig, SampleJob, Sampled, SamplingSchedule,
+    self, Clip, Draw, Model, RunDir, SampleConfig, SampleJob, Sampled, SamplingSchedule,
 };
 use tweedie::{Error, Result};
 
@@ -16,12 +16,7 @@ use crate::progress::{duration, watched};
 
 pub fn run(args: &Sample) -> Result<()> {
     let run = RunDir::open(&args.run)?;
-    let recipe = args.recipe.as_deref();
-    let recipe = recipe.map(|name| Recipe::named(&run, name)).transpose()?;
-    let own = match &recipe {
-        Some(recipe) => recipe.sample.clone(),
-        None => run.config()?.sample,
-    };
+    let (own, recipe) = super::own_settings(&run, args.recipe.as_deref())?;
     let sample = settings(args, own)?;
     let model = Model::load(&run, args.checkpoint, &sample)?;
     if let Some(recipe) = &recipe {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tweedie::data::{DataSpec, Dataset, LabelSource};
 use tweedie::job::Monitor;
-use tweedie::run::{Config, Draw, EvaluateJob, Model, Recipe, RunDir, Sets, draw_items, evaluate};
+use tweedie::run::{Config, Draw, EvaluateJob, Model, RunDir, Sets, draw_items, evaluate};
 use tweedie::{Error, Result};
 
 use super::{data_config, in_data};
@@ -110,12 +110,7 @@ fn open_run(path: &Path) -> Result<Option<RunDir>> {
 /// Samples: a run's, those of an output of `tweedie sample`, or any data.
 fn items(path: &Path, args: &Evaluate, monitor: &mut Monitor<'_>) -> Result<Dataset> {
     if let Some(run) = open_run(path)? {
-        let recipe = args.recipe.as_deref();
-        let recipe = recipe.map(|name| Recipe::named(&run, name)).transpose()?;
-        let sample = match &recipe {
-            Some(recipe) => recipe.sample.clone(),
-            None => run.config()?.sample,
-        };
+        let (sample, recipe) = super::own_settings(&run, args.recipe.as_deref())?;
         let model = Model::load(&run, args.checkpoint, &sample)?;
         if let Some(recipe) = &recipe {
             super::note_other_weights(recipe, &model);
