@@ -26,6 +26,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// `sampler` with one setting besides its defaults on `levels`, which were spread by `grid`; the
+    /// result is denoised.
+    pub fn with(sampler: SamplerKind, setting: (&str, f64), grid: Grid, levels: Levels) -> Self {
+        let (name, value) = setting;
+        Self {
+            sampler,
+            grid,
+            levels,
+            denoise: true,
+            settings: Table::from_iter([(name.to_owned(), value.into())]),
+        }
+    }
+
     /// The sampler.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub enum Grid {
         /// The exponent of `mse-dp`.
         p: f64,
     },
+    /// As they stand, from elsewhere.
+    Given,
 }
 
 impl Grid {
@@ -42,6 +44,7 @@ impl Grid {
         curve: Option<&LossCurve>,
     ) -> Result<Levels> {
         match (count, self) {
+            (_, Self::Given) => Err(Error::setting("grid", self, "has levels of its own only")),
             (1, _) => Levels::new(vec![sigma_max]),
             (_, Self::Geometric) => Levels::geometric(sigma_max, sigma_min, count),
             (_, Self::Karras { rho }) => Levels::karras(sigma_max, sigma_min, count, rho),
@@ -67,6 +70,7 @@ impl fmt::Display for Grid {
                 p,
             } => write!(f, "mse-dp p {p:.2}"),
             Self::Loss { schedule, .. } => schedule.fmt(f),
+            Self::Given => f.write_str("levels of its own"),
         }
     }
 }

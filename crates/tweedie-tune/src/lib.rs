@@ -6,7 +6,8 @@
 //! samples by a candidate and gives their features. [`race`](race()) compares candidates at equal
 //! seeds and drops those that are worse beyond doubt; [`search`](search()) races points that fill
 //! the space, then points about the best, and reports on fresh seeds against a part of the data
-//! that the search did not see. [`profile`](profile()) measures one family along its step size.
+//! that the search did not see. [`profile`](profile()) measures one family along its step size, and
+//! [`study`](study()) draws what a network's quality depends on.
 //!
 //! Differences are paired: both samples of a pair have the same noise, so that what they have in
 //! common falls out (common random numbers).
@@ -26,6 +27,7 @@ mod run_subject;
 mod search;
 mod space;
 mod stand;
+mod study;
 mod subject;
 
 pub use cache::Cache;
@@ -39,4 +41,8 @@ pub use run_subject::RunSubject;
 pub use search::{Baseline, Outcome, Search, Stop, Tuned, search};
 pub use space::{AXES, Point, Solver, Space};
 pub use stand::Stand;
+pub use study::{
+    GridFigure, GridRow, LastStepFigure, LastStepPoint, Moved, StepSizeFigure, StudyJob, Transfer,
+    TuningStudy, UntunedFigure, UntunedRow, study,
+};
 pub use subject::{DenoiserSubject, Drawing, Subject};

@@ -143,7 +143,7 @@ impl Space {
     }
 
     /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on `grid` over the
-    /// whole range of noise; none where the family is not searched.
+    /// whole range of noise; none where the family or the grid is not searched.
     pub fn point(&self, solver: Solver, amount: f64, grid: Grid) -> Option<Point> {
         let found = self.solvers.iter().position(|known| *known == solver)?;
         let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
@@ -157,6 +157,7 @@ impl Space {
                 LossSchedule::Entropic => (part(5.0), 0.5),
                 LossSchedule::LossCurve => (part(6.0), 0.5),
             },
+            Grid::Given => return None,
         };
         Some([solver_axis, amount, grid, exponent, 1.0, 0.0])
     }

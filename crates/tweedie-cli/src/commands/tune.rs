@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tweedie::job::Monitor;
-use tweedie::noise::LossCurve;
-use tweedie::run::{LossCurveJob, Model, RunDir, measure_loss_curve};
-use tweedie::{Error, Result};
+use tweedie::Result;
+use tweedie::run::{Model, RunDir};
 use tweedie_tune::{Found, Outcome, Stop, TuneJob, Tuning, tune};
 
 use super::evaluate::{open, open_own};
-use super::{evaluation_config, open_for};
+use super::loss_curve::curve;
 use crate::args::Tune;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -30,7 +28,7 @@ pub fn run(args: &Tune) -> Result<()> {
             space: args.features.clone(),
             solvers: Vec::new(),
             epsilon: args.epsilon,
-            curve: curve(&run, &model, args, monitor)?,
+            curve: curve(&run, &model, args.against.as_deref(), &args.set, monitor)?,
             seed: args.seed,
         };
         tune(&run, &model, &data, &job, monitor)
@@ -38,35 +36,6 @@ pub fn run(args: &Tune) -> Result<()> {
     let found = tell_if_stopped(found, "what was measured is kept: the same command resumes")?;
     output::result(&found, tell);
     Ok(())
-}
-
-/// Items that the loss curve is measured on.
-const ITEMS: usize = 400;
-
-/// The run's loss curve; measured and kept where there is none of these weights, and none where the
-/// network gives no finite samples at some level.
-fn curve(
-    run: &RunDir,
-    model: &Model,
-    args: &Tune,
-    monitor: &mut Monitor<'_>,
-) -> Result<Option<LossCurve>> {
-    if let Ok(kept) = model.loss_curve() {
-        return Ok(Some(kept.curve.clone()));
-    }
-    let config = evaluation_config(run.config()?, args.against.as_deref(), &args.set)?;
-    let job = LossCurveJob {
-        count: ITEMS,
-        ..LossCurveJob::default()
-    };
-    match measure_loss_curve(model, &open_for(model, &config)?, &job, monitor) {
-        Ok(curve) => Ok(Some(run.keep_loss_curve(&curve)?.curve)),
-        Err(error @ Error::NotFinite { .. }) => {
-            note!("grids by the denoising loss are not searched: {error}");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 fn tell(found: &Tuning) {
