@@ -553,7 +553,7 @@ pub struct Profile {
         value_name = "N,N,..."
     )]
     pub grids: Vec<usize>,
-    /// Samples of each setting; twice as many of the untuned sampler and the recipes.
+    /// Samples of each setting.
     #[arg(long, default_value_t = 256, value_name = "COUNT")]
     pub samples: u64,
     /// Steps of the run's own sampler beside its recipes; 0 leaves that out.

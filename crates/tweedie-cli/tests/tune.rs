@@ -101,3 +101,84 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     fail(&["tune", run, "--set", "limit=3"], &["items of data = 3"]);
     fail(&["tune", text(dir.path())], &["config.toml"]);
 }
+
+#[test]
+fn a_runs_figures_are_drawn_and_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    succeed(&["train", text(&tiny(dir.path())), "--out", text(&run)]);
+    let run = text(&run);
+    let args = [
+        "profile",
+        run,
+        "--calls",
+        "2,4,8",
+        "--tuned-at",
+        "4",
+        "--grids",
+        "4",
+        "--samples",
+        "32",
+        "--eps-c",
+        "1,2,inf",
+        "--untuned",
+        "12",
+        "--features",
+        "pca:3",
+        "--json",
+    ];
+    let found: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    let profiles = found["step_size"]["profiles"].as_array().unwrap();
+    assert_eq!(profiles.len(), 3);
+    for (moved, transfer) in found["step_size"]["moved"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(found["step_size"]["transfer"].as_array().unwrap())
+    {
+        assert!(moved["least_eps_b"].as_f64().unwrap() > 0.0);
+        if transfer["calls"] == 4 {
+            assert_eq!(transfer["eps_c"]["value"], 0.0);
+            assert_eq!(transfer["eps_b"]["value"], 0.0);
+        }
+    }
+    // What is feasible at 4 calls need not be at 2: an eps_b below its least there is left out.
+    let least = |i: usize| {
+        found["step_size"]["moved"][i]["least_eps_b"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(least(0) > least(1) && least(1) > least(2));
+    assert_eq!(
+        found["last_step"]["points"].as_array().unwrap().len(),
+        2 * (7 + 3)
+    );
+    assert_eq!(found["grids"]["rows"].as_array().unwrap().len(), 4 * 5);
+    assert_eq!(found["untuned"]["rows"][0]["calls"], 12);
+    let page = Path::new(run).join("tune/profile");
+    for file in [
+        "index.html",
+        "step-size-eps-b.png",
+        "step-size-eps-c.png",
+        "transfer.png",
+        "last-step.png",
+        "grids.csv",
+        "untuned.csv",
+        "samples.png",
+    ] {
+        assert!(page.join(file).is_file(), "{file}");
+    }
+    let again: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    assert_eq!(again["step_size"], found["step_size"]);
+    assert_eq!(again["evaluations"], found["evaluations"]);
+
+    fail(&["profile", run, "--tuned-at", "5"], &["tuned-at", "5"]);
+    fail(
+        &["profile", run, "--eps-c", "2,1,3"],
+        &["eps-c", "ascending"],
+    );
+    fail(
+        &["profile", run, "--calls", "1,32"],
+        &["calls", "2 or more"],
+    );
+}

@@ -81,6 +81,10 @@ pub struct Found {
 const FEWEST: usize = 16;
 /// Samples of the measurement of speed.
 const TIMED: u64 = 64;
+/// Their network calls at most.
+const TIMED_CALLS: usize = 8;
+/// The largest weight of guidance that is searched.
+const MOST_GUIDANCE: f64 = 4.0;
 /// The share of the time that the search plans with: the rest is for features, distances, pictures.
 const PLANNED: f64 = 0.85;
 
@@ -117,6 +121,10 @@ pub fn tune(
     let mut stand = Stand::new(&subject, Some(cache));
     let mut space = Space::new(subject.sigma_range());
     space.curve.clone_from(&job.curve);
+    // A class without a weight of guidance leaves the weight to the search.
+    if sample.class.is_some() && sample.guidance.is_none() {
+        space.most_guidance = Some(MOST_GUIDANCE);
+    }
     if !job.solvers.is_empty() {
         space.solvers.clone_from(&job.solvers);
     }
@@ -254,7 +262,12 @@ fn budget(
     let Some(point) = usual.point(Solver::Cas, 2.0, Grid::Geometric) else {
         return Err(Error::setting("solver", "cas", "is not among the families"));
     };
-    let few = *calls.iter().min().unwrap_or(&8);
+    let few = calls
+        .iter()
+        .copied()
+        .min()
+        .unwrap_or(TIMED_CALLS)
+        .min(TIMED_CALLS);
     let candidate = usual.candidate(&point, few)?;
     let mut speed = f64::INFINITY;
     // The first is slower: memory is fresh, weights are not packed.

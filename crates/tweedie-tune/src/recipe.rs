@@ -52,6 +52,7 @@ pub(crate) fn recipe(
             p: usual.p,
             sigmas: Some(best.levels.clone()),
             denoise: best.denoise,
+            guidance: best.guidance.or(model.config().sample.guidance),
             settings: best.settings.clone(),
             ..model.config().sample.clone()
         },

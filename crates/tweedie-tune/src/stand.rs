@@ -57,7 +57,8 @@ impl<'a> Stand<'a> {
             self.spent += found.pop().unwrap_or(0.0) as u64;
             return Ok(found);
         }
-        let drawing = self.subject.draw(candidate, seeds, monitor)?;
+        let subject = self.subject;
+        let drawing = monitor.inside(|part| subject.draw(candidate, seeds, part))?;
         self.spent += drawing.evaluations;
         if let Some(cache) = &self.cache {
             let mut values = drawing.features;

@@ -119,12 +119,7 @@ pub fn study(
             let many = as_it_is(&sample, steps, &bench, job)?;
             let many = (steps, many);
             Some(untuned(
-                &mut bench,
-                &subject,
-                many,
-                &tuned,
-                2 * samples,
-                monitor,
+                &mut bench, &subject, many, &tuned, samples, monitor,
             )?)
         }
     };
@@ -188,6 +183,7 @@ fn as_it_is(
         grid: Grid::Given,
         levels: sample.levels(max, min, job.curve.as_ref())?,
         denoise: sample.denoise,
+        guidance: None,
         settings: sample.settings,
     })
 }
@@ -207,6 +203,7 @@ fn recipes(run: &RunDir, model: &Model) -> Result<Vec<(usize, Candidate)>> {
             grid: Grid::Given,
             levels,
             denoise: recipe.sample.denoise,
+            guidance: recipe.sample.guidance,
             settings: recipe.sample.settings,
         };
         found.push((recipe.tuned.calls, candidate));

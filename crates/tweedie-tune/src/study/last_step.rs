@@ -56,6 +56,9 @@ pub(super) fn last_step(
     let mut points = Vec::new();
     for (sampler, setting, eta) in settings {
         for denoised in [true, false] {
+            // By a constant eta the last step leaves (1 - eta) sigma_L of noise; by eps_c, and in
+            // the denoised sample, which is the same by both, none.
+            let setting = if denoised { setting } else { ("eta", eta) };
             let candidate = Candidate {
                 denoise: denoised,
                 ..Candidate::with(sampler, setting, Grid::Geometric, levels.clone())
