@@ -10,6 +10,8 @@
 //!
 //! Differences are paired: both samples of a pair have the same noise, so that what they have in
 //! common falls out (common random numbers).
+//!
+//! [`rival`] has what others do in the same frame, so that claims can be checked against it.
 
 #![deny(missing_docs)]
 
@@ -18,10 +20,12 @@ mod candidate;
 mod grid;
 mod guard;
 mod job;
+mod objective;
 mod page;
 mod profile;
 mod race;
 mod recipe;
+pub mod rival;
 mod run_subject;
 mod search;
 mod space;
@@ -33,6 +37,7 @@ pub use candidate::Candidate;
 pub use grid::Grid;
 pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};
+pub use objective::Objective;
 pub use profile::{Profile, ProfilePoint, profile};
 pub use race::{Dropped, Race, Ranking, Standing, race};
 pub use run_subject::RunSubject;

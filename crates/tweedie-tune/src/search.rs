@@ -128,6 +128,11 @@ const TIED: usize = 3;
 /// The numbers of the samples of the races and of the report: far from those that users draw.
 const SEEDS: [u64; 4] = [1 << 40, 2 << 40, 3 << 40, 4 << 40];
 
+/// The number of the first sample of race `round` in a search by `seed`.
+pub(crate) fn first_seed(round: usize, seed: u32) -> u64 {
+    SEEDS[round] + (u64::from(seed) << 20)
+}
+
 /// Searches `space` for the setting nearest to the data: by `searched`, reported by `reported`.
 ///
 /// # Errors
@@ -157,7 +162,7 @@ pub fn search(
         .for_each(|point| place(point, &mut runners));
     let mut settings = runners.len();
     let mut ranking: Option<Ranking> = None;
-    for (round, seed) in SEEDS[..3].iter().enumerate() {
+    for round in 0..3 {
         if round > 0 {
             let best: Vec<Point> = runners
                 .iter()
@@ -177,7 +182,7 @@ pub fn search(
         }
         let plan = Race {
             calls: search.calls,
-            seed: seed + (u64::from(search.seed) << 20),
+            seed: first_seed(round, search.seed),
             first: search.first,
             most: search.most,
             evaluations: share(SHARES[round.min(1)]),
@@ -304,7 +309,7 @@ fn report(
     let each = ((others.len() + 1) * search.calls) as f64;
     let affordable = (search.evaluations as f64 * SHARES[2] / each) as usize;
     let samples = affordable.clamp(search.first, search.most.max(search.first)) as u64;
-    let first = SEEDS[3] + (u64::from(search.seed) << 20);
+    let first = first_seed(3, search.seed);
     let total = others.len() as u64 + 1;
     let mut measure = |candidate: &Candidate, done: u64| {
         let what = format!("{} calls, {samples} fresh samples each", search.calls);

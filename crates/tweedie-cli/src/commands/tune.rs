@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use tweedie::data::Dataset;
 use tweedie::job::Monitor;
 use tweedie::noise::LossCurve;
 use tweedie::run::{LossCurveJob, Model, RunDir, measure_loss_curve};
 use tweedie::{Error, Result};
-use tweedie_tune::{Found, Outcome, Stop, TuneJob, Tuning, tune};
+use tweedie_tune::rival::Points;
+use tweedie_tune::{Found, Objective, Outcome, Stop, TuneJob, Tuning, tune};
 
 use super::evaluate::{open, open_own};
 use super::{evaluation_config, open_for};
@@ -22,22 +24,49 @@ pub fn run(args: &Tune) -> Result<()> {
         None => open_own(&config, &args.set)?,
     };
     let model = Model::load(&run, args.checkpoint, &config.sample)?;
+    if args.points {
+        return points(&run, &model, &data, args);
+    }
     let _lock = run.lock()?;
     let found = watched(|monitor| {
-        let job = TuneJob {
-            calls: args.calls.clone(),
-            time: Duration::from_secs(args.time),
-            space: args.features.clone(),
-            solvers: Vec::new(),
-            epsilon: args.epsilon,
-            curve: curve(&run, &model, args, monitor)?,
-            seed: args.seed,
-        };
+        let job = job(&run, &model, args, monitor)?;
         tune(&run, &model, &data, &job, monitor)
     });
     let found = tell_if_stopped(found, "what was measured is kept: the same command resumes")?;
     output::result(&found, tell);
     Ok(())
+}
+
+fn job(run: &RunDir, model: &Model, args: &Tune, monitor: &mut Monitor<'_>) -> Result<TuneJob> {
+    Ok(TuneJob {
+        calls: args.calls.clone(),
+        time: Duration::from_secs(args.time),
+        space: args.features.clone(),
+        solvers: Vec::new(),
+        epsilon: args.epsilon,
+        curve: curve(run, model, args, monitor)?,
+        seed: args.seed,
+    })
+}
+
+/// Answers another optimiser's points.
+fn points(run: &RunDir, model: &Model, data: &Dataset, args: &Tune) -> Result<()> {
+    let [calls] = args.calls[..] else {
+        let reason = "--points takes one number of network calls, such as --calls 8";
+        return Err(Error::setting("calls", format!("{:?}", args.calls), reason));
+    };
+    // Silent, and stopped by a signal at once: nothing is half done but the answer awaited.
+    let monitor = &mut Monitor::silent();
+    let job = {
+        // Others may ask for points at the same time, but the curve is measured once.
+        let _lock = run.lock()?;
+        job(run, model, args, monitor)?
+    };
+    let objective = Objective::new(run, model, data, &job, monitor)?;
+    let reference = objective.reference(objective.searched()?)?;
+    let mut stand = objective.stand()?;
+    let mut points = Points::new(&mut stand, objective.space(), &reference, calls);
+    points.serve(std::io::stdin().lock(), std::io::stdout().lock(), monitor)
 }
 
 /// Items that the loss curve is measured on.
