@@ -18,6 +18,7 @@ fn help_is_as_checked_in() {
         "likelihood",
         "report",
         "evaluate",
+        "tune",
         "study",
         "classifier",
         "classifier train",

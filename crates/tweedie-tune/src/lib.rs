@@ -4,9 +4,9 @@
 //! A [`Candidate`] is a setting: a sampler, its amount of noise, its grid of noise levels. A
 //! [`Space`] turns points of a unit cube into candidates. A [`Subject`] is what is tuned: it draws
 //! samples by a candidate and gives their features. [`race`](race()) compares candidates at equal
-//! seeds and drops those that are worse beyond doubt; [`search`](search()) races points that fill
-//! the space, then points about the best, and reports on fresh seeds against a part of the data
-//! that the search did not see. [`profile`](profile()) measures one family along its step size.
+//! seeds and drops those that are worse beyond doubt; [`search`](search()) measures settings where a
+//! model of those measured expects most, races the best, and reports on fresh seeds against a part
+//! of the data that the search did not see. [`profile`](profile()) measures one family along its step size.
 //!
 //! Differences are paired: both samples of a pair have the same noise, so that what they have in
 //! common falls out (common random numbers).
@@ -17,6 +17,7 @@
 
 mod cache;
 mod candidate;
+mod explore;
 mod grid;
 mod guard;
 mod job;
@@ -31,6 +32,7 @@ mod search;
 mod space;
 mod stand;
 mod subject;
+mod surrogate;
 
 pub use cache::Cache;
 pub use candidate::Candidate;
