@@ -30,9 +30,12 @@ class Objective:
 
     def ask(self, point, samples, seed):
         request = {"point": point, "samples": samples, "seed": seed}
-        self.requests.write(json.dumps(request) + "\n")
-        self.requests.flush()
-        line = self.answers.readline()
+        try:
+            self.requests.write(json.dumps(request) + "\n")
+            self.requests.flush()
+            line = self.answers.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
             sys.exit("tune-optuna: no answer; see the message above")
         return json.loads(line)
@@ -74,8 +77,11 @@ def main():
     parser.add_argument("--multivariate", action="store_true", help="TPE's multivariate form")
     parser.add_argument("--tweedie", default="tweedie", help="the program")
     parser.add_argument("--stdio", action="store_true", help="ask on stdout, read from stdin")
-    parser.add_argument("more", nargs="*", help="arguments of tweedie tune, after --")
-    options = parser.parse_args()
+    # What follows -- is tweedie's.
+    mine, more = sys.argv[1:], []
+    if "--" in mine:
+        mine, more = mine[: mine.index("--")], mine[mine.index("--") + 1 :]
+    options = parser.parse_args(mine)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     if options.stdio:
@@ -85,7 +91,7 @@ def main():
         parser.error("name a run's folder")
     command = [options.tweedie, "tune", options.run, "--calls", str(options.calls), "--points"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command + options.more, **pipes) as server:
+    with subprocess.Popen(command + more, **pipes) as server:
         best, evaluations = tune(Objective(server.stdin, server.stdout), options)
         server.stdin.close()
     if best is None:
