@@ -505,6 +505,13 @@ pub struct Tune {
     /// The seed of the search, its samples and the division of the data.
     #[arg(long, default_value_t = 0)]
     pub seed: u32,
+    /// Do not search: let another optimiser drive. Reads requests from standard input, a JSON line
+    /// each like {"point": [0.5, 0, ...], "samples": 256, "seed": 0}: a number in 0 to 1 for each
+    /// axis of the space, how many samples and which. Answers each by a line with axes, candidate,
+    /// levels, distance (value, standard_error) and evaluations so far, or with error where the
+    /// point is not feasible. Takes one number of calls.
+    #[arg(long, conflicts_with_all = ["json", "time", "epsilon"])]
+    pub points: bool,
     /// Print the result as one JSON document: step, weights, features, reference, searched,
     /// reported, found (for each number of calls), evaluations, seconds, page, files.
     #[arg(long)]

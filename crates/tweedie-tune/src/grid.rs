@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tweedie::noise::{Levels, LossCurve, LossSchedule};
 use tweedie::{Error, Result};
 
+use crate::rival::AlignYourSteps;
+
 /// How levels spread between sigma_max and sigma_min.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,8 +27,15 @@ pub enum Grid {
         /// The exponent of `mse-dp`.
         p: f64,
     },
-    /// As they stand, from elsewhere.
-    Given,
+    /// A published recipe, stretched to the range at hand (Sabour et al. 2024).
+    AlignYourSteps {
+        /// The network it was published for.
+        of: AlignYourSteps,
+    },
+    /// By the deviation from trajectories ([`Trajectories`](crate::rival::Trajectories)).
+    Trajectory,
+    /// One by one.
+    Listed,
 }
 
 impl Grid {
@@ -35,7 +44,8 @@ impl Grid {
     ///
     /// # Errors
     /// As for [`Levels::geometric`], [`Levels::karras`] and [`LossSchedule::levels`];
-    /// [`Error::Setting`] where the curve is missing.
+    /// [`Error::Setting`] where the curve is missing, and for grids that do not follow from their
+    /// ends.
     pub fn levels(
         self,
         sigma_max: f64,
@@ -44,7 +54,6 @@ impl Grid {
         curve: Option<&LossCurve>,
     ) -> Result<Levels> {
         match (count, self) {
-            (_, Self::Given) => Err(Error::setting("grid", self, "has levels of its own only")),
             (1, _) => Levels::new(vec![sigma_max]),
             (_, Self::Geometric) => Levels::geometric(sigma_max, sigma_min, count),
             (_, Self::Karras { rho }) => Levels::karras(sigma_max, sigma_min, count, rho),
@@ -56,6 +65,12 @@ impl Grid {
                     "needs the denoising loss measured",
                 )),
             },
+            (_, Self::AlignYourSteps { of }) => of.levels(sigma_max, sigma_min, count),
+            (_, Self::Trajectory | Self::Listed) => Err(Error::setting(
+                "grid",
+                self,
+                "has levels of its own, which do not follow from its ends",
+            )),
         }
     }
 }
@@ -70,7 +85,9 @@ impl fmt::Display for Grid {
                 p,
             } => write!(f, "mse-dp p {p:.2}"),
             Self::Loss { schedule, .. } => schedule.fmt(f),
-            Self::Given => f.write_str("levels of its own"),
+            Self::AlignYourSteps { of } => write!(f, "align-your-steps of {}", of.name()),
+            Self::Trajectory => f.write_str("trajectory"),
+            Self::Listed => f.write_str("listed"),
         }
     }
 }

@@ -178,7 +178,8 @@ impl Space {
                 LossSchedule::Entropic => (part(5.0), 0.5),
                 LossSchedule::LossCurve => (part(6.0), 0.5),
             },
-            Grid::Given => return None,
+            // Rivals' grids, which are not searched.
+            Grid::AlignYourSteps { .. } | Grid::Trajectory | Grid::Listed => return None,
         };
         Some([solver_axis, amount, grid, exponent, 1.0, 0.0, 0.5, 0.0])
     }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use tweedie::Result;
+use tweedie::data::Dataset;
+use tweedie::job::Monitor;
 use tweedie::run::{Model, RunDir};
-use tweedie_tune::{Found, Outcome, Stop, TuneJob, Tuning, tune};
+use tweedie::{Error, Result};
+use tweedie_tune::rival::Points;
+use tweedie_tune::{Found, Objective, Outcome, Stop, TuneJob, Tuning, tune};
 
 use super::evaluate::{open, open_own};
 use super::loss_curve::curve;
@@ -20,22 +23,49 @@ pub fn run(args: &Tune) -> Result<()> {
         None => open_own(&config, &args.set)?,
     };
     let model = Model::load(&run, args.checkpoint, &config.sample)?;
+    if args.points {
+        return points(&run, &model, &data, args);
+    }
     let _lock = run.lock()?;
     let found = watched(|monitor| {
-        let job = TuneJob {
-            calls: args.calls.clone(),
-            time: Duration::from_secs(args.time),
-            space: args.features.clone(),
-            solvers: Vec::new(),
-            epsilon: args.epsilon,
-            curve: curve(&run, &model, args.against.as_deref(), &args.set, monitor)?,
-            seed: args.seed,
-        };
+        let job = job(&run, &model, args, monitor)?;
         tune(&run, &model, &data, &job, monitor)
     });
     let found = tell_if_stopped(found, "what was measured is kept: the same command resumes")?;
     output::result(&found, tell);
     Ok(())
+}
+
+fn job(run: &RunDir, model: &Model, args: &Tune, monitor: &mut Monitor<'_>) -> Result<TuneJob> {
+    Ok(TuneJob {
+        calls: args.calls.clone(),
+        time: Duration::from_secs(args.time),
+        space: args.features.clone(),
+        solvers: Vec::new(),
+        epsilon: args.epsilon,
+        curve: curve(run, model, args.against.as_deref(), &args.set, monitor)?,
+        seed: args.seed,
+    })
+}
+
+/// Answers another optimiser's points.
+fn points(run: &RunDir, model: &Model, data: &Dataset, args: &Tune) -> Result<()> {
+    let [calls] = args.calls[..] else {
+        let reason = "--points takes one number of network calls, such as --calls 8";
+        return Err(Error::setting("calls", format!("{:?}", args.calls), reason));
+    };
+    // Silent, and stopped by a signal at once: nothing is half done but the answer awaited.
+    let monitor = &mut Monitor::silent();
+    let job = {
+        // Others may ask for points at the same time, but the curve is measured once.
+        let _lock = run.lock()?;
+        job(run, model, args, monitor)?
+    };
+    let objective = Objective::new(run, model, data, &job, monitor)?;
+    let reference = objective.reference(objective.searched()?)?;
+    let mut stand = objective.stand()?;
+    let mut points = Points::new(&mut stand, objective.space(), &reference, calls);
+    points.serve(std::io::stdin().lock(), std::io::stdout().lock(), monitor)
 }
 
 fn tell(found: &Tuning) {

@@ -180,7 +180,7 @@ fn as_it_is(
     let [max, min] = bench.sigma;
     Ok(Candidate {
         sampler: sample.sampler,
-        grid: Grid::Given,
+        grid: Grid::Listed,
         levels: sample.levels(max, min, job.curve.as_ref())?,
         denoise: sample.denoise,
         guidance: None,
@@ -200,7 +200,7 @@ fn recipes(run: &RunDir, model: &Model) -> Result<Vec<(usize, Candidate)>> {
         };
         let candidate = Candidate {
             sampler: recipe.sample.sampler,
-            grid: Grid::Given,
+            grid: Grid::Listed,
             levels,
             denoise: recipe.sample.denoise,
             guidance: recipe.sample.guidance,
