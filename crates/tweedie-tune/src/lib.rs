@@ -15,6 +15,7 @@
 
 mod cache;
 mod candidate;
+mod cma_es;
 mod grid;
 mod guard;
 mod job;
@@ -30,6 +31,7 @@ mod subject;
 
 pub use cache::Cache;
 pub use candidate::Candidate;
+pub use cma_es::{CmaEs, usual_points};
 pub use grid::Grid;
 pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};
