@@ -227,6 +227,9 @@ fn sampler_settings() -> String {
 fn accepted(setting: &Setting) -> String {
     let values = match setting.kind {
         SettingKind::Real(reals) => format!("in {}", reals.accepted),
+        SettingKind::RealPerLevel(reals) => {
+            format!("in {}, or a list with one for each level", reals.accepted)
+        }
         SettingKind::Count { least, .. } => format!("{least} or more"),
         SettingKind::Choice(words) => words.join(" | "),
         SettingKind::ChoiceOrReal(words, reals) => {

@@ -150,7 +150,9 @@ fn every_extreme_is_accepted_or_refused_as_described() {
                             .for_each(|value| refuses(value.into()));
                     }
                 }
-                let (SettingKind::Real(reals) | SettingKind::ChoiceOrReal(_, reals)) = setting.kind
+                let (SettingKind::Real(reals)
+                | SettingKind::RealPerLevel(reals)
+                | SettingKind::ChoiceOrReal(_, reals)) = setting.kind
                 else {
                     panic!("{what} has an interval and takes no numbers");
                 };
@@ -163,6 +165,16 @@ fn every_extreme_is_accepted_or_refused_as_described() {
             }
             match setting.kind {
                 SettingKind::Real(_) => refuses("word".into()),
+                SettingKind::RealPerLevel(_) => {
+                    let list = |count| {
+                        let value = setting.at(0.5, 0.0, None, &levels());
+                        Value::Array(vec![value; count])
+                    };
+                    takes(list(levels().len()));
+                    refuses(list(levels().len() + 1));
+                    refuses(list(0));
+                    refuses("word".into());
+                }
                 SettingKind::Count { least, search } => {
                     takes((least as i64).into());
                     takes((search as i64).into());
@@ -347,6 +359,12 @@ fn cell(setting: &Setting) -> String {
     };
     match setting.kind {
         SettingKind::Real(reals) => format!("{text} in {}", reals.accepted),
+        SettingKind::RealPerLevel(reals) => {
+            format!(
+                "{text} in {}, or a list with one for each level",
+                reals.accepted
+            )
+        }
         SettingKind::Count { .. } => text,
         SettingKind::Choice(words) => format!("{text} (or {})", quoted(&words[1..])),
         SettingKind::ChoiceOrReal(words, reals) => {

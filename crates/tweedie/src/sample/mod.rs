@@ -27,6 +27,7 @@
 mod description;
 mod linear;
 mod observers;
+mod per_level;
 mod run;
 mod sampler;
 mod scheme;
@@ -36,6 +37,7 @@ mod step_size;
 pub use description::{Description, Scheme};
 pub use linear::{Linear, Update};
 pub use observers::{NoiseLevel, NoiseLevels, Trajectory};
+pub use per_level::PerLevel;
 pub use run::{Observer, Samples, StepView, run, run_from};
 pub use sampler::{Sampler, State};
 pub use setting::{Interval, Reals, Scale, Setting, SettingKind, SettingValue};
@@ -55,4 +57,5 @@ scheme::samplers! {
     Dpmpp2m in dpm_solver: DpmSolver;
     Dpmpp2mSde in dpm_solver_sde;
     SaSolver in sa_solver: SaSolver;
+    Exponential in exponential: Exponential, ExponentialStep;
 }

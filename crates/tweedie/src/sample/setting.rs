@@ -129,6 +129,8 @@ pub struct Reals {
 pub enum SettingKind {
     /// A real number.
     Real(Reals),
+    /// A real number, or a list with one for each noise level.
+    RealPerLevel(Reals),
     /// A whole number from `least` on; up to `search` is worth searching.
     Count {
         /// The smallest that is accepted.
@@ -239,6 +241,22 @@ impl Setting {
         Self::new(name, SettingKind::Real(reals), about)
     }
 
+    /// As [`Setting::real`], or a list with one such number for each noise level.
+    pub const fn real_per_level(
+        name: &'static str,
+        accepted: Interval,
+        search: (f64, f64),
+        scale: Scale,
+        about: &'static str,
+    ) -> Self {
+        let reals = Reals {
+            accepted,
+            search,
+            scale,
+        };
+        Self::new(name, SettingKind::RealPerLevel(reals), about)
+    }
+
     /// A whole number from `least` on, worth searching up to `search`.
     pub const fn count(
         name: &'static str,
@@ -328,7 +346,10 @@ impl Setting {
 
     /// What is feasible on `levels` of the real numbers it takes; `None` where it takes none.
     pub fn interval(&self, levels: &Levels) -> Option<Interval> {
-        let (SettingKind::Real(reals) | SettingKind::ChoiceOrReal(_, reals)) = self.kind else {
+        let (SettingKind::Real(reals)
+        | SettingKind::RealPerLevel(reals)
+        | SettingKind::ChoiceOrReal(_, reals)) = self.kind
+        else {
             return None;
         };
         let narrowed = self.on_levels.map(|feasible| feasible(levels));
@@ -337,7 +358,7 @@ impl Setting {
 
     /// The feasible value at `unit` in \[0, 1) of the part worth searching on `levels`, by its
     /// scale, and not below `at_least`. `other` in \[0, 1) decides between words and numbers where
-    /// both are taken.
+    /// both are taken. A list for each level is never drawn: it fits one number of levels only.
     pub fn at(&self, unit: f64, other: f64, at_least: Option<f64>, levels: &Levels) -> Value {
         let place = |count: usize| ((unit * count as f64) as usize).min(count.saturating_sub(1));
         match self.kind {
@@ -347,7 +368,9 @@ impl Setting {
             SettingKind::Count { least, search } => {
                 SettingValue::Count(least + place(search.saturating_sub(least) + 1)).into()
             }
-            SettingKind::Real(reals) | SettingKind::ChoiceOrReal(_, reals) => {
+            SettingKind::Real(reals)
+            | SettingKind::RealPerLevel(reals)
+            | SettingKind::ChoiceOrReal(_, reals) => {
                 let feasible = self.interval(levels).unwrap_or(reals.accepted);
                 reals.at(unit, at_least, feasible).into()
             }
