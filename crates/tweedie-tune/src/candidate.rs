@@ -45,9 +45,10 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.sampler.label())?;
         for (name, value) in &self.settings {
-            match value.as_float() {
-                Some(value) => write!(f, " {name} {value:.3}")?,
-                None => write!(f, " {name} {value}")?,
+            match (value.as_float(), value.as_array()) {
+                (Some(value), _) => write!(f, " {name} {value:.3}")?,
+                (None, Some(_)) => write!(f, " {name} per step")?,
+                (None, None) => write!(f, " {name} {value}")?,
             }
         }
         let (max, min) = (self.levels.first(), self.levels.last());

@@ -25,6 +25,8 @@ pub enum Grid {
         /// The exponent of `mse-dp`.
         p: f64,
     },
+    /// Each level by itself.
+    PerStep,
 }
 
 impl Grid {
@@ -53,6 +55,11 @@ impl Grid {
                     "needs the denoising loss measured",
                 )),
             },
+            (_, Self::PerStep) => Err(Error::setting(
+                "grid",
+                self,
+                "is found level by level, not spread between two",
+            )),
         }
     }
 }
@@ -67,6 +74,7 @@ impl fmt::Display for Grid {
                 p,
             } => write!(f, "mse-dp p {p:.2}"),
             Self::Loss { schedule, .. } => schedule.fmt(f),
+            Self::PerStep => f.write_str("per step"),
         }
     }
 }

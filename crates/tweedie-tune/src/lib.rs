@@ -6,7 +6,8 @@
 //! samples by a candidate and gives their features. [`race`](race()) compares candidates at equal
 //! seeds and drops those that are worse beyond doubt; [`search`](search()) races points that fill
 //! the space, then points about the best, and reports on fresh seeds against a part of the data
-//! that the search did not see. [`profile`](profile()) measures one family along its step size.
+//! that the search did not see. [`per_step`](per_step()) goes on from there, step by step, with
+//! [`CmaEs`]. [`profile`](profile()) measures one family along its step size.
 //!
 //! Differences are paired: both samples of a pair have the same noise, so that what they have in
 //! common falls out (common random numbers).
@@ -20,6 +21,7 @@ mod grid;
 mod guard;
 mod job;
 mod page;
+mod per_step;
 mod profile;
 mod race;
 mod recipe;
@@ -35,6 +37,7 @@ pub use cma_es::{CmaEs, usual_points};
 pub use grid::Grid;
 pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};
+pub use per_step::{MOST_LEVELS, PerStep, Refined, fewest_evaluations, per_step};
 pub use profile::{Profile, ProfilePoint, profile};
 pub use race::{Dropped, Race, Ranking, Standing, race};
 pub use run_subject::RunSubject;

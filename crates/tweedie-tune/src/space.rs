@@ -152,6 +152,7 @@ impl Space {
         let (grid, exponent) = match grid {
             Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
             Grid::Geometric => (part(3.0), 0.5),
+            Grid::PerStep => return None,
             Grid::Loss { schedule, p } => match schedule {
                 LossSchedule::MseDp => (part(4.0), (p / MOST_P).clamp(0.0, 1.0)),
                 LossSchedule::Entropic => (part(5.0), 0.5),

@@ -30,6 +30,7 @@ pub fn run(args: &Tune) -> Result<()> {
             space: args.features.clone(),
             solvers: Vec::new(),
             epsilon: args.epsilon,
+            per_step: args.per_step,
             curve: curve(&run, &model, args, monitor)?,
             seed: args.seed,
         };
@@ -91,6 +92,7 @@ fn tell(found: &Tuning) {
 fn tell_one(found: &Found) {
     let Found {
         tuned,
+        per_step,
         guards,
         recipe,
     } = found;
@@ -122,6 +124,20 @@ fn tell_one(found: &Found) {
             usual.candidate,
             usual.distance.corrected.value,
             usual.distance.corrected.standard_error
+        );
+    }
+    if let Some(refined) = per_step {
+        let [low, high] = refined.gain.interval();
+        say!(
+            "  each step by itself: {:.4} in place of {:.4}, nearer by {:.4}, 95 % within {low:.4} to \
+             {high:.4}: {}",
+            refined.after.corrected.value,
+            refined.before.corrected.value,
+            refined.gain.value,
+            match refined.kept {
+                true => "kept",
+                false => "not kept, for that may be chance",
+            }
         );
     }
     if !guards.worse.is_empty() {
