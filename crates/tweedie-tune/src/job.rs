@@ -11,14 +11,15 @@ use tweedie::measure::{Features, Frechet, FrechetReference, Halves, Reference};
 use tweedie::noise::LossCurve;
 use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::SavedPage;
-use tweedie::run::{FeatureExtractor, Model, RunDir};
+use tweedie::run::{FeatureExtractor, Model, Recipe, RunDir};
 use tweedie::{Error, Result, write_atomic};
 
 use crate::guard::{Guards, guards};
 use crate::recipe::recipe;
 use crate::{
-    Cache, Candidate, Grid, MOST_LEVELS, PerStep, Point, Refined, RunSubject, Search, Solver,
-    Space, Stand, Subject, Tuned, fewest_evaluations, page, per_step, search,
+    Cache, Candidate, Grid, MOST_LEVELS, NetworkNoise, PerStep, Point, Refined, RunSubject, Search,
+    Solver, Space, Stand, Subject, Tuned, diffusers, fewest_evaluations, page, per_step, search,
+    sigmas_line,
 };
 
 /// What to tune, and for how long.
@@ -137,6 +138,7 @@ pub fn tune(
     if !job.solvers.is_empty() {
         space.solvers.clone_from(&job.solvers);
     }
+    let network = NetworkNoise::of(model.config())?;
     let first = first_round(dim);
     let mut neighbours: Vec<Point> = Vec::new();
     let mut found = Vec::new();
@@ -173,7 +175,9 @@ pub fn tune(
             (one.best().0, &one.tuned),
             monitor,
         )?;
-        recipe(model, data, job, &one).write(&path)?;
+        let made = recipe(model, data, job, &one);
+        made.write(&path)?;
+        for_others(&made, one.best().0, &network, &path)?;
         found.push(one);
     }
     let mut tuning = Tuning {
@@ -197,6 +201,34 @@ pub fn tune(
     )?);
     tuning.seconds = began.elapsed().as_secs_f64();
     Ok(tuning)
+}
+
+/// Writes the recipe `made` at `path` for other tools, beside it.
+fn for_others(made: &Recipe, best: &Candidate, network: &NetworkNoise, path: &Path) -> Result<()> {
+    let origin = &made.tuned;
+    let [low, high] = origin.interval;
+    let about = [
+        format!(
+            "{} network calls; {} of {:.4} (95 % within {low:.4} to {high:.4}) in {}, by {} samples \
+             and {} items of {}.",
+            origin.calls,
+            origin.measure,
+            origin.distance,
+            origin.features,
+            origin.samples,
+            origin.items,
+            origin.data
+        ),
+        format!(
+            "Found for the weights {} (step {}) on {}, by tweedie {}.",
+            origin.weights, origin.step, origin.date, origin.version
+        ),
+    ];
+    let write = |extension: &str, text: &str| {
+        write_atomic(&path.with_extension(extension), text.as_bytes())
+    };
+    write("sigmas.txt", &sigmas_line(&best.levels))?;
+    write("diffusers.py", &diffusers(best, network, &about))
 }
 
 /// The numbers of calls in increasing order, each once.

@@ -17,6 +17,7 @@
 mod cache;
 mod candidate;
 mod cma_es;
+mod export;
 mod grid;
 mod guard;
 mod job;
@@ -34,6 +35,7 @@ mod subject;
 pub use cache::Cache;
 pub use candidate::Candidate;
 pub use cma_es::{CmaEs, usual_points};
+pub use export::{NetworkNoise, diffusers, sigmas_line};
 pub use grid::Grid;
 pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};

@@ -84,6 +84,15 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
+    /// Those of DPM-Solver++ SDE-2M with eta = `eps_c` - 1 down `levels`.
+    pub(crate) fn second_order(levels: &Levels, eps_c: f64) -> Self {
+        Self {
+            levels: levels.as_slice().to_vec(),
+            eps_c: vec![eps_c; levels.len()],
+            c: Exponential::second_order(levels),
+        }
+    }
+
     /// Those of `candidate`; none where it is no member of the family.
     pub(crate) fn of(candidate: &Candidate) -> Option<Self> {
         let levels = &candidate.levels;
@@ -97,11 +106,10 @@ impl Steps {
         };
         let (eps_c, c) = match candidate.sampler {
             SamplerKind::Cas => (list("eps_c")?, vec![0.0; levels.len()]),
-            SamplerKind::Dpmpp2m => (vec![1.0; levels.len()], Exponential::second_order(levels)),
-            SamplerKind::Dpmpp2mSde => (
-                vec![1.0 + number("eta")?; levels.len()],
-                Exponential::second_order(levels),
-            ),
+            SamplerKind::Dpmpp2m => return Some(Self::second_order(levels, 1.0)),
+            SamplerKind::Dpmpp2mSde => {
+                return Some(Self::second_order(levels, 1.0 + number("eta")?));
+            }
             SamplerKind::Exponential => (
                 list("eps_c")?,
                 match candidate.settings.contains_key("c") {
@@ -111,11 +119,8 @@ impl Steps {
             ),
             _ => return None,
         };
-        Some(Self {
-            levels: levels.as_slice().to_vec(),
-            eps_c,
-            c,
-        })
+        let levels = levels.as_slice().to_vec();
+        Some(Self { levels, eps_c, c })
     }
 
     /// The setting at the point `x` of the space about this one, whose levels do not fall below
