@@ -499,6 +499,10 @@ pub struct Tune {
     /// better by more.
     #[arg(long, default_value_t = 0.02)]
     pub epsilon: f64,
+    /// The share of the time that goes to optimising each step by itself, for up to 16 calls: its
+    /// noise level, its amount of noise, its multistep weight. 0 for none.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
+    pub per_step: f64,
     /// Use the checkpoint of this step, not the latest.
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,
@@ -718,6 +722,15 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
         }
         (Some(_), Some(_)) => Err("the last number is too large".into()),
         _ => Err("write the first and the last number, like 0-63".into()),
+    }
+}
+
+/// A share, from 0 to below 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.trim().parse::<f64>().unwrap_or(f64::NAN);
+    match (0.0..1.0).contains(&share) {
+        true => Ok(share),
+        false => Err("write a share from 0 to below 1, like 0.3".into()),
     }
 }
 

@@ -8,10 +8,10 @@ use tweedie::measure::{
     Estimate, Features, Kernel, compare_kernel_distance, precision_recall_density_coverage,
 };
 
-use crate::{Stand, Tuned};
+use crate::{Candidate, Stand, Tuned};
 
 /// The best setting beside the nearest usual one, by other measures.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Guards {
     /// The usual setting; none where the best is one.
     pub beside: Option<String>,
@@ -36,11 +36,11 @@ const SEED: u64 = 5 << 40;
 /// Neighbours of precision and recall.
 const NEIGHBOURS: usize = 3;
 
-/// Compares the best of `tuned` with the nearest usual setting.
+/// Compares `best`, found from `tuned`, with the nearest usual setting there.
 pub(crate) fn guards(
     stand: &mut Stand<'_>,
     reference: Features<'_>,
-    tuned: &Tuned,
+    (best, tuned): (&Candidate, &Tuned),
     monitor: &mut Monitor<'_>,
 ) -> Result<Guards> {
     let dim = reference.dim();
@@ -58,7 +58,7 @@ pub(crate) fn guards(
     };
     guards.beside = Some(usual.candidate.to_string());
     let seeds = SEED..SEED + samples;
-    let best = stand.features(&tuned.best, seeds.clone(), monitor)?;
+    let best = stand.features(best, seeds.clone(), monitor)?;
     let other = stand.features(&usual.candidate, seeds, monitor)?;
     let rows = |values| Features::new("the samples", values, dim);
     let (best, other) = (rows(&best)?, rows(&other)?);

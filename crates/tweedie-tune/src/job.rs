@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tweedie::data::Dataset;
 use tweedie::job::Monitor;
+use tweedie::measure::Frechet;
 use tweedie::noise::LossCurve;
 use tweedie::report::SavedPage;
-use tweedie::run::{Model, RunDir};
+use tweedie::run::{Model, Recipe, RunDir};
 use tweedie::{Error, Result, write_atomic};
 
 use crate::guard::{Guards, guards};
 use crate::recipe::recipe;
 use crate::{
-    Grid, Objective, Point, RunSubject, Search, Solver, Space, Subject, Tuned, page, search,
+    Candidate, Grid, MOST_LEVELS, NetworkNoise, Objective, PerStep, Point, Refined, RunSubject,
+    Search, Solver, Space, Subject, Tuned, diffusers, fewest_evaluations, page, per_step, search,
+    sigmas_line,
 };
 
 /// What to tune, and for how long.
@@ -31,6 +34,9 @@ pub struct TuneJob {
     pub solvers: Vec<Solver>,
     /// A share of the best distance that does not matter.
     pub epsilon: f64,
+    /// The share of the time of a number of calls that goes to its steps one by one, where it has at
+    /// most [`MOST_LEVELS`]; less where the search itself could not begin with all its points.
+    pub per_step: f64,
     /// The network's denoising loss by noise level; without it, grids by the loss are not searched.
     pub curve: Option<LossCurve>,
     /// Scrambles the search, numbers its samples, and divides the data.
@@ -69,10 +75,23 @@ pub struct Found {
     /// The setting and its figures.
     #[serde(flatten)]
     pub tuned: Tuned,
+    /// What came of optimising each of its steps; none where that was not done.
+    pub per_step: Option<Refined>,
     /// Whether other measures agree.
     pub guards: Guards,
     /// The recipe's file.
     pub recipe: PathBuf,
+}
+
+impl Found {
+    /// The setting to use, with its distance on fresh seeds: each step's optimum where that is kept,
+    /// otherwise the best of the search.
+    pub fn best(&self) -> (&Candidate, Frechet) {
+        match &self.per_step {
+            Some(refined) if refined.kept => (&refined.found, refined.after),
+            _ => (&self.tuned.best, self.tuned.distance),
+        }
+    }
 }
 
 /// Samples of the measurement of speed.
@@ -110,11 +129,12 @@ pub fn tune(
     let folder = run.tuning_path();
     let mut stand = objective.stand()?;
     let evaluations = budget(&folder, subject, &calls, job.time, monitor)?;
+    let network = NetworkNoise::of(model.config())?;
     let first = first_round(dim);
     let mut neighbours: Vec<Point> = Vec::new();
     let mut found = Vec::new();
     for (&calls, evaluations) in calls.iter().zip(shares(&calls, evaluations)) {
-        let plan = Search {
+        let mut plan = Search {
             first,
             most: first * 16,
             epsilon: job.epsilon,
@@ -122,17 +142,29 @@ pub fn tune(
             neighbours: neighbours.clone(),
             ..Search::new(calls, evaluations)
         };
+        let steps = PerStep {
+            evaluations: for_steps(job.per_step, &plan, space.usual().len()),
+            samples: first,
+            most: plan.most,
+            seed: job.seed,
+        };
+        plan.evaluations -= steps.evaluations;
         let [by, on] = &references;
         let tuned = search(&mut stand, space, [by, on], &plan, monitor)?;
         neighbours.extend(tuned.point);
-        let guards = guards(&mut stand, reported, &tuned, monitor)?;
+        let refined = per_step(&mut stand, [by, on], &tuned.candidates(), &steps, monitor)?;
         let path = run.recipe_path(calls);
-        recipe(model, data, job, &tuned, &guards).write(&path)?;
-        found.push(Found {
+        let mut one = Found {
             tuned,
-            guards,
-            recipe: path,
-        });
+            per_step: refined,
+            guards: Guards::default(),
+            recipe: path.clone(),
+        };
+        one.guards = guards(&mut stand, reported, (one.best().0, &one.tuned), monitor)?;
+        let made = recipe(model, data, job, &one);
+        made.write(&path)?;
+        for_others(&made, one.best().0, &network, &path)?;
+        found.push(one);
     }
     let mut tuning = Tuning {
         step: model.step(),
@@ -155,6 +187,34 @@ pub fn tune(
     )?);
     tuning.seconds = began.elapsed().as_secs_f64();
     Ok(tuning)
+}
+
+/// Writes the recipe `made` at `path` for other tools, beside it.
+fn for_others(made: &Recipe, best: &Candidate, network: &NetworkNoise, path: &Path) -> Result<()> {
+    let origin = &made.tuned;
+    let [low, high] = origin.interval;
+    let about = [
+        format!(
+            "{} network calls; {} of {:.4} (95 % within {low:.4} to {high:.4}) in {}, by {} samples \
+             and {} items of {}.",
+            origin.calls,
+            origin.measure,
+            origin.distance,
+            origin.features,
+            origin.samples,
+            origin.items,
+            origin.data
+        ),
+        format!(
+            "Found for the weights {} (step {}) on {}, by tweedie {}.",
+            origin.weights, origin.step, origin.date, origin.version
+        ),
+    ];
+    let write = |extension: &str, text: &str| {
+        write_atomic(&path.with_extension(extension), text.as_bytes())
+    };
+    write("sigmas.txt", &sigmas_line(&best.levels))?;
+    write("diffusers.py", &diffusers(best, network, &about))
 }
 
 /// The numbers of calls in increasing order, each once.
@@ -181,6 +241,18 @@ fn shares(calls: &[usize], evaluations: u64) -> Vec<u64> {
     let total: f64 = calls.iter().map(|&calls| weight(calls)).sum();
     let share = |&calls: &usize| (evaluations as f64 * weight(calls) / total) as u64;
     calls.iter().map(share).collect()
+}
+
+/// The evaluations of `plan` that go to its steps one by one: the `share`, as far as the search still
+/// begins with all its points, and none where they would not move.
+fn for_steps(share: f64, plan: &Search, usual: usize) -> u64 {
+    let spare = plan.evaluations.saturating_sub(plan.with_all_points(usual));
+    let evaluations = spare.min((plan.evaluations as f64 * share) as u64);
+    let few = plan.calls <= MOST_LEVELS;
+    match few && evaluations >= fewest_evaluations(plan.calls, plan.first) {
+        true => evaluations,
+        false => 0,
+    }
 }
 
 /// What a tuning was begun with: resuming it must decide as it did, whatever the machine's speed.

@@ -18,12 +18,15 @@
 
 mod cache;
 mod candidate;
+mod cma_es;
 mod explore;
+mod export;
 mod grid;
 mod guard;
 mod job;
 mod objective;
 mod page;
+mod per_step;
 mod profile;
 mod race;
 mod recipe;
@@ -38,10 +41,13 @@ mod surrogate;
 
 pub use cache::Cache;
 pub use candidate::Candidate;
+pub use cma_es::{CmaEs, usual_points};
+pub use export::{NetworkNoise, diffusers, sigmas_line};
 pub use grid::Grid;
 pub use guard::Guards;
 pub use job::{Found, TuneJob, Tuning, tune};
 pub use objective::Objective;
+pub use per_step::{MOST_LEVELS, PerStep, Refined, fewest_evaluations, per_step};
 pub use profile::{Profile, ProfilePoint, profile};
 pub use race::{Dropped, Race, Ranking, Standing, race};
 pub use run_subject::RunSubject;

@@ -1,5 +1,7 @@
 //! The page of a tuning.
 
+mod per_step;
+
 use std::path::Path;
 
 use tweedie::Result;
@@ -50,10 +52,11 @@ pub(crate) fn write(
         &levels(&tuning.found),
         "Each level, from the first step to the last.",
     )?;
+    per_step::write(&mut page, &tuning.found)?;
     page.section("Beside the usual settings");
     page.paragraph(
-        "Differences at equal seeds, the usual setting's distance less the best one's: above 0 the \
-         best is better.",
+        "Differences at equal seeds, the usual setting's distance less that of the search's best: \
+         above 0 the best is better.",
     );
     page.table("usual", &usual(&tuning.found))?;
     page.section("Guards");
@@ -81,12 +84,14 @@ fn found(all: &[Found]) -> Table {
         "samples",
         "ended by",
     ]);
-    for Found { tuned, .. } in all {
-        let distance = tuned.distance.corrected;
+    for found in all {
+        let Found { tuned, .. } = found;
+        let (best, distance) = found.best();
+        let distance = distance.corrected;
         let [low, high] = distance.interval();
         table.row([
             tuned.calls.into(),
-            tuned.best.to_string().into(),
+            best.to_string().into(),
             distance.into(),
             format!("{low:.4} to {high:.4}").into(),
             match tuned.outcome {
@@ -119,7 +124,7 @@ fn quality(all: &[Found]) -> Chart {
     };
     let best: Vec<(f64, Estimate)> = all
         .iter()
-        .map(|found| (found.tuned.calls as f64, found.tuned.distance.corrected))
+        .map(|found| (found.tuned.calls as f64, found.best().1.corrected))
         .collect();
     let mut chart = Chart::new("Distance from the data")
         .x(Axis::log("network calls"))
@@ -158,12 +163,13 @@ fn levels(all: &[Found]) -> Chart {
     let mut chart = Chart::new("Noise levels")
         .x(Axis::linear("share of the steps"))
         .y(Axis::log("sigma"));
-    for Found { tuned, .. } in all {
-        let levels = &tuned.best.levels;
+    for found in all {
+        let (best, _) = found.best();
+        let levels = &best.levels;
         let last = (levels.len().max(2) - 1) as f64;
         let points = levels.as_slice().iter().enumerate();
         let points = points.map(|(i, sigma)| (i as f64 / last, *sigma));
-        let label = format!("{} calls", tuned.calls);
+        let label = format!("{} calls", found.tuned.calls);
         chart = chart.series(Series::line_points(label, points));
     }
     chart
@@ -227,12 +233,16 @@ fn pictures(
         return Ok(());
     };
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for Found { tuned, .. } in &tuning.found {
+    for found in &tuning.found {
+        let Found { tuned, .. } = found;
         let usual = tuned
             .baselines
             .first()
             .map(|usual| ("usual", &usual.candidate));
-        for (name, candidate) in [Some(("tuned", &tuned.best)), usual].into_iter().flatten() {
+        for (name, candidate) in [Some(("tuned", found.best().0)), usual]
+            .into_iter()
+            .flatten()
+        {
             let (drawn, _) = subject.sample(candidate, 0..SHOWN, monitor)?;
             images.extend(drawn.to_u8(model));
             labels.push(format!("{name} {}", tuned.calls));

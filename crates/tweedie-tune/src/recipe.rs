@@ -5,21 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tweedie::data::Dataset;
 use tweedie::run::{Model, Recipe, RecipeOrigin, SampleConfig};
 
-use crate::guard::Guards;
 use crate::job::TuneJob;
-use crate::{Outcome, Tuned};
+use crate::{Found, Outcome};
 
 /// That of what was found for `model`; classes, guidance and clipping are those of its run.
-pub(crate) fn recipe(
-    model: &Model,
-    data: &Dataset,
-    job: &TuneJob,
-    tuned: &Tuned,
-    guards: &Guards,
-) -> Recipe {
-    let distance = tuned.distance.corrected;
+pub(crate) fn recipe(model: &Model, data: &Dataset, job: &TuneJob, found: &Found) -> Recipe {
+    let Found { tuned, guards, .. } = found;
+    let (best, measured) = found.best();
+    let distance = measured.corrected;
     let names = tuned.ties.iter().map(|tie| tie.candidate.to_string());
-    let best = &tuned.best;
     let usual = SampleConfig::default();
     Recipe {
         tuned: RecipeOrigin {
@@ -34,8 +28,8 @@ pub(crate) fn recipe(
             distance: distance.value,
             standard_error: distance.standard_error,
             interval: distance.interval(),
-            samples: tuned.distance.samples,
-            items: tuned.distance.reference.unwrap_or(0),
+            samples: measured.samples,
+            items: measured.reference.unwrap_or(0),
             outcome: match tuned.outcome {
                 Outcome::Winner => "winner".into(),
                 Outcome::Tie => "tie".into(),

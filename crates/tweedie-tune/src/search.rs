@@ -54,6 +54,14 @@ impl Search {
             neighbours: Vec::new(),
         }
     }
+
+    /// The evaluations with which the search begins with all its points, `usual` settings that
+    /// people use among them.
+    pub fn with_all_points(&self, usual: usize) -> u64 {
+        let points = self.points + usual + self.neighbours.len();
+        let first = points * self.first * self.calls;
+        (first as f64 / EXPLORED).ceil() as u64
+    }
 }
 
 /// What a search ends with.

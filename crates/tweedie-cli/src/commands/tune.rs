@@ -43,6 +43,7 @@ fn job(run: &RunDir, model: &Model, args: &Tune, monitor: &mut Monitor<'_>) -> R
         space: args.features.clone(),
         solvers: Vec::new(),
         epsilon: args.epsilon,
+        per_step: args.per_step,
         curve: curve(run, model, args.against.as_deref(), &args.set, monitor)?,
         seed: args.seed,
     })
@@ -90,6 +91,7 @@ fn tell(found: &Tuning) {
 fn tell_one(found: &Found) {
     let Found {
         tuned,
+        per_step,
         guards,
         recipe,
     } = found;
@@ -121,6 +123,20 @@ fn tell_one(found: &Found) {
             usual.candidate,
             usual.distance.corrected.value,
             usual.distance.corrected.standard_error
+        );
+    }
+    if let Some(refined) = per_step {
+        let [low, high] = refined.gain.interval();
+        say!(
+            "  each step by itself: {:.4} in place of {:.4}, nearer by {:.4}, 95 % within {low:.4} to \
+             {high:.4}: {}",
+            refined.after.corrected.value,
+            refined.before.corrected.value,
+            refined.gain.value,
+            match refined.kept {
+                true => "kept",
+                false => "not kept, for that may be chance",
+            }
         );
     }
     if !guards.worse.is_empty() {
