@@ -121,6 +121,7 @@ fn main() -> Result<()> {
         space: tweedie::run::Space::Pixels,
         solvers: Vec::new(),
         epsilon: 0.02,
+        per_step: 0.0,
         curve: model.loss_curve().ok().map(|kept| kept.curve.clone()),
         seed: 0,
     };
