@@ -47,6 +47,8 @@ pub struct Space {
     pub most_guidance: Option<f64>,
 }
 
+/// The parts of the axis of grids.
+pub(crate) const GRIDS: usize = 8;
 /// Below this share of an axis is its end: no noise at all, the lowest sigma_min.
 const END: f64 = 0.12;
 /// eps_c - 1 where its axis begins and ends.
@@ -123,7 +125,7 @@ impl Space {
             p: MOST_P * exponent,
         };
         // Without a curve the upper half is geometric; with one it is the loss's.
-        let grid = match (place(grid, 8), &self.curve) {
+        let grid = match (place(grid, GRIDS), &self.curve) {
             (0..3, _) => Grid::Karras {
                 rho: geometric(RHO, exponent),
             },
@@ -163,13 +165,45 @@ impl Space {
         })
     }
 
+    /// The point that means the same as `point`, with every axis that makes no difference there at one
+    /// place: a model of what was measured must not take settings for different that are the same.
+    pub fn essential(&self, point: &Point) -> Point {
+        let [solver, amount, grid, exponent, max, min, tilt, guidance] = *point;
+        let kind = self.solvers[place(solver, self.solvers.len())];
+        let centre = |u: f64, parts: usize| (place(u, parts) as f64 + 0.5) / parts as f64;
+        let or_end = |u: f64| beyond_end(u).map_or(0.0, |_| u);
+        let amount = match kind {
+            Solver::Als | Solver::Pc => amount,
+            _ => or_end(amount),
+        };
+        let exponent = match (place(grid, GRIDS), &self.curve) {
+            (0..3, _) | (4, Some(_)) => exponent,
+            _ => 0.5,
+        };
+        let tilts = matches!(kind, Solver::Cas | Solver::DpmSolverSde) && amount > 0.0;
+        let tilt = match tilts && tilt_of(tilt) != 0.0 {
+            true => tilt,
+            false => 0.5,
+        };
+        [
+            centre(solver, self.solvers.len()),
+            amount,
+            centre(grid, GRIDS),
+            exponent,
+            beyond_end(1.0 - max).map_or(1.0, |_| max),
+            or_end(min),
+            tilt,
+            self.most_guidance.map_or(0.0, |_| or_end(guidance)),
+        ]
+    }
+
     /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on `grid` over the
     /// whole range of noise; none where the family or the grid is not searched.
     pub fn point(&self, solver: Solver, amount: f64, grid: Grid) -> Option<Point> {
         let found = self.solvers.iter().position(|known| *known == solver)?;
         let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
         let amount = solver.place_of(amount);
-        let part = |place: f64| (place + 0.5) / 8.0;
+        let part = |place: f64| (place + 0.5) / GRIDS as f64;
         let (grid, exponent) = match grid {
             Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
             Grid::Geometric => (part(3.0), 0.5),
@@ -320,6 +354,9 @@ mod tests {
                     let made = each * made.calls().unwrap();
                     assert!(made <= calls && made > calls / 3 - each, "{candidate}");
                     kinds.insert((candidate.sampler, candidate.guidance.map(|w| w > 1.0)));
+                    let essential = space.essential(&point);
+                    assert_eq!(space.candidate(&essential, calls).unwrap(), candidate);
+                    assert_eq!(space.essential(&essential), essential);
                 }
             }
         }
