@@ -13,6 +13,7 @@ Timesteps are checked against the scheduler's own table of betas.
 
 import json
 import runpy
+import sys
 from pathlib import Path
 
 import diffusers
@@ -22,23 +23,21 @@ import torch
 FOLDER = Path(__file__).resolve().parent.parent / "crates/tweedie-tune/tests/diffusers"
 
 
-def inject(scheduler, module, noises):
-    """Has the scheduler's next draws of noise be `noises`; returns how many it has made."""
-    made = []
+def inject(scheduler, noise_of_step):
+    """Has the scheduler's draws of noise be `noise_of_step()`."""
 
     def draw(shape, **_):
-        made.append(noises[len(made)])
-        assert made[-1].shape == shape
-        return made[-1].float()
+        noise = noise_of_step().float()
+        assert noise.shape == shape
+        return noise
 
     for kind in type(scheduler).__mro__:
-        names = getattr(__import__("sys").modules.get(kind.__module__), "__dict__", {})
-        if "randn_tensor" in names:
-            names["randn_tensor"] = draw
-    # The step of a class written by us has its own.
+        module = sys.modules.get(kind.__module__)
+        if hasattr(module, "randn_tensor"):
+            module.randn_tensor = draw
+    # A step that the file adds draws by what the file imported.
     if "step" in vars(type(scheduler)):
         type(scheduler).step.__globals__["randn_tensor"] = draw
-    return made
 
 
 def sample(path, inputs):
@@ -48,7 +47,8 @@ def sample(path, inputs):
     mean = torch.tensor(inputs["mean"], dtype=torch.float64)
     variance = torch.tensor(inputs["variance"], dtype=torch.float64)
     noise = torch.tensor(inputs["noise"], dtype=torch.float64)
-    inject(scheduler, module, noise[1:])
+    step = 0
+    inject(scheduler, lambda: noise[step + 1])
     variance_preserving = "sigma_data" not in config
     if variance_preserving:
         # The levels at these timesteps, by the table: linear in the logarithm.
@@ -56,7 +56,7 @@ def sample(path, inputs):
         found = np.exp(np.interp(timesteps, np.arange(len(table)), table))
         assert np.allclose(found, sigmas[:-1], rtol=1e-4), (path, found, sigmas)
     x = scheduler.init_noise_sigma * noise[0].float()
-    for t in scheduler.timesteps:
+    for step, t in enumerate(scheduler.timesteps):
         sigma = sigmas[int(np.argmin(np.abs(np.array(timesteps) - t.item())))]
         model_input = scheduler.scale_model_input(x, t).double()
         # Back to x0 + sigma z.
@@ -86,7 +86,17 @@ def sample(path, inputs):
     return x.double().tolist()
 
 
+def check_that_euler_takes_sigmas():
+    """What the file of the Euler step says beside its class."""
+    module = runpy.run_path(str(FOLDER / "euler-table.py"))
+    scheduler = diffusers.EulerDiscreteScheduler.from_config(module["scheduler"].config)
+    scheduler.set_timesteps(sigmas=module["SIGMAS"])
+    assert np.allclose(scheduler.sigmas, module["SIGMAS"])
+    assert np.allclose(scheduler.timesteps, module["TIMESTEPS"], atol=0.02), scheduler.timesteps
+
+
 def main():
+    check_that_euler_takes_sigmas()
     inputs = json.loads((FOLDER / "inputs.json").read_text())
     results = {path.stem: sample(path, inputs) for path in sorted(FOLDER.glob("*.py"))}
     golden = {"diffusers": diffusers.__version__, "results": results}

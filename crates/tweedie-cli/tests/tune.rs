@@ -44,6 +44,32 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
         for key in ["sampler = ", "sigmas = [", "weights = ", "interval = ["] {
             assert!(recipe.contains(key), "{recipe}");
         }
+        // The same for other tools.
+        let beside = |extension: &str| {
+            let path = Path::new(one["recipe"].as_str().unwrap()).with_extension(extension);
+            fs::read_to_string(path).unwrap()
+        };
+        let line = beside("sigmas.txt");
+        let levels = line.strip_suffix(", 0\n").unwrap();
+        let written = recipe.split("sigmas = [").nth(1).unwrap();
+        let written = written.split(']').next().unwrap();
+        let numbers = |list: &str| -> Vec<f64> {
+            list.split(',')
+                .map(|level| level.trim().parse().unwrap())
+                .collect()
+        };
+        assert_eq!(numbers(levels), numbers(written));
+        let scheduler = beside("diffusers.py");
+        assert!(
+            scheduler.contains(&format!("SIGMAS = [{levels}, 0]")),
+            "{scheduler}"
+        );
+        assert!(scheduler.contains("scheduler = Tuned("), "{scheduler}");
+        let refined = &one["per_step"];
+        assert!(
+            refined.is_null() || refined["kept"].is_boolean(),
+            "{refined}"
+        );
     }
     assert!(found["searched"].as_u64().unwrap() + found["reported"].as_u64().unwrap() == 1797);
     let page = Path::new(run).join("tune/page");
@@ -97,6 +123,7 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     );
 
     fail(&["tune", run, "--calls", "0"], &["calls"]);
+    fail(&["tune", run, "--per-step", "1"], &["per-step", "share"]);
     fail(
         &["tune", run, "--calls", "4000", "--time", "1s"],
         &["give it more time"],

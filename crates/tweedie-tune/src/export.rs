@@ -2,8 +2,8 @@
 //!
 //! diffusers has the Euler step of the probability flow (CAS with eps_c = 1), ancestral sampling
 //! (eps_c = 2), DPM-Solver++ 2M, its SDE-2M with eta = 1, and Heun's method without churn. For these
-//! its own class is taken, with the levels of the setting; other amounts of noise and per-step
-//! settings are a step of a few lines in a class of their own.
+//! its own class is taken, with the levels of the setting; other amounts of noise, per-step settings
+//! and SA-Solver are a step of a few lines in a class of their own.
 //!
 //! Checked by running: `scripts/golden-diffusers.py`, `tests/diffusers.rs`.
 
@@ -62,12 +62,57 @@ fn numbers(values: &[f64]) -> String {
     values.join(", ")
 }
 
+/// A step that diffusers does not have.
+enum Own {
+    Exponential(Steps),
+    SaSolver(Adams),
+}
+
+/// SA-Solver of order 2 with a corrector of order 1, in numbers for each level but the last: with
+/// a = (1 + tau^2) h and r the step before in steps h,
+/// int_0^1 a e^(-a (1 - v)) l(v) dv for the polynomials l that are 1 + v/r and -v/r (H and H_before)
+/// and, to correct, v and 1 - v (H at the end and H).
+#[derive(Default)]
+struct Adams {
+    kept: Vec<f64>,
+    noise: Vec<f64>,
+    predict: [Vec<f64>; 2],
+    correct: [Vec<f64>; 2],
+}
+
+impl Adams {
+    fn new(levels: &Levels, tau: f64) -> Self {
+        let mut adams = Self::default();
+        let mut before = None;
+        for pair in levels.as_slice().windows(2) {
+            let h = (pair[0] / pair[1]).ln();
+            let a = (1.0 + tau * tau) * h;
+            // The integrals of 1 and of v.
+            let whole = -(-a).exp_m1();
+            let first = 1.0 - whole / a;
+            let slope = before.map_or(0.0, |before: f64| first * h / before);
+            adams.kept.push((-a).exp());
+            adams
+                .noise
+                .push(pair[1] * (-(-2.0 * tau * tau * h).exp_m1()).sqrt());
+            for (list, value) in adams.predict.iter_mut().zip([whole + slope, -slope]) {
+                list.push(value);
+            }
+            for (list, value) in adams.correct.iter_mut().zip([first, whole - first]) {
+                list.push(value);
+            }
+            before = Some(h);
+        }
+        adams
+    }
+}
+
 /// How a setting is written with diffusers.
 struct Scheduler {
     class: &'static str,
     arguments: &'static [&'static str],
     /// eps_c and c of each step, where the class has no step for them.
-    own: Option<Steps>,
+    own: Option<Own>,
     /// What is not the same, in lines.
     remarks: Vec<String>,
 }
@@ -83,13 +128,13 @@ impl Scheduler {
     }
 
     /// The class to which a step of ours is added.
-    fn own(table: bool, steps: Steps, remark: String) -> Self {
+    fn own(table: bool, own: Own, remark: String) -> Self {
         let class = match table {
             true => "EulerDiscreteScheduler",
             false => "EDMEulerScheduler",
         };
         Self {
-            own: Some(steps),
+            own: Some(own),
             remarks: vec![remark],
             ..Self::new(class, &[])
         }
@@ -108,7 +153,14 @@ impl Scheduler {
         let levels = &candidate.levels;
         match (candidate.sampler, Steps::of(candidate)) {
             (SamplerKind::Cas, Some(_)) if real("eps_c") == Some(1.0) => match table {
-                true => Self::new("EulerDiscreteScheduler", &[]),
+                true => {
+                    let remark = "EulerDiscreteScheduler also takes the levels by itself: \
+                                  scheduler.set_timesteps(sigmas=SIGMAS).";
+                    Self {
+                        remarks: vec![remark.into()],
+                        ..Self::new("EulerDiscreteScheduler", &[])
+                    }
+                }
                 false => Self::new("EDMEulerScheduler", &[]),
             },
             (SamplerKind::Cas, Some(_)) if real("eps_c") == Some(2.0) => match table {
@@ -128,7 +180,7 @@ impl Scheduler {
                             "EDMDPMSolverMultistepScheduler, sde-dpmsolver++ of order 1 (eps_c = 2)",
                     }
                 );
-                Self::own(table, steps, remark)
+                Self::own(table, Own::Exponential(steps), remark)
             }
             (SamplerKind::Dpmpp2m, _) => Self::new(multistep, ODE),
             (SamplerKind::Dpmpp2mSde, Some(_)) if real("eta") == Some(0.0) => {
@@ -151,12 +203,12 @@ impl Scheduler {
                     },
                     if eta < 0.5 { 0 } else { 1 },
                 );
-                Self::own(table, steps, remark)
+                Self::own(table, Own::Exponential(steps), remark)
             }
             (SamplerKind::Exponential, Some(steps)) => {
                 let remark = "diffusers has no solver with an amount of noise and a multistep weight \
                               for each step. The class below is the sampler itself.";
-                Self::own(table, steps, remark.into())
+                Self::own(table, Own::Exponential(steps), remark.into())
             }
             (SamplerKind::Heun, _) if table => {
                 let mut scheduler = Self::new("HeunDiscreteScheduler", &[]);
@@ -167,16 +219,12 @@ impl Scheduler {
                 }
                 scheduler
             }
-            (SamplerKind::SaSolver, _) => {
+            // With the usual orders, which are those of the search.
+            (SamplerKind::SaSolver, _) if candidate.settings.len() == 1 => {
                 let tau = real("tau").unwrap_or(1.0);
-                let steps = Steps::second_order(levels, 1.0 + tau * tau);
-                let remark = format!(
-                    "diffusers' SASolverScheduler is not the recipe's SA-Solver: it adds a term at \
-                     order 2 and cannot end at 0. The nearest that ends at 0 is below: DPM-Solver++ \
-                     SDE-2M with the same noise, eta = tau^2 = {}.",
-                    tau * tau
-                );
-                Self::own(table, steps, remark)
+                let remark = "diffusers' SASolverScheduler is another solver: it adds a term at order \
+                              2 and cannot end at 0. The class below is the sampler itself.";
+                Self::own(table, Own::SaSolver(Adams::new(levels, tau)), remark.into())
             }
             (kind, _) => {
                 let scheduler = match table {
@@ -246,13 +294,12 @@ pub fn diffusers(candidate: &Candidate, network: &NetworkNoise, about: &[String]
     let head: Vec<String> = head.iter().map(|text| wrapped(text)).collect();
     text += &head.join("\n\n");
     text += "\n\"\"\"\n";
-    if scheduler.own.is_none() {
-        text += "import torch\n";
-    } else {
-        text += "import torch\nfrom diffusers.utils.torch_utils import randn_tensor\n";
-    }
     let class = scheduler.class;
-    let _ = writeln!(text, "from diffusers import {class}\n");
+    let _ = writeln!(text, "import torch\nfrom diffusers import {class}");
+    if scheduler.own.is_some() {
+        text += "from diffusers.utils.torch_utils import randn_tensor\n";
+    }
+    text += "\n";
     let _ = writeln!(
         text,
         "SIGMAS = [{}]",
@@ -265,18 +312,35 @@ pub fn diffusers(candidate: &Candidate, network: &NetworkNoise, about: &[String]
         NetworkNoise::Sigma { .. } => sigmas.iter().map(|s| 0.25 * s.ln()).collect(),
     };
     let _ = writeln!(text, "TIMESTEPS = [{}]", numbers(&timesteps));
-    if let Some(steps) = &scheduler.own {
-        let last = steps.levels.len() - 1;
-        let mut c = steps.c.clone();
-        // Neither the first step, which has none before it, nor the last, to 0, looks back.
-        (c[0], c[last]) = (0.0, 0.0);
-        let _ = writeln!(text, "EPS_C = [{}]", numbers(&steps.eps_c));
-        let _ = writeln!(text, "C = [{}]", numbers(&c));
+    match &scheduler.own {
+        None => {}
+        Some(Own::Exponential(steps)) => {
+            let last = steps.levels.len() - 1;
+            let mut c = steps.c.clone();
+            // Neither the first step, which has none before it, nor the last, to 0, looks back.
+            (c[0], c[last]) = (0.0, 0.0);
+            let _ = writeln!(text, "EPS_C = [{}]", numbers(&steps.eps_c));
+            let _ = writeln!(text, "C = [{}]", numbers(&c));
+        }
+        Some(Own::SaSolver(adams)) => {
+            let [now, before] = &adams.predict;
+            let [end, start] = &adams.correct;
+            for (name, list) in [
+                ("KEPT", &adams.kept),
+                ("NOISE", &adams.noise),
+                ("PREDICT", now),
+                ("PREDICT_BEFORE", before),
+                ("CORRECT", end),
+                ("CORRECT_BEFORE", start),
+            ] {
+                let _ = writeln!(text, "{name} = [{}]", numbers(list));
+            }
+        }
     }
     let _ = write!(
         text,
         "\n\nclass Tuned({class}):\n    # Whatever is asked for, the levels are these.\n    \
-         def set_timesteps(self, num_inference_steps=None, device=None, **kwargs):\n        \
+         def set_timesteps(self, num_inference_steps=None, device=None, *args, **kwargs):\n        \
          super().set_timesteps(len(TIMESTEPS), device=device)\n"
     );
     text += match class {
@@ -306,8 +370,10 @@ pub fn diffusers(candidate: &Candidate, network: &NetworkNoise, about: &[String]
                  def precondition_outputs(self, sample, model_output, sigma):\n        \
                  return model_output\n";
     }
-    if scheduler.own.is_some() {
-        text += OWN_STEP;
+    match &scheduler.own {
+        None => {}
+        Some(Own::Exponential(_)) => text += EXPONENTIAL,
+        Some(Own::SaSolver(_)) => text += SA_SOLVER,
     }
     let mut arguments = network.arguments();
     arguments.extend(scheduler.arguments.iter().map(|a| (*a).to_owned()));
@@ -335,7 +401,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// A step of `exponential`, in Python.
-const OWN_STEP: &str = r#"
+const EXPONENTIAL: &str = r#"
     # x' = kept x + (1 - kept)(D + c (D - D_before)) + sqrt(sigma'^2 - kept^2 sigma^2) z
     def step(self, model_output, timestep, sample, generator=None, return_dict=True, **kwargs):
         output = super().step(model_output, timestep, sample)
@@ -352,6 +418,31 @@ const OWN_STEP: &str = r#"
                 sample.shape, generator=generator, device=sample.device, dtype=sample.dtype
             )
             prev_sample = prev_sample + deviation * noise
+        output.prev_sample = prev_sample
+        return output if return_dict else (prev_sample,)
+"#;
+
+/// A step of `sa-solver`, in Python.
+const SA_SOLVER: &str = r#"
+    # Corrects the step that led here, now that D at its end is known; then predicts the next.
+    def step(self, model_output, timestep, sample, generator=None, return_dict=True, **kwargs):
+        output = super().step(model_output, timestep, sample)
+        denoised = output.pred_original_sample
+        i = self.step_index - 1
+        if i == len(KEPT):
+            return output if return_dict else (output.prev_sample,)
+        if i > 0:
+            sample = self.base + CORRECT[i - 1] * denoised + CORRECT_BEFORE[i - 1] * self.before
+        self.base = KEPT[i] * sample
+        if NOISE[i] > 0:
+            noise = randn_tensor(
+                sample.shape, generator=generator, device=sample.device, dtype=sample.dtype
+            )
+            self.base = self.base + NOISE[i] * noise
+        prev_sample = self.base + PREDICT[i] * denoised
+        if i > 0:
+            prev_sample = prev_sample + PREDICT_BEFORE[i] * self.before
+        self.before = denoised
         output.prev_sample = prev_sample
         return output if return_dict else (prev_sample,)
 "#;

@@ -195,7 +195,7 @@ fn for_others(made: &Recipe, best: &Candidate, network: &NetworkNoise, path: &Pa
     let [low, high] = origin.interval;
     let about = [
         format!(
-            "{} network calls; {} of {:.4} (95 % within {low:.4} to {high:.4}) in {}, by {} samples \
+            "{} network calls; {}: {:.4} (95 % within {low:.4} to {high:.4}) in {}, by {} samples \
              and {} items of {}.",
             origin.calls,
             origin.measure,

@@ -278,7 +278,7 @@ fn equal(repetition: u64, cache: Option<Cache>, stop_after: usize) -> (Result<Re
     let start = cas(1.5, geometric(4));
     let plan = PerStep {
         most: 512,
-        ..plan(60_000, 64)
+        ..plan(90_000, 64)
     };
     let found = per_step(&mut stand, [&reference; 2], &[&start], &plan, &mut monitor);
     (found.map(Option::unwrap), subject.drawn.get())
