@@ -14,6 +14,9 @@
 //! tuning-regret-mean.csv and tuning-regret.png. RUN/tune keeps what was measured, so that a second
 //! call is quick: copy the run first if that is not wanted. The run needs a loss curve
 //! (`tweedie levels RUN --measure`) for grids by the loss to be searched.
+//!
+//! `mixture` in place of RUN is a mixture in 8 dimensions whose denoiser leaves a tenth of the noise
+//! where sigma > 0.5: many searches in minutes, the distance being that from the exact moments.
 
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -21,12 +24,17 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tweedie::job::Monitor;
-use tweedie::measure::{Estimate, Features, FrechetReference};
+use tweedie::measure::{Estimate, Features, FrechetReference, Halves, Moments, Reference};
+use tweedie::noise::Levels;
+use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::{Axis, Chart, Series, Table};
 use tweedie::run::{Model, RunDir};
+use tweedie::score::{Denoiser, GaussianMixture, Posterior, Query};
 use tweedie::{Error, Result};
-use tweedie_tune::rival::{Points, RandomSearch};
-use tweedie_tune::{Candidate, Objective, Search, Space, Stand, TuneJob, search};
+use tweedie_tune::rival::{AlignYourSteps, Points, RandomSearch, Trajectories};
+use tweedie_tune::{
+    Candidate, DenoiserSubject, Grid, Objective, Search, Solver, Space, Stand, TuneJob, search,
+};
 
 const SEARCH: &str = "search";
 const RANDOM: &str = "random search";
@@ -34,6 +42,8 @@ const TPE: &str = "TPE (Optuna)";
 const METHODS: [&str; 3] = [SEARCH, RANDOM, TPE];
 /// The number of the first fresh sample, far from those of searches, reports and guards.
 const FRESH: u64 = 7 << 40;
+/// The number of the first of the trajectories.
+const TEACHER: u64 = 8 << 40;
 /// Fresh samples that are kept in one piece.
 const PIECE: u64 = 1000;
 /// The number of the first sample of a search by seed 0.
@@ -111,6 +121,13 @@ struct Returned {
 
 fn main() -> Result<()> {
     let options = Options::parse()?;
+    match options.run.to_str() {
+        Some("mixture") => of_mixture(&options),
+        _ => of_run(&options),
+    }
+}
+
+fn of_run(options: &Options) -> Result<()> {
     let run = RunDir::open(&options.run)?;
     let config = run.config()?;
     let data = config.open_data()?;
@@ -125,27 +142,100 @@ fn main() -> Result<()> {
         curve: model.loss_curve().ok().map(|kept| kept.curve.clone()),
         seed: 0,
     };
-    let monitor = &mut Monitor::silent();
-    let objective = Objective::new(&run, &model, &data, &job, monitor)?;
+    let objective = Objective::new(&run, &model, &data, &job, &mut Monitor::silent())?;
     let by = objective.reference(objective.searched()?)?;
     let on = objective.reference(objective.reported()?)?;
     let all = objective.reference(objective.all()?)?;
-    let space = objective.space();
     let mut stand = objective.stand()?;
-
-    let mut returned = Vec::new();
+    let space = objective.space();
     let mut known = Vec::new();
+    // What needs no search: published recipes, and levels by trajectories.
+    if let Some(point) = space.point(Solver::DpmSolverSde, 1.0, Grid::Geometric) {
+        let base = space.candidate(&point, options.calls)?;
+        let (max, min, count) = (space.sigma_max, space.sigma_min, base.levels.len());
+        for of in AlignYourSteps::ALL {
+            known.push(Candidate {
+                levels: of.levels(max, min, count)?,
+                grid: Grid::AlignYourSteps { of },
+                ..base.clone()
+            });
+        }
+        let (trajectories, calls) = Trajectories::USUAL;
+        let fine = Levels::karras(max, min, calls, 7.0)?;
+        let seeds = TEACHER..TEACHER + trajectories;
+        let solved = Trajectories::of_run(&model, &config.sample, fine, seeds)?;
+        known.push(solved.deviations()?.candidate(&base, 1.0)?);
+    }
+    compare(options, &mut stand, space, [&by, &on, &all], known)
+}
+
+/// The mixture's denoiser, wrong where there is much noise.
+struct Wrong(GaussianMixture);
+
+impl Denoiser for Wrong {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn denoise(&self, query: &Query<'_>, posterior: &mut Posterior<'_>) -> Result<()> {
+        self.0.denoise(query, posterior)?;
+        let dim = self.dim();
+        let rows = posterior.mean.chunks_exact_mut(dim);
+        for ((h, x), sigma) in rows.zip(query.x.chunks_exact(dim)).zip(query.sigmas) {
+            if *sigma > 0.5 {
+                h.iter_mut().zip(x).for_each(|(h, x)| *h += 0.1 * (x - *h));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_mixture(options: &Options) -> Result<()> {
+    const DIM: usize = 8;
+    const MODES: usize = 10;
+    let source = NoiseSource::new(11, Stream::Data);
+    let mut means = vec![0.0; MODES * DIM];
+    source.fill_normal(0, 0, &mut means);
+    let variances: Vec<f64> = (0..MODES * DIM)
+        .map(|i| 0.02 + 0.3 * source.uniform(i as u64, 1, 0).powi(2))
+        .collect();
+    let weights: Vec<f64> = (1..=MODES).map(|k| k as f64).collect();
+    let mixture = GaussianMixture::new(&weights, means, &variances)?;
+    let (mean, covariance) = mixture.moments();
+    let moments = Moments::new(mean, covariance)?;
+    let reference = FrechetReference::new(Reference::Exact(&moments), Halves::default())?;
+    let denoiser = Wrong(mixture);
+    let subject = DenoiserSubject {
+        denoiser: &denoiser,
+        name: "mixture".into(),
+        sigma_range: [20.0, 0.01],
+    };
+    let space = Space::new(subject.sigma_range);
+    let mut stand = Stand::new(&subject, None);
+    compare(options, &mut stand, &space, [&reference; 3], Vec::new())
+}
+
+/// All methods at all budgets; `by` is searched by, `on` is what the search reports on, `all` tells
+/// the truth; `known` are settings to compare with besides those that people use.
+fn compare(
+    options: &Options,
+    stand: &mut Stand<'_>,
+    space: &Space,
+    [by, on, all]: [&FrechetReference<'_>; 3],
+    mut known: Vec<Candidate>,
+) -> Result<()> {
+    let mut returned = Vec::new();
     for point in space.usual() {
         known.extend(space.candidate(&point, options.calls));
     }
     for seed in 0..options.seeds {
         for &settings in &options.settings {
             for method in METHODS {
-                let budget = options.budget(settings);
+                let plan = (options.budget(settings), seed);
                 let found = match method {
-                    SEARCH => ours(&options, &mut stand, space, [&by, &on], (budget, seed)),
-                    RANDOM => random(&options, &mut stand, space, &by, (budget, seed)),
-                    _ => tpe(&options, &mut stand, space, &by, (budget, seed)),
+                    SEARCH => ours(options, stand, space, [by, on], plan),
+                    RANDOM => random(options, stand, space, by, plan),
+                    _ => tpe(options, stand, space, by, plan),
                 };
                 let (candidate, evaluations) = match found {
                     Ok(found) => found,
@@ -154,7 +244,7 @@ fn main() -> Result<()> {
                         continue;
                     }
                 };
-                let truth = truth(&options, &mut stand, &all, &candidate)?;
+                let truth = truth(options, stand, all, &candidate)?;
                 println!(
                     "{method}, {settings} settings, seed {seed}: {:.4} +- {:.4} ({evaluations}) \
                      {candidate}",
@@ -172,23 +262,13 @@ fn main() -> Result<()> {
         }
     }
     if options.known > 0 {
-        let references = [&by, &on];
-        let seed = options.seeds;
-        known.push(
-            ours(
-                &options,
-                &mut stand,
-                space,
-                references,
-                (options.known, seed),
-            )?
-            .0,
-        );
+        let plan = (options.known, options.seeds);
+        known.push(ours(options, stand, space, [by, on], plan)?.0);
     }
     let mut best = f64::INFINITY;
     for candidate in known {
         // A usual setting that fails is not the best.
-        if let Ok(truth) = truth(&options, &mut stand, &all, &candidate) {
+        if let Ok(truth) = truth(options, stand, all, &candidate) {
             println!("known: {:.4} {candidate}", truth.value);
             best = best.min(truth.value);
         }
@@ -196,7 +276,7 @@ fn main() -> Result<()> {
     best = returned
         .iter()
         .fold(best, |best, found| best.min(found.truth.value));
-    write(&options, &returned, best)
+    write(options, &returned, best)
 }
 
 /// This crate's search, its report included.

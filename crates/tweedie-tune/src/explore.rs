@@ -20,7 +20,7 @@ pub(crate) struct Seen {
     pub(crate) distance: Estimate,
 }
 
-/// What was measured, the nearest first, and what failed.
+/// What was measured, the nearest first as the model has it, and what failed.
 #[derive(Debug, Default)]
 pub(crate) struct Explored {
     pub(crate) seen: Vec<Seen>,
@@ -120,9 +120,7 @@ pub(crate) fn explore(
             });
         return Err(Error::setting("candidates", settings, reason));
     }
-    found
-        .seen
-        .sort_by(|a, b| a.distance.value.total_cmp(&b.distance.value));
+    found.rank(space);
     Ok(found)
 }
 
@@ -135,14 +133,13 @@ impl Explored {
                 .any(|failed| failed.candidate == *candidate)
     }
 
-    /// The setting of the largest expected improvement among many, not yet known.
-    fn promising(&self, space: &Space, search: &Search, round: u32) -> Option<(Point, Candidate)> {
-        let values = warped(&self.seen);
+    /// The model of what was measured; what failed counts as the worst.
+    fn model(&self, space: &Space, values: &[f64]) -> Option<Surrogate> {
         let worst = values.iter().fold(0.0f64, |a, b| a.max(*b));
-        let mut points: Vec<Point> = self.seen.iter().map(|seen| seen.point).collect();
-        points.extend(&self.failed_at);
-        let failed = self.failed_at.iter().map(|_| worst);
-        let all: Vec<f64> = values.iter().copied().chain(failed).collect();
+        let seen = self.seen.iter().map(|seen| seen.point);
+        let points: Vec<Point> = seen.chain(self.failed_at.iter().copied()).collect();
+        let mut all = values.to_vec();
+        all.resize(points.len(), worst);
         let categories = [
             Category {
                 axis: 0,
@@ -153,8 +150,29 @@ impl Explored {
                 parts: GRIDS,
             },
         ];
-        let model = Surrogate::fit(&categories, &points, &all);
+        Surrogate::fit(&categories, &points, &all)
+    }
 
+    /// Sorts what was measured by the mean of the model, which has less of each sample's luck than the
+    /// measurements.
+    fn rank(&mut self, space: &Space) {
+        let values = warped(&self.seen);
+        let model = self.model(space, &values);
+        let mean = |(seen, value): (Seen, f64)| match &model {
+            Some(model) => (model.predict(&seen.point).0, seen),
+            None => (value, seen),
+        };
+        let seen = std::mem::take(&mut self.seen).into_iter().zip(values);
+        let mut means: Vec<(f64, Seen)> = seen.map(mean).collect();
+        means.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.seen = means.into_iter().map(|(_, seen)| seen).collect();
+    }
+
+    /// The setting of the largest expected improvement among many, not yet known.
+    fn promising(&self, space: &Space, search: &Search, round: u32) -> Option<(Point, Candidate)> {
+        let values = warped(&self.seen);
+        let points: Vec<Point> = self.seen.iter().map(|seen| seen.point).collect();
+        let model = self.model(space, &values);
         let seed = search.seed ^ (round + 1) << 16;
         let mut pool: Vec<Point> = (0..ANYWHERE).map(|i| anywhere(i, seed)).collect();
         let mut order: Vec<usize> = (0..values.len()).collect();

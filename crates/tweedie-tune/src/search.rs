@@ -128,8 +128,9 @@ pub struct Tuned {
 /// The share of the evaluations that the first stage takes, and of what it leaves, the report's.
 const EXPLORED: f64 = 0.6;
 const REPORTED: f64 = 0.5;
-/// Settings in the race at most, and at least.
-const RACERS: [usize; 2] = [2, 16];
+/// Settings in the race: one for so many that the evaluations pay for, at least, at most.
+const EACH_RACER: usize = 3;
+const RACERS: [usize; 2] = [2, 12];
 /// Settings in the report that the search could not tell from the best.
 const TIED: usize = 3;
 /// The numbers of the samples of the races and of the report: far from those that users draw.
@@ -165,8 +166,7 @@ pub fn search(
     let left = search.evaluations.saturating_sub(stand.spent() - before);
     let for_race = left - (left as f64 * REPORTED) as u64;
     let [fewest, most] = RACERS;
-    // Half of it for the first round.
-    let racers = (affordable(for_race) / 2).clamp(fewest, most);
+    let racers = (affordable(for_race) / EACH_RACER).clamp(fewest, most);
     let runners: Vec<Seen> = explored.seen.iter().take(racers).cloned().collect();
     let plan = Race {
         calls: search.calls,

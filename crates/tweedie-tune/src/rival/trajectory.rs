@@ -24,6 +24,8 @@ use tweedie::sample::{Observer, Sampler, SamplerKind, StepView};
 use tweedie::score::Denoiser;
 use tweedie::{Error, Result};
 
+use crate::{Candidate, Grid};
+
 /// Trajectories of the probability flow on a fine grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trajectories {
@@ -207,6 +209,18 @@ impl Deviations {
     /// The cost of the jump from level `from` to level `to`, or to the data.
     pub fn cost(&self, from: usize, to: usize) -> f64 {
         self.costs[from * (self.levels.len() + 1) + to]
+    }
+
+    /// `like` with as many levels of least cost.
+    ///
+    /// # Errors
+    /// As for [`Deviations::levels`].
+    pub fn candidate(&self, like: &Candidate, gamma: f64) -> Result<Candidate> {
+        Ok(Candidate {
+            levels: self.levels(like.levels.len(), gamma)?,
+            grid: Grid::Trajectory,
+            ..like.clone()
+        })
     }
 
     /// The `count` levels, the first of the fine grid among them, whose jumps cost least; later jumps
