@@ -9,6 +9,7 @@ use tweedie::measure::{Estimate, FrechetReference};
 use tweedie::{Error, Result};
 
 use crate::search::{Search, first_seed};
+use crate::space::GRIDS;
 use crate::surrogate::{Category, Surrogate};
 use crate::{AXES, Candidate, Dropped, Point, Space, Stand};
 
@@ -38,8 +39,6 @@ const RADII: [f64; 3] = [0.3, 0.12, 0.04];
 const VARIED: usize = 4;
 /// The share of the settings proposed that is Sobol's.
 const SOBOL: f64 = 0.2;
-/// The kinds of grid on their axis.
-const GRIDS: usize = 8;
 
 /// Measures up to `settings` settings of `space`, `begin` first.
 pub(crate) fn explore(
@@ -89,6 +88,7 @@ pub(crate) fn explore(
         if found.knows(&candidate) {
             continue;
         }
+        let point = space.essential(&point);
         let seeds = seed..seed + search.first as u64;
         match stand.measure(&candidate, seeds, reference, monitor) {
             Ok(measured) => found.seen.push(Seen {
@@ -184,6 +184,8 @@ impl Explored {
                 pool.push(about(&points[best], radius, number, stream));
             }
         }
+        pool.iter_mut()
+            .for_each(|point| *point = space.essential(point));
         if let Some(model) = model {
             // The best without its luck.
             let means = points[..values.len()]

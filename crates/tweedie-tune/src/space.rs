@@ -176,8 +176,15 @@ impl Space {
             Solver::Als | Solver::Pc => amount,
             _ => or_end(amount),
         };
-        let exponent = match (place(grid, GRIDS), &self.curve) {
-            (0..3, _) | (4, Some(_)) => exponent,
+        // Where `point` has the grid.
+        let grid = match (place(grid, GRIDS), &self.curve) {
+            (0..=2, _) => 1,
+            (3, _) | (_, None) => 3,
+            (part @ (4 | 5), _) => part,
+            _ => 6,
+        };
+        let exponent = match grid {
+            1 | 4 => exponent,
             _ => 0.5,
         };
         let tilts = matches!(kind, Solver::Cas | Solver::DpmSolverSde) && amount > 0.0;
@@ -188,7 +195,7 @@ impl Space {
         [
             centre(solver, self.solvers.len()),
             amount,
-            centre(grid, GRIDS),
+            (grid as f64 + 0.5) / GRIDS as f64,
             exponent,
             beyond_end(1.0 - max).map_or(1.0, |_| max),
             or_end(min),
@@ -357,6 +364,8 @@ mod tests {
                     let essential = space.essential(&point);
                     assert_eq!(space.candidate(&essential, calls).unwrap(), candidate);
                     assert_eq!(space.essential(&essential), essential);
+                    let all = |point: &Point| space.essential(point);
+                    assert!(space.usual().iter().all(|point| all(point) == *point));
                 }
             }
         }
