@@ -38,6 +38,7 @@ pub enum Command {
     Report(Report),
     Evaluate(Evaluate),
     Tune(Tune),
+    Profile(Profile),
     Study(Study),
     Classifier(Classifier),
 }
@@ -54,6 +55,7 @@ impl Command {
             Self::Report(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Tune(args) => args.json,
+            Self::Profile(args) => args.json,
             Self::Study(args) => args.json,
             Self::Classifier(args) => match &args.command {
                 ClassifierCommand::Train(args) => args.json,
@@ -420,8 +422,9 @@ pub struct Evaluate {
     #[arg(long, value_name = "SAMPLES")]
     pub versus: Option<PathBuf>,
     /// The feature space; may be repeated. pixels: the values themselves; pca:K: the data's K
-    /// leading principal components; classifier:RUN: the penultimate layer of a classifier that
-    /// `tweedie classifier train` made, which also counts classes; inception:FILE: FID's Inception
+    /// leading principal components (pca:K,SPACE: those in another space); classifier:RUN: the
+    /// penultimate layer of a classifier that `tweedie classifier train` made, which also counts
+    /// classes; inception:FILE: FID's Inception
     /// as pytorch-fid has it, with the weights in its pt_inception-2015-12-05-6726825d.pth, or in
     /// the same as safetensors; onnx:FILE,filter=pil-bicubic,mean=0.5,std=0.5: the output of a
     /// network, in a program built with it (the README lists the settings).
@@ -482,7 +485,7 @@ pub struct Tune {
     #[arg(long, default_value = "20m", value_parser = duration)]
     pub time: u64,
     /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
-    /// classifier:RUN, inception:FILE.
+    /// classifier:RUN, pca:K,classifier:RUN, inception:FILE.
     #[arg(long, value_name = "SPACE", default_value = "pixels")]
     pub features: Space,
     /// The data to compare with, best not those trained on [default: the run's own].
@@ -506,8 +509,86 @@ pub struct Tune {
     /// The seed of the search, its samples and the division of the data.
     #[arg(long, default_value_t = 0)]
     pub seed: u32,
+    /// Do not search: let another optimiser drive. Reads requests from standard input, a JSON line
+    /// each like {"point": [0.5, 0, ...], "samples": 256, "seed": 0}: a number in 0 to 1 for each
+    /// axis of the space, how many samples and which. Answers each by a line with axes, candidate,
+    /// levels, distance (value, standard_error) and evaluations so far, or with error where the
+    /// point is not feasible. Takes one number of calls.
+    #[arg(long, conflicts_with_all = ["json", "time", "epsilon"])]
+    pub points: bool,
     /// Print the result as one JSON document: step, weights, features, reference, searched,
     /// reported, found (for each number of calls), evaluations, seconds, page, files.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Draw what a run's quality depends on: step size, last step, noise levels, number of steps.
+///
+/// Measures consistent annealed sampling by its step size at several numbers of network calls, in
+/// both units, eps_b and eps_c; what a step size tuned at one of them is worth at the others;
+/// annealed Langevin sampling beside it, denoised and not; grids of noise levels at equal
+/// everything; and the run's own sampler with many steps beside the recipes that `tweedie tune`
+/// wrote. Where `tune` searches, this explains. All settings have the same seeds. What is measured
+/// is kept in RUN/tune: after an interruption the same command resumes.
+///
+/// Distances of features need more samples than features: pca:32,classifier:RUN is a network's
+/// features in few dimensions.
+#[derive(Debug, clap::Args)]
+pub struct Profile {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Numbers of network calls for a sample, 2 or more each.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "8,16,32,64,128",
+        value_name = "N,N,..."
+    )]
+    pub calls: Vec<usize>,
+    /// The number whose best step size is used at the others; ALS and CAS are compared there too.
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub tuned_at: usize,
+    /// The step sizes, ascending; 1 and inf may be among them.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,1.25,1.5,2,3,5,inf",
+        value_name = "EPS_C,..."
+    )]
+    pub eps_c: Vec<f64>,
+    /// Numbers of calls at which grids of noise levels are compared.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "8,16",
+        value_name = "N,N,..."
+    )]
+    pub grids: Vec<usize>,
+    /// Samples of each setting.
+    #[arg(long, default_value_t = 256, value_name = "COUNT")]
+    pub samples: u64,
+    /// Steps of the run's own sampler beside its recipes; 0 leaves that out.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub untuned: usize,
+    /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
+    /// classifier:RUN, pca:K,classifier:RUN, inception:FILE.
+    #[arg(long, value_name = "SPACE", default_value = "pixels")]
+    pub features: Space,
+    /// The data to compare with, best not those trained on [default: the run's own].
+    #[arg(long, value_name = "DATA")]
+    pub against: Option<String>,
+    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
+    /// repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use the checkpoint of this step, not the latest.
+    #[arg(long, value_name = "STEP")]
+    pub checkpoint: Option<u64>,
+    /// Folder of the page [default: RUN/tune/profile].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the result as one JSON document: step, weights, features, reference, items, step_size,
+    /// last_step, grids, untuned, evaluations, seconds, page, files.
     #[arg(long)]
     pub json: bool,
 }

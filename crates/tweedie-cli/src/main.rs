@@ -68,6 +68,7 @@ fn run(command: Command) -> Result<()> {
         Command::Report(args) => commands::report::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Tune(args) => commands::tune::run(&args),
+        Command::Profile(args) => commands::profile::run(&args),
         Command::Study(args) => commands::study::run(&args),
         Command::Classifier(args) => commands::classifier::run(&args),
     }

@@ -18,6 +18,8 @@ fn help_is_as_checked_in() {
         "likelihood",
         "report",
         "evaluate",
+        "tune",
+        "profile",
         "study",
         "classifier",
         "classifier train",

@@ -3,10 +3,13 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Output, Stdio};
 
-use common::{fail, succeed, text, tiny};
-use serde_json::Value;
+use common::{expect_error, fail, succeed, text, tiny, tweedie};
+use serde_json::{Value, json};
+use tweedie_tune::AXES;
 
 #[test]
 fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
@@ -127,4 +130,183 @@ fn a_run_is_tuned_resumes_and_leaves_recipes_and_a_page() {
     );
     fail(&["tune", run, "--set", "limit=3"], &["items of data = 3"]);
     fail(&["tune", text(dir.path())], &["config.toml"]);
+}
+
+#[test]
+fn a_runs_figures_are_drawn_and_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    succeed(&["train", text(&tiny(dir.path())), "--out", text(&run)]);
+    let run = text(&run);
+    let args = [
+        "profile",
+        run,
+        "--calls",
+        "2,4,8",
+        "--tuned-at",
+        "4",
+        "--grids",
+        "4",
+        "--samples",
+        "32",
+        "--eps-c",
+        "1,2,inf",
+        "--untuned",
+        "12",
+        "--features",
+        "pca:3",
+        "--json",
+    ];
+    let found: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    let profiles = found["step_size"]["profiles"].as_array().unwrap();
+    assert_eq!(profiles.len(), 3);
+    for (moved, transfer) in found["step_size"]["moved"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(found["step_size"]["transfer"].as_array().unwrap())
+    {
+        assert!(moved["least_eps_b"].as_f64().unwrap() > 0.0);
+        if transfer["calls"] == 4 {
+            assert_eq!(transfer["eps_c"]["value"], 0.0);
+            assert_eq!(transfer["eps_b"]["value"], 0.0);
+        }
+    }
+    // What is feasible at 4 calls need not be at 2: an eps_b below its least there is left out.
+    let least = |i: usize| {
+        found["step_size"]["moved"][i]["least_eps_b"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(least(0) > least(1) && least(1) > least(2));
+    assert_eq!(
+        found["last_step"]["points"].as_array().unwrap().len(),
+        2 * (7 + 3)
+    );
+    assert_eq!(found["grids"]["rows"].as_array().unwrap().len(), 4 * 5);
+    assert_eq!(found["untuned"]["rows"][0]["calls"], 12);
+    let page = Path::new(run).join("tune/profile");
+    for file in [
+        "index.html",
+        "step-size-eps-b.png",
+        "step-size-eps-c.png",
+        "transfer.png",
+        "last-step.png",
+        "grids.csv",
+        "untuned.csv",
+        "samples.png",
+    ] {
+        assert!(page.join(file).is_file(), "{file}");
+    }
+    let again: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    assert_eq!(again["step_size"], found["step_size"]);
+    assert_eq!(again["evaluations"], found["evaluations"]);
+
+    fail(&["profile", run, "--tuned-at", "5"], &["tuned-at", "5"]);
+    fail(
+        &["profile", run, "--eps-c", "2,1,3"],
+        &["eps-c", "ascending"],
+    );
+    fail(
+        &["profile", run, "--calls", "1,32"],
+        &["calls", "2 or more"],
+    );
+}
+
+/// What the program makes of `lines` on its standard input.
+fn ask(args: &[&str], lines: &[String]) -> Output {
+    let mut command = tweedie(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Dropped at the end, which ends the program. It may end before, of a line that is no request.
+    let mut requests = child.stdin.take().unwrap();
+    for line in lines {
+        let _ = writeln!(requests, "{line}");
+    }
+    drop(requests);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn another_optimiser_asks_for_points() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    succeed(&["train", text(&tiny(dir.path())), "--out", text(&run)]);
+    let args = [
+        "tune",
+        text(&run),
+        "--calls",
+        "3",
+        "--features",
+        "pca:4",
+        "--points",
+    ];
+
+    // The first sampler without noise on the full range.
+    let point = [0.0; AXES];
+    let request = |samples: u64, seed: u32| {
+        json!({"point": point, "samples": samples, "seed": seed}).to_string()
+    };
+    let lines = [
+        request(32, 0),
+        String::new(),
+        request(32, 0),
+        request(32, 1),
+        json!({"point": vec![2.0; AXES]}).to_string(),
+        json!({"point": []}).to_string(),
+        request(2, 0),
+        json!({"point": vec![1.0; AXES], "samples": 40}).to_string(),
+    ];
+    let output = ask(&args, &lines);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answers: Vec<Value> = BufReader::new(&output.stdout[..])
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    assert_eq!(answers.len(), 7);
+    let [first, again, other, outside, short, few, last] = &answers[..] else {
+        unreachable!()
+    };
+    assert!(first["distance"]["value"].is_number());
+    assert!(first["distance"]["standard_error"].as_f64().unwrap() > 0.0);
+    assert!(
+        first["candidate"].as_str().unwrap().contains("sigma"),
+        "{first}"
+    );
+    assert!((1..=3).contains(&first["levels"].as_array().unwrap().len()));
+    // The same point on the same samples, and on others; every call is counted.
+    assert_eq!(again["distance"], first["distance"]);
+    assert_ne!(other["distance"], first["distance"]);
+    let each = first["evaluations"].as_u64().unwrap();
+    assert!((32..=96).contains(&each));
+    assert_eq!(again["evaluations"].as_u64(), Some(2 * each));
+    // What is not feasible is an answer, without calls.
+    for (answer, word) in [(outside, "[0, 1]"), (short, "axes"), (few, "samples = 2")] {
+        assert!(answer["error"].as_str().unwrap().contains(word), "{answer}");
+        assert_eq!(answer["evaluations"].as_u64(), Some(3 * each));
+        assert_eq!(answer["axes"].as_u64(), Some(AXES as u64));
+    }
+    assert!(last["evaluations"].as_u64().unwrap() > 3 * each);
+
+    let broken = ask(&args, &[request(32, 0), "{\"point\": [0.5".into()]);
+    expect_error(
+        &broken,
+        &args,
+        &["line 2", "no request", "\"samples\": 256"],
+    );
+    assert_eq!(
+        broken.stdout.iter().filter(|byte| **byte == b'\n').count(),
+        1
+    );
+    let unknown = ask(&args, &[json!({"point": point, "sample": 3}).to_string()]);
+    expect_error(&unknown, &args, &["line 1", "sample"]);
+    let args = ["tune", text(&run), "--calls", "3,4", "--points"];
+    fail(&args, &["one number of network calls"]);
 }

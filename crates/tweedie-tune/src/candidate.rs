@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 use tweedie::Result;
 use tweedie::noise::Levels;
 use tweedie::sample::{Sampler, SamplerKind};
@@ -21,11 +21,28 @@ pub struct Candidate {
     pub levels: Levels,
     /// Whether the result is the expected denoised sample rather than the final state.
     pub denoise: bool,
+    /// The weight of classifier-free guidance; the run's own where missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// The sampler's own settings.
     pub settings: Table,
 }
 
 impl Candidate {
+    /// `sampler` with one setting besides its defaults on `levels`, which were spread by `grid`; the
+    /// result is denoised.
+    pub fn with(sampler: SamplerKind, setting: (&str, f64), grid: Grid, levels: Levels) -> Self {
+        let (name, value) = setting;
+        Self {
+            sampler,
+            grid,
+            levels,
+            denoise: true,
+            guidance: None,
+            settings: Table::from_iter([(name.to_owned(), value.into())]),
+        }
+    }
+
     /// The sampler.
     ///
     /// # Errors
@@ -45,17 +62,26 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.sampler.label())?;
         for (name, value) in &self.settings {
-            match (value.as_float(), value.as_array()) {
+            match (value.as_float(), ends(value)) {
                 (Some(value), _) => write!(f, " {name} {value:.3}")?,
-                (None, Some(_)) => write!(f, " {name} per step")?,
-                (None, None) => write!(f, " {name} {value}")?,
+                (_, Some([first, last])) => write!(f, " {name} {first:.3} to {last:.3}")?,
+                _ => write!(f, " {name} {value}")?,
             }
         }
         let (max, min) = (self.levels.first(), self.levels.last());
         write!(f, ", {}, sigma {max:.3} to {min:.4}", self.grid)?;
+        if let Some(weight) = self.guidance {
+            write!(f, ", guidance {weight:.2}")?;
+        }
         match self.denoise {
             true => Ok(()),
             false => f.write_str(", not denoised"),
         }
     }
+}
+
+/// The first and the last of a list of numbers.
+fn ends(value: &Value) -> Option<[f64; 2]> {
+    let list = value.as_array()?;
+    Some([list.first()?.as_float()?, list.last()?.as_float()?])
 }

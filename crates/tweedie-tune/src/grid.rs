@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tweedie::noise::{Levels, LossCurve, LossSchedule};
 use tweedie::{Error, Result};
 
+use crate::rival::AlignYourSteps;
+
 /// How levels spread between sigma_max and sigma_min.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,8 +27,15 @@ pub enum Grid {
         /// The exponent of `mse-dp`.
         p: f64,
     },
-    /// Each level by itself.
-    PerStep,
+    /// A published recipe, stretched to the range at hand (Sabour et al. 2024).
+    AlignYourSteps {
+        /// The network it was published for.
+        of: AlignYourSteps,
+    },
+    /// By the deviation from trajectories ([`Trajectories`](crate::rival::Trajectories)).
+    Trajectory,
+    /// One by one.
+    Listed,
 }
 
 impl Grid {
@@ -35,7 +44,8 @@ impl Grid {
     ///
     /// # Errors
     /// As for [`Levels::geometric`], [`Levels::karras`] and [`LossSchedule::levels`];
-    /// [`Error::Setting`] where the curve is missing.
+    /// [`Error::Setting`] where the curve is missing, and for grids that do not follow from their
+    /// ends.
     pub fn levels(
         self,
         sigma_max: f64,
@@ -55,10 +65,11 @@ impl Grid {
                     "needs the denoising loss measured",
                 )),
             },
-            (_, Self::PerStep) => Err(Error::setting(
+            (_, Self::AlignYourSteps { of }) => of.levels(sigma_max, sigma_min, count),
+            (_, Self::Trajectory | Self::Listed) => Err(Error::setting(
                 "grid",
                 self,
-                "is found level by level, not spread between two",
+                "has levels of its own, which do not follow from its ends",
             )),
         }
     }
@@ -74,7 +85,9 @@ impl fmt::Display for Grid {
                 p,
             } => write!(f, "mse-dp p {p:.2}"),
             Self::Loss { schedule, .. } => schedule.fmt(f),
-            Self::PerStep => f.write_str("per step"),
+            Self::AlignYourSteps { of } => write!(f, "align-your-steps of {}", of.name()),
+            Self::Trajectory => f.write_str("trajectory"),
+            Self::Listed => f.write_str("listed"),
         }
     }
 }

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tweedie::data::Dataset;
 use tweedie::job::Monitor;
-use tweedie::measure::{Features, Frechet, FrechetReference, Halves, Reference};
+use tweedie::measure::Frechet;
 use tweedie::noise::LossCurve;
-use tweedie::random::{NoiseSource, Stream};
 use tweedie::report::SavedPage;
-use tweedie::run::{FeatureExtractor, Model, Recipe, RunDir};
+use tweedie::run::{Model, Recipe, RunDir};
 use tweedie::{Error, Result, write_atomic};
 
 use crate::guard::{Guards, guards};
 use crate::recipe::recipe;
 use crate::{
-    Cache, Candidate, Grid, MOST_LEVELS, NetworkNoise, PerStep, Point, Refined, RunSubject, Search,
-    Solver, Space, Stand, Subject, Tuned, diffusers, fewest_evaluations, page, per_step, search,
+    Candidate, Grid, MOST_LEVELS, NetworkNoise, Objective, PerStep, Point, Refined, RunSubject,
+    Search, Solver, Space, Subject, Tuned, diffusers, fewest_evaluations, page, per_step, search,
     sigmas_line,
 };
 
@@ -95,10 +94,10 @@ impl Found {
     }
 }
 
-/// Fewest items of the data: each half of either part needs more than features.
-const FEWEST: usize = 16;
 /// Samples of the measurement of speed.
 const TIMED: u64 = 64;
+/// Their network calls at most.
+const TIMED_CALLS: usize = 8;
 /// The share of the time that the search plans with: the rest is for features, distances, pictures.
 const PLANNED: f64 = 0.85;
 
@@ -117,27 +116,19 @@ pub fn tune(
     monitor: &mut Monitor<'_>,
 ) -> Result<Tuning> {
     let began = Instant::now();
-    let sample = model.config().sample.clone();
     let calls = numbers(&job.calls)?;
-    let extractor = FeatureExtractor::new(&job.space, data)?;
-    let dim = extractor.dim();
-    let reference = extractor.features(data, monitor)?;
-    let subject = RunSubject::new(model, &sample, &job.space, extractor, &reference);
-    let [searched, reported] = divided(&reference, dim, job.seed)?;
-    let rows = |values| Features::new("the data", values, dim);
-    let halves = Halves::for_features(dim, u64::from(job.seed));
-    let prepare = |values| FrechetReference::new(Reference::Sampled(rows(values)?), halves);
-    let references = [prepare(&searched)?, prepare(&reported)?];
+    let objective = Objective::new(run, model, data, job, monitor)?;
+    let (subject, space) = (objective.subject(), objective.space());
+    let dim = subject.dim();
+    let [searched, reported] = [objective.searched()?, objective.reported()?];
+    let references = [
+        objective.reference(searched)?,
+        objective.reference(reported)?,
+    ];
 
     let folder = run.tuning_path();
-    let cache = Cache::open(folder.join("evaluations"))?;
-    let evaluations = budget(&folder, &subject, &calls, job.time, monitor)?;
-    let mut stand = Stand::new(&subject, Some(cache));
-    let mut space = Space::new(subject.sigma_range());
-    space.curve.clone_from(&job.curve);
-    if !job.solvers.is_empty() {
-        space.solvers.clone_from(&job.solvers);
-    }
+    let mut stand = objective.stand()?;
+    let evaluations = budget(&folder, subject, &calls, job.time, monitor)?;
     let network = NetworkNoise::of(model.config())?;
     let first = first_round(dim);
     let mut neighbours: Vec<Point> = Vec::new();
@@ -159,7 +150,7 @@ pub fn tune(
         };
         plan.evaluations -= steps.evaluations;
         let [by, on] = &references;
-        let tuned = search(&mut stand, &space, [by, on], &plan, monitor)?;
+        let tuned = search(&mut stand, space, [by, on], &plan, monitor)?;
         neighbours.extend(tuned.point);
         let refined = per_step(&mut stand, [by, on], &tuned.candidates(), &steps, monitor)?;
         let path = run.recipe_path(calls);
@@ -169,12 +160,7 @@ pub fn tune(
             guards: Guards::default(),
             recipe: path.clone(),
         };
-        one.guards = guards(
-            &mut stand,
-            rows(&reported)?,
-            (one.best().0, &one.tuned),
-            monitor,
-        )?;
+        one.guards = guards(&mut stand, reported, (one.best().0, &one.tuned), monitor)?;
         let made = recipe(model, data, job, &one);
         made.write(&path)?;
         for_others(&made, one.best().0, &network, &path)?;
@@ -185,8 +171,8 @@ pub fn tune(
         weights: model.digest().map(str::to_owned),
         features: job.space.to_string(),
         reference: data.name().into(),
-        searched: searched.len() / dim,
-        reported: reported.len() / dim,
+        searched: searched.len(),
+        reported: reported.len(),
         found,
         evaluations: stand.spent(),
         seconds: began.elapsed().as_secs_f64(),
@@ -196,7 +182,7 @@ pub fn tune(
         &folder.join("page"),
         &tuning,
         model,
-        &subject,
+        subject,
         monitor,
     )?);
     tuning.seconds = began.elapsed().as_secs_f64();
@@ -241,27 +227,6 @@ fn numbers(calls: &[usize]) -> Result<Vec<usize>> {
     calls.sort_unstable();
     calls.dedup();
     Ok(calls)
-}
-
-/// The rows that the search sees and those it does not, by a permutation.
-fn divided(rows: &[f64], dim: usize, seed: u32) -> Result<[Vec<f64>; 2]> {
-    let count = rows.len() / dim;
-    if count < FEWEST {
-        let reason = format!(
-            "are too few to search by one half and report by the other; at least {FEWEST} are needed"
-        );
-        return Err(Error::setting("items of data", count, reason));
-    }
-    let source = NoiseSource::new(u64::from(seed), Stream::Evaluation);
-    let order = source.permutation(u64::MAX, count);
-    let gather = |part: &[usize]| {
-        let rows = part
-            .iter()
-            .flat_map(|&row| &rows[row * dim..(row + 1) * dim]);
-        rows.copied().collect()
-    };
-    let (first, second) = order.split_at(count / 2);
-    Ok([gather(first), gather(second)])
 }
 
 /// Samples in the first round: a half has more than features, from 256 on.
@@ -330,7 +295,12 @@ fn budget(
     let Some(point) = usual.point(Solver::Cas, 2.0, Grid::Geometric) else {
         return Err(Error::setting("solver", "cas", "is not among the families"));
     };
-    let few = *calls.iter().min().unwrap_or(&8);
+    let few = calls
+        .iter()
+        .copied()
+        .min()
+        .unwrap_or(TIMED_CALLS)
+        .min(TIMED_CALLS);
     let candidate = usual.candidate(&point, few)?;
     let mut speed = f64::INFINITY;
     // The first is slower: memory is fresh, weights are not packed.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use tweedie::Result;
 use tweedie::job::Monitor;
-use tweedie::measure::{Estimate, Features, Frechet, FrechetMeasured, FrechetReference};
+use tweedie::measure::{Estimate, Frechet, FrechetMeasured, FrechetReference};
 
 use crate::race::critical_value;
 use crate::{Candidate, Stand};
@@ -51,7 +51,7 @@ pub fn profile(
     (first, samples): (u64, u64),
     monitor: &mut Monitor<'_>,
 ) -> Result<Profile> {
-    let (total, dim) = (family.len() as u64, stand.subject().dim());
+    let total = family.len() as u64;
     let mut measured: Vec<Option<FrechetMeasured>> = Vec::new();
     for (done, (_, candidate)) in family.iter().enumerate() {
         monitor.step(
@@ -60,18 +60,8 @@ pub fn profile(
             total,
             "settings",
         )?;
-        let found = match candidate.sampler() {
-            Err(_) => None,
-            Ok(_) => match stand.features(candidate, first..first + samples, monitor) {
-                Ok(features) => {
-                    Some(reference.measure(Features::new("the samples", &features, dim)?)?)
-                }
-                Err(error @ (tweedie::Error::Stopped | tweedie::Error::Io { .. })) => {
-                    return Err(error);
-                }
-                Err(_) => None,
-            },
-        };
+        let seeds = first..first + samples;
+        let found = stand.attempt(candidate, seeds, reference, monitor)?;
         measured.push(found);
     }
     let distances: Vec<Option<Frechet>> = measured

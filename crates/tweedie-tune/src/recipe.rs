@@ -46,6 +46,7 @@ pub(crate) fn recipe(model: &Model, data: &Dataset, job: &TuneJob, found: &Found
             p: usual.p,
             sigmas: Some(best.levels.clone()),
             denoise: best.denoise,
+            guidance: best.guidance.or(model.config().sample.guidance),
             settings: best.settings.clone(),
             ..model.config().sample.clone()
         },

@@ -15,7 +15,7 @@ use crate::{Candidate, Drawing, Subject};
 /// A trained network and the features in which its samples are compared with data.
 pub struct RunSubject<'a> {
     model: &'a Model,
-    /// Classes, guidance and clipping, which are not searched.
+    /// Classes and clipping, which are not searched; guidance where it is not.
     sample: SampleConfig,
     extractor: FeatureExtractor,
     fingerprint: String,
@@ -70,9 +70,13 @@ impl<'a> RunSubject<'a> {
         seeds: Range<u64>,
         monitor: &mut Monitor<'_>,
     ) -> Result<(Drawn, u64)> {
+        let sample = SampleConfig {
+            guidance: candidate.guidance.or(self.sample.guidance),
+            ..self.sample.clone()
+        };
         let drawing = in_batches(candidate, seeds, BATCH, monitor, |sampler, seeds| {
             self.model
-                .run_by(sampler, &self.sample, seeds, &mut |_: &StepView<'_>| {})
+                .run_by(sampler, &sample, seeds, &mut |_: &StepView<'_>| {})
         })?;
         let dim = self.model.denoiser().dim();
         let count = (drawing.features.len() / dim).max(1) as u64;

@@ -1,8 +1,9 @@
 //! The search at one number of network calls.
 //!
-//! 1. Usual settings, the winners of other numbers of calls and points of a scrambled Sobol sequence
-//!    (Owen 1995) race.
-//! 2. Points about the three best race with them, on fresh seeds, twice, nearer the second time.
+//! 1. Many settings are measured on few samples, at equal seeds: usual settings, the winners of other
+//!    numbers of calls, a few points that fill the space, and then those where a model of what was
+//!    measured expects most (`explore.rs`).
+//! 2. The best of them race on fresh seeds, on more and more samples.
 //! 3. The winner is frozen, and measured on fresh seeds against a part of the data that the search
 //!    did not see, beside those it tied with and the usual settings. Only this figure is reported.
 //!
@@ -14,8 +15,9 @@ use tweedie::job::Monitor;
 use tweedie::measure::{Estimate, Frechet, FrechetReference};
 use tweedie::{Error, Result};
 
+use crate::explore::{Explored, Seen, explore};
 use crate::race::critical_value;
-use crate::{AXES, Candidate, Dropped, Point, Race, Ranking, Space, Stand, race};
+use crate::{Candidate, Dropped, Point, Race, Space, Stand, race};
 
 /// How a search is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +26,9 @@ pub struct Search {
     pub calls: usize,
     /// Network evaluations of the whole search at most.
     pub evaluations: u64,
-    /// Points of the Sobol sequence.
+    /// Settings of the first stage at most, beside the usual ones.
     pub points: usize,
-    /// Samples in the first round.
+    /// Samples of each there, and in the first round of the race.
     pub first: usize,
     /// Samples in the last round at most.
     pub most: usize,
@@ -44,7 +46,7 @@ impl Search {
         Self {
             calls,
             evaluations,
-            points: 48,
+            points: 96,
             first: 256,
             most: 4096,
             epsilon: 0.02,
@@ -57,8 +59,8 @@ impl Search {
     /// people use among them.
     pub fn with_all_points(&self, usual: usize) -> u64 {
         let points = self.points + usual + self.neighbours.len();
-        let first = 2 * points * self.first * self.calls;
-        (first as f64 / SHARES[0]).ceil() as u64
+        let first = points * self.first * self.calls;
+        (first as f64 / EXPLORED).ceil() as u64
     }
 }
 
@@ -123,18 +125,20 @@ pub struct Tuned {
     pub stop: Stop,
 }
 
-/// Shares of the evaluations: the first race, each of the two about the best, the report.
-const SHARES: [f64; 3] = [0.45, 0.15, 0.25];
-/// Settings about each of the best.
-const ABOUT: usize = 6;
-/// How far these lie, in shares of an axis, the first and the second time.
-const RADII: [f64; 2] = [0.18, 0.07];
-/// Best settings that are varied.
-const VARIED: usize = 3;
+/// The share of the evaluations that the first stage takes, and of what it leaves, the report's.
+const EXPLORED: f64 = 0.6;
+const REPORTED: f64 = 0.5;
+/// Settings in the race at most, and at least.
+const RACERS: [usize; 2] = [2, 16];
 /// Settings in the report that the search could not tell from the best.
 const TIED: usize = 3;
 /// The numbers of the samples of the races and of the report: far from those that users draw.
 const SEEDS: [u64; 4] = [1 << 40, 2 << 40, 3 << 40, 4 << 40];
+
+/// The number of the first sample of race `round` in a search by `seed`.
+pub(crate) fn first_seed(round: usize, seed: u32) -> u64 {
+    SEEDS[round] + (u64::from(seed) << 20)
+}
 
 /// Searches `space` for the setting nearest to the data: by `searched`, reported by `reported`.
 ///
@@ -149,74 +153,62 @@ pub fn search(
     monitor: &mut Monitor<'_>,
 ) -> Result<Tuned> {
     let before = stand.spent();
-    let share = |share: f64| (search.evaluations as f64 * share) as u64;
+    // What one setting costs on as few samples as are drawn.
+    let each = (search.first * search.calls).max(1) as u64;
+    let affordable = |evaluations: u64| (evaluations / each) as usize;
     let (usual, baselines) = usual(space, search.calls);
-    let points = points(search, &usual, share(SHARES[0]))?;
-    let mut dropped = Vec::new();
-    let mut runners: Vec<(Point, Candidate)> = Vec::new();
-    let place = |point: Point, runners: &mut Vec<(Point, Candidate)>| {
-        // What is not feasible has no levels to be named by.
-        if let Ok(candidate) = space.candidate(&point, search.calls) {
-            runners.push((point, candidate));
-        }
+    let begin: Vec<Point> = search.neighbours.iter().chain(&usual).copied().collect();
+    let settings = first_stage(search, each, begin.len())?;
+    let mut explored = explore(stand, space, searched, search, (&begin, settings), monitor)?;
+    let settings = explored.seen.len() + explored.failed.len();
+
+    let left = search.evaluations.saturating_sub(stand.spent() - before);
+    let for_race = left - (left as f64 * REPORTED) as u64;
+    let [fewest, most] = RACERS;
+    // Half of it for the first round.
+    let racers = (affordable(for_race) / 2).clamp(fewest, most);
+    let runners: Vec<Seen> = explored.seen.iter().take(racers).cloned().collect();
+    let plan = Race {
+        calls: search.calls,
+        seed: first_seed(1, search.seed),
+        first: search.first,
+        most: search.most,
+        evaluations: for_race,
+        epsilon: search.epsilon,
     };
-    points
-        .into_iter()
-        .for_each(|point| place(point, &mut runners));
-    let mut settings = runners.len();
-    let mut ranking: Option<Ranking> = None;
-    for (round, seed) in SEEDS[..3].iter().enumerate() {
-        if round > 0 {
-            let best: Vec<Point> = runners
-                .iter()
-                .take(VARIED)
-                .map(|(point, _)| *point)
-                .collect();
-            let radius = RADII[round - 1];
-            for (which, point) in best.iter().enumerate() {
-                for number in 0..ABOUT {
-                    let stream = (round * VARIED + which) as u32;
-                    let varied = about(point, radius, number as u32, search.seed ^ stream << 16);
-                    let before = runners.len();
-                    place(varied, &mut runners);
-                    settings += runners.len() - before;
-                }
-            }
-        }
-        let plan = Race {
-            calls: search.calls,
-            seed: seed + (u64::from(search.seed) << 20),
-            first: search.first,
-            most: search.most,
-            evaluations: share(SHARES[round.min(1)]),
-            epsilon: search.epsilon,
-        };
-        let candidates = runners.iter().map(|(_, candidate)| candidate.clone());
-        let found = race(stand, searched, candidates.collect(), &plan, monitor)?;
-        // Those that finished, in their order, with their points.
-        runners = found
-            .standings
-            .iter()
-            .filter_map(|standing| {
-                let known = runners
-                    .iter()
-                    .find(|(_, known)| *known == standing.candidate);
-                known.cloned()
-            })
-            .collect();
-        dropped.extend(found.dropped.iter().cloned());
-        ranking = Some(found);
-    }
-    let (Some(ranking), Some((point, best))) = (ranking, runners.first().cloned()) else {
+    let candidates = runners.iter().map(|seen| seen.candidate.clone()).collect();
+    let ranking = race(stand, searched, candidates, &plan, monitor)?;
+    let mut dropped = std::mem::take(&mut explored.failed);
+    dropped.extend(explored.seen.iter().skip(racers).map(|seen| Dropped {
+        candidate: seen.candidate.clone(),
+        samples: search.first,
+        distance: Some(seen.distance),
+        reason: "not among the best of the first stage".into(),
+    }));
+    dropped.extend(ranking.dropped.iter().cloned());
+    let Some(best) = ranking
+        .standings
+        .first()
+        .map(|first| first.candidate.clone())
+    else {
         return Err(Error::setting("candidates", 0, "there are none"));
     };
-
-    let tied: Vec<Candidate> = runners[1..]
+    let point = runners
         .iter()
-        .take(TIED)
-        .map(|(_, candidate)| candidate.clone())
-        .collect();
-    let compared = report(stand, reported, (&best, &tied, &baselines), search, monitor)?;
+        .find(|seen| seen.candidate == best)
+        .map(|seen| seen.point);
+
+    let tied = ranking.standings[1..].iter().take(TIED);
+    let tied: Vec<Candidate> = tied.map(|standing| standing.candidate.clone()).collect();
+    let baselines = nearest_first(baselines, &explored);
+    let left = search.evaluations.saturating_sub(stand.spent() - before);
+    let compared = report(
+        stand,
+        reported,
+        (&best, &tied, &baselines),
+        (search, left),
+        monitor,
+    )?;
     let stop = match (ranking.resolved, ranking.short_of_budget) {
         (true, false) => Stop::Resolved,
         (_, true) => Stop::Budget,
@@ -225,7 +217,7 @@ pub fn search(
     Ok(Tuned {
         calls: search.calls,
         best,
-        point: Some(point),
+        point,
         outcome: compared.outcome,
         distance: compared.distance,
         ties: compared.ties,
@@ -247,45 +239,34 @@ fn usual(space: &Space, calls: usize) -> (Vec<Point>, Vec<Candidate>) {
     space.usual().into_iter().filter_map(feasible).unzip()
 }
 
-/// The points of the first race: as many as `evaluations` pay for in its first round with half of
-/// them.
-fn points(search: &Search, usual: &[Point], evaluations: u64) -> Result<Vec<Point>> {
-    let each = (search.first * search.calls).max(1) as u64;
-    let affordable = (evaluations / 2 / each) as usize;
-    let mut points: Vec<Point> = search.neighbours.clone();
-    points.extend(usual);
-    if affordable < points.len().max(4) {
-        let least = (points.len().max(4) as u64) * each * 2;
-        let needed = (least as f64 / SHARES[0]).ceil();
+/// The settings of the first stage, of which `begin` are given.
+fn first_stage(search: &Search, each: u64, begin: usize) -> Result<usize> {
+    /// So few that a search is one, beside a race and a report.
+    const FEWEST: usize = 4;
+    let affordable = (search.evaluations as f64 * EXPLORED / each as f64) as usize;
+    if affordable < FEWEST {
+        let needed = ((FEWEST as u64 * each) as f64 / EXPLORED).ceil();
         let reason = format!(
-            "is too few for a search at {} calls: it begins with {} settings of {} samples and takes \
-             about {needed}; give it more time, or fewer numbers of calls",
-            search.calls,
-            points.len().max(4),
-            search.first
+            "is too few for a search at {} calls: it begins with {FEWEST} settings of {} samples and \
+             takes about {needed}; give it more time, or fewer numbers of calls",
+            search.calls, search.first
         );
         return Err(Error::setting("evaluations", search.evaluations, reason));
     }
-    let sobol = (0..search.points as u32).map(|number| {
-        std::array::from_fn(|axis| {
-            f64::from(sobol_burley::sample(number, axis as u32, search.seed))
-        })
-    });
-    points.extend(sobol);
-    points.truncate(affordable);
-    Ok(points)
+    Ok(affordable.min(search.points + begin))
 }
 
-/// A point near `point`, with its sampler and kind of grid.
-fn about(point: &Point, radius: f64, number: u32, seed: u32) -> Point {
-    /// The axes that stay.
-    const KEPT: [usize; 2] = [0, 2];
-    let mut varied = *point;
-    for axis in (0..AXES).filter(|axis| !KEPT.contains(axis)) {
-        let u = f64::from(sobol_burley::sample(number, axis as u32, seed));
-        varied[axis] = (point[axis] + radius * (2.0 * u - 1.0)).clamp(0.0, 1.0);
-    }
-    varied
+/// The usual settings, those that the first stage found nearest first; those that failed there last.
+fn nearest_first(mut usual: Vec<Candidate>, explored: &Explored) -> Vec<Candidate> {
+    let place = |candidate: &Candidate| {
+        let found = explored
+            .seen
+            .iter()
+            .position(|seen| seen.candidate == *candidate);
+        found.unwrap_or(usize::MAX)
+    };
+    usual.sort_by_key(place);
+    usual
 }
 
 struct Compared {
@@ -300,19 +281,25 @@ fn report(
     stand: &mut Stand<'_>,
     reference: &FrechetReference<'_>,
     (best, tied, baselines): (&Candidate, &[Candidate], &[Candidate]),
-    search: &Search,
+    (search, evaluations): (&Search, u64),
     monitor: &mut Monitor<'_>,
 ) -> Result<Compared> {
     let mut others: Vec<&Candidate> = Vec::new();
-    for candidate in tied.iter().chain(baselines) {
+    // The nearest usual setting before the ties: without one there is nothing to compare with.
+    let (nearest, usual) = baselines.split_at(baselines.len().min(1));
+    for candidate in nearest.iter().chain(tied).chain(usual) {
         if candidate != best && !others.contains(&candidate) {
             others.push(candidate);
         }
     }
-    let each = ((others.len() + 1) * search.calls) as f64;
-    let affordable = (search.evaluations as f64 * SHARES[2] / each) as usize;
-    let samples = affordable.clamp(search.first, search.most.max(search.first)) as u64;
-    let first = SEEDS[3] + (u64::from(search.seed) << 20);
+    let affordable =
+        |settings: usize| (evaluations / (settings * search.calls).max(1) as u64) as usize;
+    while others.len() > 1 && affordable(others.len() + 1) < search.first {
+        others.pop();
+    }
+    let samples = affordable(others.len() + 1);
+    let samples = samples.clamp(search.first, search.most.max(search.first)) as u64;
+    let first = first_seed(3, search.seed);
     let total = others.len() as u64 + 1;
     let mut measure = |candidate: &Candidate, done: u64| {
         let what = format!("{} calls, {samples} fresh samples each", search.calls);

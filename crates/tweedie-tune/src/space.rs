@@ -2,14 +2,14 @@
 
 use toml::{Table, Value};
 use tweedie::Result;
-use tweedie::noise::{LossCurve, LossSchedule};
+use tweedie::noise::{Levels, LossCurve, LossSchedule};
 use tweedie::sample::SamplerKind;
 
 use crate::{Candidate, Grid};
 
 /// The axes of a [`Point`]: sampler, amount of noise, grid, the grid's exponent, sigma_max,
-/// sigma_min.
-pub const AXES: usize = 6;
+/// sigma_min, how the amount of noise changes with the level, the weight of guidance.
+pub const AXES: usize = 8;
 
 /// A point of the unit cube.
 pub type Point = [f64; AXES];
@@ -42,6 +42,9 @@ pub struct Space {
     pub sigma_min: f64,
     /// The denoising loss by noise level; without it, grids by the loss are not searched.
     pub curve: Option<LossCurve>,
+    /// The largest weight of classifier-free guidance that is searched, above 1; none for networks
+    /// without classes, and where the weight is given.
+    pub most_guidance: Option<f64>,
 }
 
 /// Below this share of an axis is its end: no noise at all, the lowest sigma_min.
@@ -60,6 +63,11 @@ const RHO: (f64, f64) = (1.5, 14.0);
 const MOST_P: f64 = 3.0;
 /// sigma_max is searched down to this share.
 const LOWEST_MAX: f64 = 0.25;
+/// The part of its axis, about the middle, in which the amount of noise is the same at all levels.
+const EVEN: f64 = 0.5;
+/// By how much the amount of noise at the highest level may exceed that at the lowest, or fall short
+/// of it.
+const MOST_TILT: f64 = 16.0;
 
 /// Between `from` and `to` by ratios, and back.
 fn geometric((from, to): (f64, f64), u: f64) -> f64 {
@@ -94,6 +102,7 @@ impl Space {
             sigma_max,
             sigma_min,
             curve: None,
+            most_guidance: None,
         }
     }
 
@@ -107,7 +116,7 @@ impl Space {
     /// # Errors
     /// Where so few calls are not feasible, or no levels follow from the loss.
     pub fn candidate(&self, point: &Point, calls: usize) -> Result<Candidate> {
-        let [solver, amount, grid, exponent, max, min] = *point;
+        let [solver, amount, grid, exponent, max, min, tilt, guidance] = *point;
         let solver = self.solvers[place(solver, self.solvers.len())];
         let by_loss = |schedule| Grid::Loss {
             schedule,
@@ -131,19 +140,31 @@ impl Space {
             None => self.sigma_min,
             Some(share) => geometric((self.sigma_min, self.highest_min()), share),
         };
+        let guidance = self.most_guidance.map(|most| match beyond_end(guidance) {
+            None => 1.0,
+            Some(share) => geometric((1.0, most), share),
+        });
+        // Guidance takes the network twice.
+        let calls = match guidance {
+            Some(weight) if weight != 1.0 => calls / 2,
+            _ => calls,
+        };
         let (sampler, settings) = solver.with_amount(amount, calls);
         let count = sampler.levels_for(&settings, calls)?;
+        let levels = grid.levels(sigma_max, sigma_min, count, self.curve.as_ref())?;
+        let (sampler, settings) = tilted(sampler, settings, tilt_of(tilt), &levels);
         Ok(Candidate {
-            levels: grid.levels(sigma_max, sigma_min, count, self.curve.as_ref())?,
+            levels,
             sampler,
             grid,
             denoise: true,
             settings,
+            guidance,
         })
     }
 
     /// The point of `solver` with its `amount` of noise (eps_c, eta, tau or churn) on `grid` over the
-    /// whole range of noise; none where the family is not searched.
+    /// whole range of noise; none where the family or the grid is not searched.
     pub fn point(&self, solver: Solver, amount: f64, grid: Grid) -> Option<Point> {
         let found = self.solvers.iter().position(|known| *known == solver)?;
         let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
@@ -152,14 +173,15 @@ impl Space {
         let (grid, exponent) = match grid {
             Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
             Grid::Geometric => (part(3.0), 0.5),
-            Grid::PerStep => return None,
             Grid::Loss { schedule, p } => match schedule {
                 LossSchedule::MseDp => (part(4.0), (p / MOST_P).clamp(0.0, 1.0)),
                 LossSchedule::Entropic => (part(5.0), 0.5),
                 LossSchedule::LossCurve => (part(6.0), 0.5),
             },
+            // Rivals' grids, which are not searched.
+            Grid::AlignYourSteps { .. } | Grid::Trajectory | Grid::Listed => return None,
         };
-        Some([solver_axis, amount, grid, exponent, 1.0, 0.0])
+        Some([solver_axis, amount, grid, exponent, 1.0, 0.0, 0.5, 0.0])
     }
 
     /// Settings that people use: every search begins with them.
@@ -177,6 +199,45 @@ impl Space {
         ];
         all.into_iter().flatten().collect()
     }
+}
+
+/// The logarithm of the amount of noise at the highest level less that at the lowest, at `u` of its
+/// axis.
+fn tilt_of(u: f64) -> f64 {
+    let (beyond, most) = (2.0 * u - 1.0, MOST_TILT.ln());
+    let share = (beyond.abs() - EVEN).max(0.0) / (1.0 - EVEN);
+    most * share.copysign(beyond)
+}
+
+/// `sampler` with its amount of noise changing along `levels`: ln(eps_c - 1) is linear in ln sigma,
+/// with `tilt` between its ends and the amount given in the middle. Of the samplers that are
+/// exponential integrators; others, and those without noise, stay as they are.
+fn tilted(
+    sampler: SamplerKind,
+    settings: Table,
+    tilt: f64,
+    levels: &Levels,
+) -> (SamplerKind, Table) {
+    let of = |name: &str| settings.get(name).and_then(Value::as_float);
+    let (excess, multistep) = match sampler {
+        SamplerKind::Cas => (of("eps_c").map(|eps_c| eps_c - 1.0), Some(0.0)),
+        SamplerKind::Dpmpp2mSde => (of("eta"), None),
+        _ => (None, None),
+    };
+    let Some(excess) = excess.filter(|excess| *excess > 0.0 && tilt != 0.0) else {
+        return (sampler, settings);
+    };
+    let (top, bottom) = (levels.first().ln(), levels.last().ln());
+    let eps_c = levels.as_slice().iter().map(|sigma| {
+        let share = match top > bottom {
+            true => (sigma.ln() - bottom) / (top - bottom),
+            false => 0.5,
+        };
+        Value::from(1.0 + excess * (tilt * (share - 0.5)).exp())
+    });
+    let mut settings = Table::from_iter([("eps_c".to_owned(), Value::Array(eps_c.collect()))]);
+    settings.extend(multistep.map(|c| ("c".to_owned(), Value::from(c))));
+    (SamplerKind::Exponential, settings)
 }
 
 /// Which of `count` equal parts of the axis `u` lies in.
@@ -238,17 +299,55 @@ mod tests {
             curve: Some(curve.unwrap()),
             ..Space::new([20.0, 0.01])
         };
-        for calls in [3, 6, 8, 33, 128] {
-            for i in 0..300 {
-                let point =
-                    std::array::from_fn(|axis| f64::from(sobol_burley::sample(i, axis as u32, 1)));
-                let candidate = space.candidate(&point, calls).unwrap();
-                let sampler = candidate.sampler();
-                let made = sampler.unwrap_or_else(|e| panic!("{candidate} at {calls}: {e}"));
-                let made = made.calls().unwrap();
-                assert!(made <= calls && made > calls / 3, "{candidate}");
+        let guided = Space {
+            most_guidance: Some(4.0),
+            ..space.clone()
+        };
+        let mut kinds = std::collections::HashSet::new();
+        for (space, least) in [(&space, 3), (&guided, 6)] {
+            for calls in [least, 8, 33, 128] {
+                for i in 0..300 {
+                    let point = std::array::from_fn(|axis| {
+                        f64::from(sobol_burley::sample(i, axis as u32, 1))
+                    });
+                    let candidate = space.candidate(&point, calls).unwrap();
+                    let sampler = candidate.sampler();
+                    let made = sampler.unwrap_or_else(|e| panic!("{candidate} at {calls}: {e}"));
+                    let each = match candidate.guidance {
+                        None | Some(1.0) => 1,
+                        Some(_) => 2,
+                    };
+                    let made = each * made.calls().unwrap();
+                    assert!(made <= calls && made > calls / 3 - each, "{candidate}");
+                    kinds.insert((candidate.sampler, candidate.guidance.map(|w| w > 1.0)));
+                }
             }
         }
+        // Every family, with a slope of the noise too; guided and not.
+        assert_eq!(kinds.len(), 3 * 7);
+    }
+
+    #[test]
+    fn the_amount_of_noise_changes_along_the_levels() {
+        let space = Space::new([20.0, 0.01]);
+        let mut point = space.point(Solver::Cas, 1.5, Grid::Geometric).unwrap();
+        let even = space.candidate(&point, 9).unwrap();
+        assert_eq!(even.sampler, SamplerKind::Cas);
+        for (u, top, bottom) in [(1.0, 4.0, 0.25), (0.0, 0.25, 4.0)] {
+            point[6] = u;
+            let found = space.candidate(&point, 9).unwrap();
+            assert_eq!(found.sampler, SamplerKind::Exponential);
+            let eps_c = found.settings["eps_c"].as_array().unwrap();
+            let excess = |i: usize| eps_c[i].as_float().unwrap() - 1.0;
+            for (i, factor) in [(0, top), (4, 1.0), (8, bottom)] {
+                assert!((excess(i) - 0.5 * factor).abs() < 1e-12, "{u} {i}");
+            }
+            assert_eq!(found.settings["c"].as_float(), Some(0.0));
+        }
+        // Without noise there is nothing to change.
+        let mut none = space.point(Solver::Cas, 1.0, Grid::Geometric).unwrap();
+        none[6] = 1.0;
+        assert_eq!(space.candidate(&none, 9).unwrap().sampler, SamplerKind::Cas);
     }
 
     #[test]

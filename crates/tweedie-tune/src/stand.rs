@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
-use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetMeasured, FrechetReference};
+use tweedie::{Error, Result};
 
 use crate::{Cache, Candidate, Subject};
 
@@ -57,7 +57,8 @@ impl<'a> Stand<'a> {
             self.spent += found.pop().unwrap_or(0.0) as u64;
             return Ok(found);
         }
-        let drawing = self.subject.draw(candidate, seeds, monitor)?;
+        let subject = self.subject;
+        let drawing = monitor.inside(|part| subject.draw(candidate, seeds, part))?;
         self.spent += drawing.evaluations;
         if let Some(cache) = &self.cache {
             let mut values = drawing.features;
@@ -83,6 +84,28 @@ impl<'a> Stand<'a> {
     ) -> Result<FrechetMeasured> {
         let features = self.features(candidate, seeds, monitor)?;
         reference.measure(Features::new("the samples", &features, self.subject.dim())?)
+    }
+
+    /// As [`Stand::measure`], and `None` for a candidate that is not feasible or gives no finite
+    /// samples.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where `monitor` says so; those of the cache.
+    pub fn attempt(
+        &mut self,
+        candidate: &Candidate,
+        seeds: Range<u64>,
+        reference: &FrechetReference<'_>,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<Option<FrechetMeasured>> {
+        if candidate.sampler().is_err() {
+            return Ok(None);
+        }
+        match self.measure(candidate, seeds, reference, monitor) {
+            Ok(measured) => Ok(Some(measured)),
+            Err(error @ (Error::Stopped | Error::Io { .. })) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn key(&self, candidate: &Candidate, seeds: &Range<u64>) -> String {

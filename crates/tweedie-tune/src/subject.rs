@@ -90,7 +90,7 @@ pub(crate) fn in_batches(
     candidate: &Candidate,
     seeds: Range<u64>,
     batch: u64,
-    monitor: &Monitor<'_>,
+    monitor: &mut Monitor<'_>,
     mut run: impl FnMut(&mut dyn Sampler, Range<u64>) -> Result<Samples>,
 ) -> Result<Drawing> {
     let mut drawing = Drawing {
@@ -99,7 +99,8 @@ pub(crate) fn in_batches(
     };
     let mut first = seeds.start;
     while first < seeds.end {
-        monitor.go_on()?;
+        let [done, total] = [first, seeds.end].map(|seed| seed - seeds.start);
+        monitor.step("sampling", done, total, "samples")?;
         let last = seeds.end.min(first + batch);
         let found = run(candidate.sampler()?.as_mut(), first..last)?;
         let evaluations = found.evaluations.iter().map(|&count| u64::from(count));

@@ -70,6 +70,7 @@ fn candidate(sampler: SamplerKind, settings: &str) -> Candidate {
         grid: Grid::Geometric,
         levels: Levels::new(vec![40.0, 9.0, 3.5, 1.2, 0.5, 0.2, 0.05]).unwrap(),
         denoise: true,
+        guidance: None,
         settings: toml::from_str::<Table>(settings).unwrap(),
     }
 }

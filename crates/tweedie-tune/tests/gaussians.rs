@@ -35,11 +35,16 @@ impl Gaussian {
 
     /// The distance of CAS's denoised samples on `levels`, by recursion.
     fn distance(&self, levels: &Levels, eps_c: f64) -> f64 {
+        self.distance_by(levels, &vec![eps_c; levels.len()])
+    }
+
+    /// The same with an eps_c of its own at each level.
+    fn distance_by(&self, levels: &Levels, eps_c: &[f64]) -> f64 {
         let sigmas = levels.as_slice();
         let along = (0..DIM).map(|axis| {
             let mut v = sigmas[0] * sigmas[0];
-            for pair in sigmas.windows(2) {
-                let kappa = (pair[1] / pair[0]).powf(eps_c);
+            for (pair, eps_c) in sigmas.windows(2).zip(eps_c) {
+                let kappa = (pair[1] / pair[0]).powf(*eps_c);
                 let factor = kappa + (1.0 - kappa) * self.gain(axis, pair[0]);
                 v = factor * factor * v + pair[1].powi(2) - kappa * kappa * pair[0].powi(2);
             }
@@ -93,6 +98,7 @@ fn cas(eps_c: f64, calls: usize) -> Candidate {
         grid: Grid::Geometric,
         levels: Levels::geometric(SIGMA[0], SIGMA[1], calls).unwrap(),
         denoise: true,
+        guidance: None,
         settings: toml::Table::from_iter([("eps_c".to_owned(), eps_c.into())]),
     }
 }
@@ -204,8 +210,14 @@ fn the_search_finds_what_the_exact_distance_says() {
     )
     .unwrap();
     let truth = |candidate: &Candidate| {
-        let eps_c = candidate.settings["eps_c"].as_float().unwrap();
-        corrupted.distance(&candidate.levels, eps_c)
+        let levels = &candidate.levels;
+        match &candidate.settings["eps_c"] {
+            toml::Value::Array(list) => {
+                let list: Vec<f64> = list.iter().map(|v| v.as_float().unwrap()).collect();
+                corrupted.distance_by(levels, &list)
+            }
+            one => corrupted.distance(levels, one.as_float().unwrap()),
+        }
     };
     let usual = [1.0, 1.5, 2.0].map(|eps_c| truth(&cas(eps_c, 8)));
     println!("{} {:?}", found.best, found.distance.corrected);

@@ -95,6 +95,7 @@ fn cas(eps_c: f64, levels: Levels) -> Candidate {
         grid: Grid::Geometric,
         levels,
         denoise: true,
+        guidance: None,
         settings: toml::Table::from_iter([("eps_c".to_owned(), eps_c.into())]),
     }
 }

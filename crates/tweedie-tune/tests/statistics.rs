@@ -129,6 +129,7 @@ fn a_planted_difference_is_found_with_the_power_that_is_printed() {
             grid: Grid::Geometric,
             levels: Levels::geometric(10.0, 0.01, 8).unwrap(),
             denoise: true,
+            guidance: None,
             settings: toml::Table::from_iter([("eps_c".to_owned(), (1.0 + f64::from(i)).into())]),
         })
         .collect();

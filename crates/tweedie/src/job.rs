@@ -61,7 +61,18 @@ pub type Watcher<'a> = dyn FnMut(&Progress<'_>) -> ControlFlow<()> + 'a;
 #[derive(Default)]
 pub struct Monitor<'a> {
     watcher: Option<&'a mut Watcher<'a>>,
+    last: Last,
     stopped: bool,
+}
+
+/// What was reported last.
+#[derive(Clone, Default)]
+struct Last {
+    what: String,
+    done: u64,
+    total: u64,
+    unit: String,
+    note: String,
 }
 
 impl<'a> Monitor<'a> {
@@ -69,6 +80,7 @@ impl<'a> Monitor<'a> {
     pub fn new(watcher: &'a mut Watcher<'a>) -> Self {
         Self {
             watcher: Some(watcher),
+            last: Last::default(),
             stopped: false,
         }
     }
@@ -80,11 +92,47 @@ impl<'a> Monitor<'a> {
 
     /// Reports how far the job is.
     pub fn tell(&mut self, progress: &Progress<'_>) {
-        if let Some(watcher) = &mut self.watcher
-            && watcher(progress).is_break()
-        {
-            self.stopped = true;
-        }
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        self.stopped |= watcher(progress).is_break();
+        self.last = Last {
+            what: progress.what.into(),
+            done: progress.done,
+            total: progress.total,
+            unit: progress.unit.into(),
+            note: progress.note.to_string(),
+        };
+    }
+
+    /// Does `work` that is a part of what was reported last. What it reports is a note on that, so
+    /// that there is one bar; and as soon as it reports, a request to stop is heard.
+    pub fn inside<T>(&mut self, work: impl FnOnce(&mut Monitor<'_>) -> T) -> T {
+        let Some(watcher) = &mut self.watcher else {
+            return work(self);
+        };
+        let last = self.last.clone();
+        let mut show = |part: &Progress<'_>| {
+            let Progress {
+                what, done, total, ..
+            } = part;
+            let note = match last.note.is_empty() {
+                true => format!("{what} {done}/{total}"),
+                false => format!("{}; {what} {done}/{total}", last.note),
+            };
+            watcher(&Progress {
+                what: &last.what,
+                done: last.done,
+                total: last.total,
+                unit: &last.unit,
+                note: &note,
+            })
+        };
+        let mut inner = Monitor::new(&mut show);
+        inner.stopped = self.stopped;
+        let found = work(&mut inner);
+        self.stopped = inner.stopped;
+        found
     }
 
     /// Whether the watcher wants the job to stop.
@@ -151,6 +199,35 @@ pub(crate) mod text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_notes_on_the_whole_and_stop_it() {
+        let mut seen = Vec::new();
+        let mut watcher = |progress: &Progress<'_>| {
+            seen.push(format!("{progress:?}"));
+            match seen.len() < 3 {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let mut monitor = Monitor::new(&mut watcher);
+        monitor.tell(&Progress {
+            what: "searching",
+            done: 2,
+            total: 9,
+            unit: "settings",
+            note: &"best 0.1",
+        });
+        let found = monitor.inside(|part| {
+            part.step("sampling", 1, 4, "samples")?;
+            part.step("sampling", 2, 4, "samples")
+        });
+        assert!(matches!(found, Err(Error::Stopped)) && monitor.stopped());
+        assert_eq!(seen[0], "searching: 2 of 9 settings best 0.1");
+        assert_eq!(seen[2], "searching: 2 of 9 settings best 0.1; sampling 2/4");
+        let alone = Monitor::silent().inside(|part| part.step("alone", 0, 1, ""));
+        assert!(alone.is_ok());
+    }
 
     #[test]
     fn the_wish_to_stop_is_remembered() {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tweedie::job::Monitor;
+use tweedie::noise::LossCurve;
 use tweedie::run::{
     KeptCurve, LossCurveJob, Model, RunDir, RunLevels, SampleConfig, measure_loss_curve,
     show_levels,
@@ -84,6 +86,39 @@ fn measure(args: &Levels, run: &RunDir) -> Result<KeptCurve> {
     );
     let curve = watched(|monitor| measure_loss_curve(&model, &data, &job, monitor));
     run.keep_loss_curve(&tell_if_stopped(curve, "no curve was written")?)
+}
+
+/// Items that a curve is measured on where nothing else is asked for.
+const ITEMS: usize = 400;
+
+/// The curve of `model`, the network of `run`; measured on `source` and kept where there is none of
+/// these weights, and none where the network gives no finite samples at some level.
+///
+/// # Errors
+/// When the data cannot be read, or the system refuses.
+pub fn curve(
+    run: &RunDir,
+    model: &Model,
+    source: Option<&str>,
+    set: &[String],
+    monitor: &mut Monitor<'_>,
+) -> Result<Option<LossCurve>> {
+    if let Ok(kept) = model.loss_curve() {
+        return Ok(Some(kept.curve.clone()));
+    }
+    let config = evaluation_config(run.config()?, source, set)?;
+    let job = LossCurveJob {
+        count: ITEMS,
+        ..LossCurveJob::default()
+    };
+    match measure_loss_curve(model, &open_for(model, &config)?, &job, monitor) {
+        Ok(curve) => Ok(Some(run.keep_loss_curve(&curve)?.curve)),
+        Err(error @ Error::NotFinite { .. }) => {
+            note!("grids by the denoising loss are left out: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn tell(found: &RunLevels, run: &RunDir) {

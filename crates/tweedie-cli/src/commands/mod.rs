@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod levels;
 pub mod likelihood;
 pub mod loss_curve;
+pub mod profile;
 pub mod report;
 pub mod sample;
 pub mod study;

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use tweedie::data::Dataset;
 use tweedie::job::Monitor;
-use tweedie::noise::LossCurve;
-use tweedie::run::{LossCurveJob, Model, RunDir, measure_loss_curve};
+use tweedie::run::{Model, RunDir};
 use tweedie::{Error, Result};
-use tweedie_tune::{Found, Outcome, Stop, TuneJob, Tuning, tune};
+use tweedie_tune::rival::Points;
+use tweedie_tune::{Found, Objective, Outcome, Stop, TuneJob, Tuning, tune};
 
 use super::evaluate::{open, open_own};
-use super::{evaluation_config, open_for};
+use super::loss_curve::curve;
 use crate::args::Tune;
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
@@ -22,18 +23,12 @@ pub fn run(args: &Tune) -> Result<()> {
         None => open_own(&config, &args.set)?,
     };
     let model = Model::load(&run, args.checkpoint, &config.sample)?;
+    if args.points {
+        return points(&run, &model, &data, args);
+    }
     let _lock = run.lock()?;
     let found = watched(|monitor| {
-        let job = TuneJob {
-            calls: args.calls.clone(),
-            time: Duration::from_secs(args.time),
-            space: args.features.clone(),
-            solvers: Vec::new(),
-            epsilon: args.epsilon,
-            per_step: args.per_step,
-            curve: curve(&run, &model, args, monitor)?,
-            seed: args.seed,
-        };
+        let job = job(&run, &model, args, monitor)?;
         tune(&run, &model, &data, &job, monitor)
     });
     let found = tell_if_stopped(found, "what was measured is kept: the same command resumes")?;
@@ -41,33 +36,37 @@ pub fn run(args: &Tune) -> Result<()> {
     Ok(())
 }
 
-/// Items that the loss curve is measured on.
-const ITEMS: usize = 400;
+fn job(run: &RunDir, model: &Model, args: &Tune, monitor: &mut Monitor<'_>) -> Result<TuneJob> {
+    Ok(TuneJob {
+        calls: args.calls.clone(),
+        time: Duration::from_secs(args.time),
+        space: args.features.clone(),
+        solvers: Vec::new(),
+        epsilon: args.epsilon,
+        per_step: args.per_step,
+        curve: curve(run, model, args.against.as_deref(), &args.set, monitor)?,
+        seed: args.seed,
+    })
+}
 
-/// The run's loss curve; measured and kept where there is none of these weights, and none where the
-/// network gives no finite samples at some level.
-fn curve(
-    run: &RunDir,
-    model: &Model,
-    args: &Tune,
-    monitor: &mut Monitor<'_>,
-) -> Result<Option<LossCurve>> {
-    if let Ok(kept) = model.loss_curve() {
-        return Ok(Some(kept.curve.clone()));
-    }
-    let config = evaluation_config(run.config()?, args.against.as_deref(), &args.set)?;
-    let job = LossCurveJob {
-        count: ITEMS,
-        ..LossCurveJob::default()
+/// Answers another optimiser's points.
+fn points(run: &RunDir, model: &Model, data: &Dataset, args: &Tune) -> Result<()> {
+    let [calls] = args.calls[..] else {
+        let reason = "--points takes one number of network calls, such as --calls 8";
+        return Err(Error::setting("calls", format!("{:?}", args.calls), reason));
     };
-    match measure_loss_curve(model, &open_for(model, &config)?, &job, monitor) {
-        Ok(curve) => Ok(Some(run.keep_loss_curve(&curve)?.curve)),
-        Err(error @ Error::NotFinite { .. }) => {
-            note!("grids by the denoising loss are not searched: {error}");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    // Silent, and stopped by a signal at once: nothing is half done but the answer awaited.
+    let monitor = &mut Monitor::silent();
+    let job = {
+        // Others may ask for points at the same time, but the curve is measured once.
+        let _lock = run.lock()?;
+        job(run, model, args, monitor)?
+    };
+    let objective = Objective::new(run, model, data, &job, monitor)?;
+    let reference = objective.reference(objective.searched()?)?;
+    let mut stand = objective.stand()?;
+    let mut points = Points::new(&mut stand, objective.space(), &reference, calls);
+    points.serve(std::io::stdin().lock(), std::io::stdout().lock(), monitor)
 }
 
 fn tell(found: &Tuning) {

@@ -21,6 +21,9 @@ pub struct Axis {
     pub scale: Scale,
     /// The first and last value shown; `None` fits the data. What lies outside is cut off.
     pub range: Option<(f64, f64)>,
+    /// The only values that are labelled, with their labels in ascending order, where those that an
+    /// axis chooses itself say too little: a place that stands for infinity. Empty for its own.
+    pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
@@ -30,6 +33,7 @@ impl Axis {
             label: label.into(),
             scale: Scale::Linear,
             range: None,
+            ticks: Vec::new(),
         }
     }
 
@@ -39,6 +43,7 @@ impl Axis {
             label: label.into(),
             scale: Scale::Log,
             range: None,
+            ticks: Vec::new(),
         }
     }
 
@@ -48,6 +53,12 @@ impl Axis {
     /// logarithmic axis.
     pub fn range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
+        self
+    }
+
+    /// The same axis, labelled at these values alone, in ascending order.
+    pub fn ticks(mut self, ticks: impl IntoIterator<Item = (f64, String)>) -> Self {
+        self.ticks = ticks.into_iter().collect();
         self
     }
 }

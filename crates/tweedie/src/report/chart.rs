@@ -211,14 +211,20 @@ impl Chart {
         bottom -= AWAY + SIZE;
 
         // Labels decide the left and right margins; those of y depend on the height only.
-        let y_ticks = Ticks::new(&y, ((bottom - top) / 52.0).clamp(2.0, 9.0) as usize);
+        let y_ticks = match self.y.ticks.as_slice() {
+            [] => Ticks::new(&y, ((bottom - top) / 52.0).clamp(2.0, 9.0) as usize),
+            given => Ticks::given(&y, given),
+        };
         let label_room = if self.y.label.is_empty() {
             0.0
         } else {
             SIZE + 10.0
         };
         let left = PAD + label_room + y_ticks.widest(SIZE) + AWAY;
-        let x_ticks = Ticks::across(&x, width - PAD - left, SIZE);
+        let x_ticks = match self.x.ticks.as_slice() {
+            [] => Ticks::across(&x, width - PAD - left, SIZE),
+            given => Ticks::given(&x, given),
+        };
         let right = width - PAD - x_ticks.overhang(width - PAD - left, PAD, SIZE);
         let frame = Frame {
             area: Rect {

@@ -22,6 +22,18 @@ impl Ticks {
         }
     }
 
+    /// Ticks at the values given that lie within the axis.
+    pub fn given(span: &Span, ticks: &[(f64, String)]) -> Self {
+        let place = |(value, label): &(f64, String)| {
+            let place = span.place(*value)?;
+            (0.0..=1.0).contains(&place).then(|| (place, label.clone()))
+        };
+        Self {
+            major: ticks.iter().filter_map(place).collect(),
+            minor: Vec::new(),
+        }
+    }
+
     /// As many ticks as have room for their labels side by side on `length` pixels.
     pub fn across(span: &Span, length: f64, size: f64) -> Self {
         let most = (length / 56.0).clamp(2.0, 12.0) as usize;

@@ -2,6 +2,7 @@
 //! numbers, with where it comes from.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -76,16 +77,7 @@ impl Recipe {
         if path.is_file() {
             return Self::read(&path);
         }
-        let folder = run.recipes_path();
-        let mut known = Vec::new();
-        if folder.is_dir() {
-            for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
-                let entry = entry.map_err(Error::io("read", &folder))?.path();
-                let stem = entry.file_stem().and_then(|stem| stem.to_str());
-                known.extend(stem.and_then(|stem| stem.parse::<usize>().ok()));
-            }
-        }
-        known.sort_unstable();
+        let known = known(run)?;
         let reason = match known.is_empty() {
             true => format!(
                 "is missing; `tweedie tune {}` makes recipes",
@@ -94,6 +86,17 @@ impl Recipe {
             false => format!("is missing; there are recipes for {known:?} calls"),
         };
         Err(Error::content(path, reason))
+    }
+
+    /// All recipes of `run`, from few calls to many.
+    ///
+    /// # Errors
+    /// As for [`Recipe::read`].
+    pub fn all(run: &RunDir) -> Result<Vec<Self>> {
+        let calls = known(run)?.into_iter();
+        calls
+            .map(|calls| Self::read(&run.recipe_path(calls)))
+            .collect()
     }
 
     /// The recipe in the file at `path`.
@@ -125,6 +128,26 @@ impl Recipe {
         let text = toml::to_string(self).map_err(|e| Error::content(path, e.to_string()))?;
         write_atomic(path, text.as_bytes())
     }
+}
+
+/// The numbers of calls that `run` has recipes for, ascending.
+fn known(run: &RunDir) -> Result<Vec<usize>> {
+    let folder = run.recipes_path();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", &folder)(error)),
+    };
+    let mut known = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io("read", &folder))?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            known.extend(stem.and_then(|stem| stem.parse::<usize>().ok()));
+        }
+    }
+    known.sort_unstable();
+    Ok(known)
 }
 
 impl RunDir {

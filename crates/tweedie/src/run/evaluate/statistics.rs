@@ -129,7 +129,7 @@ pub fn evaluate_statistics(
 
 fn check_space(space: &Space) -> Result<()> {
     match space {
-        Space::Principal(_) => {
+        Space::Principal(..) => {
             let reason = "principal components depend on the reference's items, so that statistics \
                           of two sets cannot be compared; take pixels or a network's features";
             Err(Error::setting("features", space, reason))
@@ -210,6 +210,6 @@ mod tests {
                 "{error}"
             );
         }
-        assert!(statistics(&data, &Space::Principal(1), silent).is_err());
+        assert!(statistics(&data, &Space::Principal(1, Box::new(Space::Pixels)), silent).is_err());
     }
 }

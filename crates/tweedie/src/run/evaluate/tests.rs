@@ -38,7 +38,7 @@ fn sets<'a>(samples: &'a Dataset, reference: &'a Dataset) -> Sets<'a> {
 #[test]
 fn a_shift_is_its_squared_length_in_every_space() {
     let (x, y) = (normals(1500, 3, 1.0, 0), normals(1500, 3, 0.0, 1));
-    let spaces = [Space::Pixels, Space::Principal(3)];
+    let spaces = [Space::Pixels, Space::Principal(3, Box::new(Space::Pixels))];
     let found = evaluate(sets(&x, &y), &job(&spaces), &mut Monitor::silent()).unwrap();
     for space in &found.spaces {
         let Estimate {
@@ -104,7 +104,10 @@ fn sets_that_do_not_go_together_are_refused() {
     versus.versus = Some(&fewer);
     assert!(refusal(versus, &pixels).contains("seed by seed"));
     assert!(refusal(sets(&plane, &plane), &[]).starts_with("features"));
-    let message = refusal(sets(&plane, &plane), &[Space::Principal(3)]);
+    let message = refusal(
+        sets(&plane, &plane),
+        &[Space::Principal(3, Box::new(Space::Pixels))],
+    );
     assert!(
         message.starts_with("pca = 3: an item has 2 values"),
         "{message}"
@@ -115,10 +118,18 @@ fn sets_that_do_not_go_together_are_refused() {
 
 #[test]
 fn spaces_are_read_by_name() {
-    for text in ["pixels", "pca:32"] {
+    for text in ["pixels", "pca:32", "pca:32,classifier:runs/c"] {
         assert_eq!(text.parse::<Space>().unwrap().to_string(), text);
     }
-    for wrong in ["", "pca", "pca:0", "pca:x", "inception"] {
+    for wrong in [
+        "",
+        "pca",
+        "pca:0",
+        "pca:x",
+        "pca:3,pca:2",
+        "pca:3,",
+        "inception",
+    ] {
         assert!(wrong.parse::<Space>().is_err(), "{wrong}");
     }
 }

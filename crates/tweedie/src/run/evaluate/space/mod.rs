@@ -25,8 +25,8 @@ use crate::run::{Classifier, RunDir};
 pub enum Space {
     /// The values of an item: bytes as 0 to 1, vectors in the data's own units.
     Pixels,
-    /// The leading principal components of the reference's pixels, so many.
-    Principal(usize),
+    /// The leading principal components of the reference in another space, so many.
+    Principal(usize, Box<Space>),
     /// The penultimate layer of the classifier of this run.
     Classifier(PathBuf),
     /// The last pooled layer of FID's Inception, with the weights in this file: what published
@@ -87,6 +87,16 @@ pub(super) trait Extractor {
 
     /// The features of all items.
     fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted>;
+
+    /// Shows the features of all items to `see`, row-major `[n, dim]`, as many at a time as it likes.
+    fn visit(
+        &self,
+        data: &Dataset,
+        monitor: &mut Monitor<'_>,
+        see: &mut dyn FnMut(&[f64]) -> Result<()>,
+    ) -> Result<()> {
+        see(&self.extract(data, monitor)?.features)
+    }
 }
 
 /// Items read at a time.
@@ -97,7 +107,10 @@ impl Space {
     pub(super) fn extractor(&self, reference: &Dataset) -> Result<Box<dyn Extractor>> {
         Ok(match self {
             Self::Pixels => Box::new(Pixels(reference.dim())),
-            Self::Principal(count) => Box::new(Principal::new(reference, *count)?),
+            Self::Principal(count, of) => {
+                let of = of.extractor(reference)?;
+                Box::new(Principal::new(reference, *count, of)?)
+            }
             Self::Classifier(run) => Box::new(Classifier::load(&RunDir::open(run)?, None)?),
             Self::Inception(file) => Box::new(Inception::open(file, reference)?),
             Self::Onnx(space) => space.extractor(reference)?,
@@ -109,7 +122,8 @@ impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pixels => f.write_str("pixels"),
-            Self::Principal(count) => write!(f, "pca:{count}"),
+            Self::Principal(count, of) if **of == Self::Pixels => write!(f, "pca:{count}"),
+            Self::Principal(count, of) => write!(f, "pca:{count},{of}"),
             Self::Classifier(run) => write!(f, "classifier:{}", run.display()),
             Self::Inception(file) => write!(f, "inception:{}", file.display()),
             Self::Onnx(space) => write!(f, "onnx:{space}"),
@@ -123,16 +137,25 @@ impl FromStr for Space {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "pixels" => Ok(Self::Pixels),
-            Some(("pca", count)) => match count.parse() {
-                Ok(count) if count > 0 => Ok(Self::Principal(count)),
-                _ => Err("write the number of components, like pca:32".into()),
-            },
+            Some(("pca", text)) => {
+                let (count, of) = match text.split_once(',') {
+                    Some((count, of)) => (count, of.parse()?),
+                    None => (text, Self::Pixels),
+                };
+                if let Self::Principal(..) = of {
+                    return Err("principal components of principal components are these".into());
+                }
+                match count.parse() {
+                    Ok(count) if count > 0 => Ok(Self::Principal(count, Box::new(of))),
+                    _ => Err("write the number of components, like pca:32".into()),
+                }
+            }
             Some(("classifier", run)) if !run.is_empty() => Ok(Self::Classifier(run.into())),
             Some(("inception", file)) if !file.is_empty() => Ok(Self::Inception(file.into())),
             Some(("onnx", network)) => Ok(Self::Onnx(network.parse()?)),
             _ => Err(
-                "write pixels, pca:COUNT for its leading principal components, classifier:RUN for \
-                 the features of a classifier, inception:FILE for those of FID's Inception with the \
+                "write pixels, pca:COUNT for its leading principal components (pca:COUNT,SPACE for \
+                 those of another space), classifier:RUN for the features of a classifier, inception:FILE for those of FID's Inception with the \
                  weights in that file, or onnx:FILE,KEY=VALUE,... for those of a network"
                     .into(),
             ),

@@ -1,6 +1,6 @@
 //! The values of items as features.
 
-use super::{Extracted, Extractor};
+use super::{BATCH, Extracted, Extractor};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::job::Monitor;
@@ -19,5 +19,20 @@ impl Extractor for Pixels {
             features: data.gather(&rows).into_iter().map(f64::from).collect(),
             probabilities: None,
         })
+    }
+
+    fn visit(
+        &self,
+        data: &Dataset,
+        monitor: &mut Monitor<'_>,
+        see: &mut dyn FnMut(&[f64]) -> Result<()>,
+    ) -> Result<()> {
+        let rows: Vec<usize> = (0..data.len()).collect();
+        for rows in rows.chunks(BATCH) {
+            monitor.go_on()?;
+            let items = data.gather(rows).into_iter().map(f64::from);
+            see(&items.collect::<Vec<f64>>())?;
+        }
+        Ok(())
     }
 }

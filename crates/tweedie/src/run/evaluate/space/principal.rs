@@ -1,6 +1,6 @@
 //! Leading principal components as features.
 
-use super::{BATCH, Extracted, Extractor};
+use super::{Extracted, Extractor};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::job::Monitor;
@@ -11,20 +11,21 @@ use crate::measure::RunningMoments;
 const MOST_VALUES: usize = 4096;
 
 /// The coordinates along the eigenvectors of the reference's covariance with the largest
-/// eigenvalues (Pearson 1901).
+/// eigenvalues (Pearson 1901), of what another extractor gives.
 pub(super) struct Principal {
+    of: Box<dyn Extractor>,
     mean: Vec<f64>,
     /// `[count, values]`, a component a row.
     components: Matrix,
 }
 
 impl Principal {
-    /// The `count` leading components of `reference`.
+    /// The `count` leading components of `reference` as `of` sees it.
     ///
     /// # Errors
     /// [`Error::Setting`] for more components than an item has values, or items of too many.
-    pub(super) fn new(reference: &Dataset, count: usize) -> Result<Self> {
-        let values = reference.dim();
+    pub(super) fn new(reference: &Dataset, count: usize, of: Box<dyn Extractor>) -> Result<Self> {
+        let values = of.dim();
         if count > values {
             let reason = format!("an item has {values} values");
             return Err(Error::setting("pca", count, reason));
@@ -34,26 +35,21 @@ impl Principal {
             return Err(Error::setting("pca", count, reason));
         }
         let mut moments = RunningMoments::new(values);
-        let rows: Vec<usize> = (0..reference.len()).collect();
-        for rows in rows.chunks(BATCH) {
-            let items: Vec<f64> = reference.gather(rows).into_iter().map(f64::from).collect();
-            moments.add(&items)?;
-        }
+        of.visit(reference, &mut Monitor::silent(), &mut |items| {
+            moments.add(items)
+        })?;
         let moments = moments.moments()?;
         let vectors = eigen(view(moments.covariance(), values))?.vectors;
         // The last ones have the largest eigenvalues.
         let component = |k: usize| {
             let column = values - 1 - k;
-            vectors
-                .values()
-                .iter()
-                .skip(column)
-                .step_by(values)
-                .copied()
+            let values_of = vectors.values().iter().skip(column);
+            values_of.step_by(values).copied()
         };
         let components =
             Matrix::from_values(count, values, (0..count).flat_map(component).collect());
         Ok(Self {
+            of,
             mean: moments.mean().to_vec(),
             components,
         })
@@ -65,19 +61,20 @@ impl Extractor for Principal {
         self.components.rows()
     }
 
-    fn extract(&self, data: &Dataset, _: &mut Monitor<'_>) -> Result<Extracted> {
+    fn preparation(&self) -> Option<&str> {
+        self.of.preparation()
+    }
+
+    fn extract(&self, data: &Dataset, monitor: &mut Monitor<'_>) -> Result<Extracted> {
         let values = self.mean.len();
-        let rows: Vec<usize> = (0..data.len()).collect();
         let mut features = Vec::with_capacity(data.len() * self.dim());
-        for rows in rows.chunks(BATCH) {
-            let items = data.gather(rows).into_iter().map(f64::from);
-            let centred = items
-                .zip(self.mean.iter().cycle())
-                .map(|(x, mean)| x - mean);
-            let centred: Vec<f64> = centred.collect();
+        self.of.visit(data, monitor, &mut |items| {
+            let items = items.iter().zip(self.mean.iter().cycle());
+            let centred: Vec<f64> = items.map(|(x, mean)| x - mean).collect();
             let along = product(view(&centred, values), self.components.view().transpose());
             features.extend(along.values());
-        }
+            Ok(())
+        })?;
         Ok(Extracted {
             features,
             probabilities: None,
