@@ -9,8 +9,10 @@
 //! A budget is what so many settings of `--samples` samples cost in network evaluations. Every method
 //! measures against the same half of the data and returns one setting. Its true distance is that of
 //! `--fresh` samples, of seeds that nobody searched with, from all of the data; its regret is that
-//! less the smallest true distance of any setting here: those returned, those that people use, and
-//! that of one search with `--known` evaluations. Writes tuning-regret.csv (every search),
+//! less the smallest true distance of any setting here: those returned, those that people use, those
+//! that need no search (Align Your Steps, levels by trajectories), and that of one search with
+//! `--known` evaluations, where that is not 0. Writes tuning-regret.csv (every search and, without a
+//! budget, the settings that need none),
 //! tuning-regret-mean.csv and tuning-regret.png. RUN/tune keeps what was measured, so that a second
 //! call is quick: copy the run first if that is not wanted. The run needs a loss curve
 //! (`tweedie levels RUN --measure`) for grids by the loss to be searched.
@@ -39,6 +41,7 @@ use tweedie_tune::{
 const SEARCH: &str = "search";
 const RANDOM: &str = "random search";
 const TPE: &str = "TPE (Optuna)";
+const KNOWN: &str = "without a search";
 const METHODS: [&str; 3] = [SEARCH, RANDOM, TPE];
 /// The number of the first fresh sample, far from those of searches, reports and guards.
 const FRESH: u64 = 7 << 40;
@@ -271,6 +274,14 @@ fn compare(
         if let Ok(truth) = truth(options, stand, all, &candidate) {
             println!("known: {:.4} {candidate}", truth.value);
             best = best.min(truth.value);
+            returned.push(Returned {
+                method: KNOWN,
+                settings: 0,
+                seed: 0,
+                evaluations: 0,
+                candidate,
+                truth,
+            });
         }
     }
     best = returned
