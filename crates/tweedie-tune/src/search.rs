@@ -160,7 +160,13 @@ pub fn search(
     let (usual, baselines) = usual(space, search.calls);
     let begin: Vec<Point> = search.neighbours.iter().chain(&usual).copied().collect();
     let settings = first_stage(search, each, begin.len())?;
-    let mut explored = explore(stand, space, searched, search, (&begin, settings), monitor)?;
+    // What is left over where the points are few makes each of them surer.
+    let share = (search.evaluations as f64 * EXPLORED) as usize / (settings * search.calls).max(1);
+    let first = Search {
+        first: share.clamp(search.first, search.most.max(search.first)),
+        ..search.clone()
+    };
+    let mut explored = explore(stand, space, searched, &first, (&begin, settings), monitor)?;
     let settings = explored.seen.len() + explored.failed.len();
 
     let left = search.evaluations.saturating_sub(stand.spent() - before);
@@ -181,7 +187,7 @@ pub fn search(
     let mut dropped = std::mem::take(&mut explored.failed);
     dropped.extend(explored.seen.iter().skip(racers).map(|seen| Dropped {
         candidate: seen.candidate.clone(),
-        samples: search.first,
+        samples: first.first,
         distance: Some(seen.distance),
         reason: "not among the best of the first stage".into(),
     }));

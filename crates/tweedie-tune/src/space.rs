@@ -45,6 +45,8 @@ pub struct Space {
     /// The largest weight of classifier-free guidance that is searched, above 1; none for networks
     /// without classes, and where the weight is given.
     pub most_guidance: Option<f64>,
+    /// Axes that are not searched, each with its place.
+    pub fixed: [Option<f64>; AXES],
 }
 
 /// The parts of the axis of grids.
@@ -105,7 +107,13 @@ impl Space {
             sigma_min,
             curve: None,
             most_guidance: None,
+            fixed: [None; AXES],
         }
+    }
+
+    /// `point` with the fixed axes in their places.
+    fn within(&self, point: &Point) -> Point {
+        std::array::from_fn(|axis| self.fixed[axis].unwrap_or(point[axis]))
     }
 
     /// The highest sigma_min that is searched: halfway to sigma_max, by ratios.
@@ -118,11 +126,14 @@ impl Space {
     /// # Errors
     /// Where so few calls are not feasible, or no levels follow from the loss.
     pub fn candidate(&self, point: &Point, calls: usize) -> Result<Candidate> {
-        let [solver, amount, grid, exponent, max, min, tilt, guidance] = *point;
+        let [solver, amount, grid, exponent, max, min, tilt, guidance] = self.within(point);
         let solver = self.solvers[place(solver, self.solvers.len())];
         let by_loss = |schedule| Grid::Loss {
             schedule,
-            p: MOST_P * exponent,
+            p: match schedule {
+                LossSchedule::MseDp => MOST_P * exponent,
+                _ => 1.0,
+            },
         };
         // Without a curve the upper half is geometric; with one it is the loss's.
         let grid = match (place(grid, GRIDS), &self.curve) {
@@ -168,7 +179,7 @@ impl Space {
     /// The point that means the same as `point`, with every axis that makes no difference there at one
     /// place: a model of what was measured must not take settings for different that are the same.
     pub fn essential(&self, point: &Point) -> Point {
-        let [solver, amount, grid, exponent, max, min, tilt, guidance] = *point;
+        let [solver, amount, grid, exponent, max, min, tilt, guidance] = self.within(point);
         let kind = self.solvers[place(solver, self.solvers.len())];
         let centre = |u: f64, parts: usize| (place(u, parts) as f64 + 0.5) / parts as f64;
         let or_end = |u: f64| beyond_end(u).map_or(0.0, |_| u);

@@ -177,11 +177,11 @@ fn a_search_that_was_stopped_resumes_to_the_same_result() {
     let moments = standard();
     let reference = FrechetReference::new(Reference::Exact(&moments), Halves::default()).unwrap();
     let shift = |candidate: &Candidate| {
-        Ok(0.1
-            + 0.1
-                * (candidate.settings["eps_c"].as_float().unwrap() - 2.0)
-                    .abs()
-                    .min(3.0))
+        let eps_c = match &candidate.settings["eps_c"] {
+            toml::Value::Array(list) => list[0].as_float(),
+            one => one.as_float(),
+        };
+        Ok(0.1 + 0.1 * (eps_c.unwrap() - 2.0).abs().min(3.0))
     };
     let run = |cache: Option<Cache>, stop_after: usize| {
         let subject = MadeUp::new(7, shift);

@@ -94,7 +94,7 @@ mod tests {
             let mut c = vec![0.0; n * n];
             for i in 0..n {
                 for j in 0..n {
-                    let scale = 10f64.powi(-((i + j) as i32) / 5);
+                    let scale = 10f64.powf(-((i + j) as f64) / 5.0);
                     let product = (0..n).map(|k| a[i * n + k] * a[j * n + k]);
                     c[i * n + j] = scale * product.sum::<f64>();
                     c[j * n + i] = c[i * n + j];

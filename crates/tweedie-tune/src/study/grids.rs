@@ -9,6 +9,7 @@ use tweedie::noise::LossSchedule;
 use tweedie::sample::SamplerKind;
 
 use super::Bench;
+use crate::rival::{AlignYourSteps, Deviations};
 use crate::{Candidate, Grid};
 
 /// Grids by sampler and number of calls.
@@ -52,14 +53,20 @@ fn all_grids() -> Vec<Grid> {
         Grid::Karras { rho: 7.0 },
         by_loss(LossSchedule::Entropic, 1.0),
         by_loss(LossSchedule::MseDp, 1.0),
+        // Of its lists, the one for a network of pixels.
+        Grid::AlignYourSteps {
+            of: AlignYourSteps::DeepFloydIf,
+        },
+        Grid::Trajectory,
     ]
 }
 
-/// Measures all at each of `calls`.
+/// Measures all at each of `calls`; the grid by trajectories follows from `deviations`.
 pub(super) fn grids(
     bench: &mut Bench<'_, '_>,
     calls: &[usize],
     samples: u64,
+    deviations: &Deviations,
     monitor: &mut Monitor<'_>,
 ) -> Result<GridFigure> {
     let [max, min] = bench.sigma;
@@ -75,8 +82,12 @@ pub(super) fn grids(
                     total,
                     "settings",
                 )?;
+                let levels = match grid {
+                    Grid::Trajectory => deviations.levels(calls, 1.0),
+                    _ => grid.levels(max, min, calls, bench.curve),
+                };
                 // Without a loss curve its grids are left out.
-                let measured = match grid.levels(max, min, calls, bench.curve) {
+                let measured = match levels {
                     Ok(levels) => {
                         let candidate = Candidate::with(sampler, (name, value), grid, levels);
                         bench.measure(&candidate, samples, monitor)?

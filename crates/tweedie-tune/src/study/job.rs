@@ -7,7 +7,7 @@ use serde::Serialize;
 use tweedie::data::Dataset;
 use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetReference, Halves, Reference};
-use tweedie::noise::LossCurve;
+use tweedie::noise::{Levels, LossCurve};
 use tweedie::report::SavedPage;
 use tweedie::run::{FeatureExtractor, Model, Recipe, RunDir, SampleConfig};
 use tweedie::{Error, Result};
@@ -17,6 +17,7 @@ use super::last_step::last_step;
 use super::step_size::step_size;
 use super::untuned::untuned;
 use super::{Bench, GridFigure, LastStepFigure, StepSizeFigure, UntunedFigure, page};
+use crate::rival::{Deviations, Trajectories};
 use crate::{Cache, Candidate, Grid, RunSubject, Stand, Subject};
 
 /// Which figures to make, and of what.
@@ -70,6 +71,9 @@ pub struct TuningStudy {
     pub page: Option<SavedPage>,
 }
 
+/// The number of the first of the trajectories: no other samples have theirs.
+const TEACHER: u64 = 7 << 40;
+
 /// Makes the figures of `model`, the network of `run`, against `data`, in the folder `out`.
 /// Evaluations are kept in `RUN/tune`: what was stopped resumes.
 ///
@@ -112,7 +116,8 @@ pub fn study(
     let (samples, at) = (*samples, job.tuned_at);
     let step_size = step_size(&mut bench, calls, at, eps_c, samples, monitor)?;
     let last_step = last_step(&mut bench, at, eps_c, samples, monitor)?;
-    let grids = grids(&mut bench, &job.grids_at, samples, monitor)?;
+    let deviations = deviations(model, &sample, &bench, monitor)?;
+    let grids = grids(&mut bench, &job.grids_at, samples, &deviations, monitor)?;
     let untuned = match job.untuned {
         0 => None,
         steps => {
@@ -163,6 +168,20 @@ fn check(job: &StudyJob) -> Result<()> {
         return refuse("eps-c", format!("{:?}", job.eps_c), reason);
     }
     Ok(())
+}
+
+/// What jumps between levels cost by trajectories of the probability flow.
+fn deviations(
+    model: &Model,
+    sample: &SampleConfig,
+    bench: &Bench<'_, '_>,
+    monitor: &mut Monitor<'_>,
+) -> Result<Deviations> {
+    let (count, calls) = Trajectories::USUAL;
+    monitor.step("trajectories of the probability flow", 0, 1, "sets")?;
+    let [max, min] = bench.sigma;
+    let levels = Levels::karras(max, min, calls, 7.0)?;
+    Trajectories::of_run(model, sample, levels, TEACHER..TEACHER + count)?.deviations()
 }
 
 /// The run's own sampler, with so many steps.

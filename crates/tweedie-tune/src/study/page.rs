@@ -19,7 +19,7 @@ const BEYOND: f64 = 2.5;
 /// Samples in the picture at equal seeds.
 const SHOWN: u64 = 12;
 /// Grey of what is not feasible.
-const GREY: [u8; 3] = [90, 90, 90];
+const GREY: [u8; 3] = [165, 165, 165];
 
 pub(super) fn write(
     out: &Path,

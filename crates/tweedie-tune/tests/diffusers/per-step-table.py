@@ -1,4 +1,4 @@
-"""Exponential c per step eps_c per step, geometric, sigma 40.000 to 0.0500.
+"""Exponential c 0.000 to 0.000 eps_c 1.000 to 1.000, geometric, sigma 40.000 to 0.0500.
 
 Written by a test.
 
