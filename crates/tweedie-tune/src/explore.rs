@@ -1,4 +1,4 @@
-//! The first stage of a search: many settings, few samples of each, all at equal seeds.
+//! The first stage of a search: many settings, few samples of each, fresh ones for every setting.
 //!
 //! First the winners of other numbers of calls, usual settings and a few points of a scrambled Sobol
 //! sequence (Owen 1995); then, one by one, the setting whose improvement has the largest expectation by
@@ -89,7 +89,10 @@ pub(crate) fn explore(
             continue;
         }
         let point = space.essential(&point);
-        let seeds = seed..seed + search.first as u64;
+        // Fresh samples for each: the model's mean over settings then has less noise than any of
+        // them, which it would share at equal seeds.
+        let seeds = seed + (number * search.first) as u64;
+        let seeds = seeds..seeds + search.first as u64;
         match stand.measure(&candidate, seeds, reference, monitor) {
             Ok(measured) => found.seen.push(Seen {
                 point,

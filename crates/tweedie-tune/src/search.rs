@@ -1,6 +1,6 @@
 //! The search at one number of network calls.
 //!
-//! 1. Many settings are measured on few samples, at equal seeds: usual settings, the winners of other
+//! 1. Many settings are measured on few samples, each on fresh ones: usual settings, the winners of other
 //!    numbers of calls, a few points that fill the space, and then those where a model of what was
 //!    measured expects most (`explore.rs`).
 //! 2. The best of them race on fresh seeds, on more and more samples.
@@ -159,11 +159,10 @@ pub fn search(
     let affordable = |evaluations: u64| (evaluations / each) as usize;
     let (usual, baselines) = usual(space, search.calls);
     let begin: Vec<Point> = search.neighbours.iter().chain(&usual).copied().collect();
-    let settings = first_stage(search, each, begin.len())?;
-    // What is left over where the points are few makes each of them surer.
-    let share = (search.evaluations as f64 * EXPLORED) as usize / (settings * search.calls).max(1);
+    let dim = stand.subject().dim();
+    let (settings, samples) = first_stage(search, (each, dim), begin.len())?;
     let first = Search {
-        first: share.clamp(search.first, search.most.max(search.first)),
+        first: samples,
         ..search.clone()
     };
     let mut explored = explore(stand, space, searched, &first, (&begin, settings), monitor)?;
@@ -245,8 +244,10 @@ fn usual(space: &Space, calls: usize) -> (Vec<Point>, Vec<Candidate>) {
     space.usual().into_iter().filter_map(feasible).unzip()
 }
 
-/// The settings of the first stage, of which `begin` are given.
-fn first_stage(search: &Search, each: u64, begin: usize) -> Result<usize> {
+/// The settings of the first stage, of which `begin` are given, and the samples of each: as many
+/// settings as are asked for where they can be paid with half of the samples of the race's first round,
+/// which is enough for a mean over many; with what is left over each of them is surer.
+fn first_stage(search: &Search, (each, dim): (u64, usize), begin: usize) -> Result<(usize, usize)> {
     /// So few that a search is one, beside a race and a report.
     const FEWEST: usize = 4;
     let affordable = (search.evaluations as f64 * EXPLORED / each as f64) as usize;
@@ -259,7 +260,12 @@ fn first_stage(search: &Search, each: u64, begin: usize) -> Result<usize> {
         );
         return Err(Error::setting("evaluations", search.evaluations, reason));
     }
-    Ok(affordable.min(search.points + begin))
+    // A half has more samples than features.
+    let least = (search.first / 2).max(2 * dim + 2).min(search.first);
+    let samples = (search.evaluations as f64 * EXPLORED / search.calls as f64) as usize;
+    let wanted = search.points + begin;
+    let of_each = (samples / wanted).clamp(least, search.most.max(search.first));
+    Ok(((samples / of_each).clamp(FEWEST, wanted), of_each))
 }
 
 /// The usual settings, those that the first stage found nearest first; those that failed there last.
