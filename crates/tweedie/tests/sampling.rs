@@ -399,7 +399,9 @@ proptest! {
         nan: bool,
         (kind, setting) in prop::sample::select(real_settings()),
     ) {
-        let value = if nan { f64::NAN } else { -beyond };
+        // A weight may be negative.
+        let accepted = setting.interval(&levels).is_some_and(|all| all.contains(-beyond));
+        let value = if nan || accepted { f64::NAN } else { -beyond };
         let key = setting.name;
         let mut settings = Table::new();
         settings.insert(key.into(), value.into());
