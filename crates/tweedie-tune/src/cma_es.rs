@@ -5,15 +5,15 @@
 //! With z ~ N(0, I), C = B D^2 B^T, y = B D z, a generation is x_k = m + sigma y_k, k = 1 ...
 //! lambda. From y in the order of the objective,
 //!
-//! m       <- m + sigma <y>,   <y> = sum of w_i y_i over the better half
-//! p_sigma <- (1 - c_sigma) p_sigma + sqrt(c_sigma (2 - c_sigma) mu_eff) C^(-1/2) <y>
+//! m       <- m + sigma y_w,   y_w = sum of w_i y_i over the better half
+//! p_sigma <- (1 - c_sigma) p_sigma + sqrt(c_sigma (2 - c_sigma) mu_eff) C^(-1/2) y_w
 //! sigma   <- sigma exp(c_sigma/d_sigma (|p_sigma|/E|z| - 1))
-//! p_c     <- (1 - c_c) p_c + h sqrt(c_c (2 - c_c) mu_eff) <y>
+//! p_c     <- (1 - c_c) p_c + h sqrt(c_c (2 - c_c) mu_eff) y_w
 //! C       <- (1 + c_1 (1 - h) c_c (2 - c_c) - c_1 - c_mu sum w_i) C
 //!              + c_1 p_c p_c^T + c_mu sum w_i y_i y_i^T.
 //!
-//! Only the order of the objective's values is used, so that a noisy objective that is measured at
-//! equal seeds for all of a generation is compared, never compared with another generation's.
+//! Only the order of the objective's values is used, so that those of a noisy objective need to be
+//! comparable within a generation, at equal seeds, and never with another generation's.
 
 mod eigen;
 
