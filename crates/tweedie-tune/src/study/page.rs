@@ -363,7 +363,9 @@ fn many_and_few(
     };
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for (i, row) in figure.rows.iter().enumerate() {
-        let (drawn, _) = subject.sample(&row.candidate, 0..SHOWN, monitor)?;
+        let (done, total) = (i as u64, figure.rows.len() as u64);
+        monitor.step("samples for the page", done, total, "settings")?;
+        let (drawn, _) = monitor.inside(|part| subject.sample(&row.candidate, 0..SHOWN, part))?;
         images.extend(drawn.to_u8(model));
         let name = if i == 0 { "untuned" } else { "tuned" };
         labels.push(format!("{name} {}", row.calls));

@@ -53,7 +53,7 @@ pub(super) fn untuned(
         let (done, total) = (rows.len() as u64, all.len() as u64);
         monitor.step("untuned and tuned", done, total, "settings")?;
         let began = Instant::now();
-        subject.sample(candidate, 0..TIMED, monitor)?;
+        monitor.inside(|part| subject.sample(candidate, 0..TIMED, part))?;
         let seconds = began.elapsed().as_secs_f64() / TIMED as f64;
         let measured = bench.measure(candidate, samples, monitor)?;
         let behind = match (&measured, &first) {
