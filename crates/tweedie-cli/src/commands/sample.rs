@@ -134,7 +134,7 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
         name += &format!("-p{}", sample.p);
     }
     if let Some(sigmas) = &sample.sigmas {
-        name += &format!("-from{}-to{}", sigmas.first(), sigmas.last());
+        name += &format!("-from{}", listed(sigmas.as_slice()));
     }
     match sample.clip {
         Clip::None => {}
@@ -142,6 +142,15 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
         Clip::Dynamic => name += &format!("-dynamic{}", sample.quantile),
     }
     for (key, value) in &sample.settings {
+        if let Some(list) = value.as_array() {
+            let whole = list
+                .iter()
+                .map(|value| value.as_integer().map(|n| n as f64));
+            let values = list.iter().zip(whole);
+            let values: Vec<f64> = values.filter_map(|(v, n)| v.as_float().or(n)).collect();
+            name += &format!("-{key}{}", listed(&values));
+            continue;
+        }
         match (key.as_str(), value.to_string().trim_matches('"')) {
             ("n_sigma", "1") => {}
             ("n_sigma", n) => name += &format!("-x{n}"),
@@ -169,4 +178,34 @@ fn name(sample: &SampleConfig, model: &Model, seeds: &Range<u64>) -> String {
         seeds.start,
         seeds.end - 1
     )
+}
+
+/// A list of numbers in a name: its ends, and eight digits that tell it from others with these ends. A
+/// name of a hundred numbers would be too long for a file system.
+fn listed(values: &[f64]) -> String {
+    // FNV-1a (Fowler, Noll and Vo), the same on every machine.
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    let hash = bytes.fold(0x811c_9dc5u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let end = |value: Option<&f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    format!(
+        "{}-to{}-{hash:08x}",
+        end(values.first()),
+        end(values.last())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_told_apart_in_few_characters() {
+        let list = |middle: f64| listed(&[4.9, middle, 0.014_864_921_038]);
+        assert!(list(0.5).starts_with("4.9000-to0.0149-"));
+        assert_eq!(list(0.5), list(0.5));
+        assert_ne!(list(0.5), list(0.6));
+        assert!(listed(&vec![1.0; 1000]).len() < 40);
+    }
 }
