@@ -460,6 +460,22 @@ pub struct Evaluate {
     pub json: bool,
 }
 
+/// What a run's samples are compared with, and in which features.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
+    /// classifier:RUN, pca:K,classifier:RUN, inception:FILE.
+    #[arg(long, value_name = "SPACE", default_value = "pixels")]
+    pub features: Space,
+    /// The data to compare with, best not those trained on [default: the run's own].
+    #[arg(long, value_name = "DATA")]
+    pub against: Option<String>,
+    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
+    /// repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
 /// Find the best way to sample a run's network at given numbers of network calls.
 ///
 /// Searches samplers, their amount of noise, the grid of noise levels, sigma_max and sigma_min, by
@@ -484,17 +500,8 @@ pub struct Tune {
     /// speed at the beginning.
     #[arg(long, default_value = "20m", value_parser = duration)]
     pub time: u64,
-    /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
-    /// classifier:RUN, pca:K,classifier:RUN, inception:FILE.
-    #[arg(long, value_name = "SPACE", default_value = "pixels")]
-    pub features: Space,
-    /// The data to compare with, best not those trained on [default: the run's own].
-    #[arg(long, value_name = "DATA")]
-    pub against: Option<String>,
-    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
-    /// repeated.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    #[command(flatten)]
+    pub target: Target,
     /// A share of the best distance that does not matter: the search ends when no rival can be
     /// better by more.
     #[arg(long, default_value_t = 0.02)]
@@ -570,17 +577,8 @@ pub struct Profile {
     /// Steps of the run's own sampler beside its recipes; 0 leaves that out.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub untuned: usize,
-    /// The feature space in which samples are compared with data, as for evaluate: pixels, pca:K,
-    /// classifier:RUN, pca:K,classifier:RUN, inception:FILE.
-    #[arg(long, value_name = "SPACE", default_value = "pixels")]
-    pub features: Space,
-    /// The data to compare with, best not those trained on [default: the run's own].
-    #[arg(long, value_name = "DATA")]
-    pub against: Option<String>,
-    /// Change a key of the [data] table that the data are read by, for example limit=1000; may be
-    /// repeated.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    #[command(flatten)]
+    pub target: Target,
     /// Use the checkpoint of this step, not the latest.
     #[arg(long, value_name = "STEP")]
     pub checkpoint: Option<u64>,

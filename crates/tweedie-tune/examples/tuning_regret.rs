@@ -149,7 +149,7 @@ fn of_run(options: &Options) -> Result<()> {
     let by = objective.reference(objective.searched()?)?;
     let on = objective.reference(objective.reported()?)?;
     let all = objective.reference(objective.all()?)?;
-    let mut stand = objective.stand()?;
+    let mut stand = objective.stand();
     let space = objective.space();
     let mut known = Vec::new();
     // What needs no search: published recipes, and levels by trajectories.

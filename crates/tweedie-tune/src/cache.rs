@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
+use tweedie::run::RunDir;
 use tweedie::{Error, Result, write_atomic};
 
 /// A folder of arrays, each named by a hash of all that it depends on. A file is a hash of its
@@ -26,6 +27,14 @@ impl Cache {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(Error::io("make", &folder))?;
         Ok(Self { folder })
+    }
+
+    /// That of the evaluations of `run`.
+    ///
+    /// # Errors
+    /// As for [`Cache::open`].
+    pub fn of_run(run: &RunDir) -> Result<Self> {
+        Self::open(run.tuning_path().join("evaluations"))
     }
 
     /// The `count` values stored under `key`; `None` where there are none, or damaged ones, which
@@ -65,6 +74,11 @@ impl Cache {
         bytes.extend(values);
         write_atomic(&self.folder.join(key), &bytes)
     }
+}
+
+/// Bytes as a name.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! sequence (Owen 1995); then, one by one, the setting whose improvement has the largest expectation by
 //! a model of what was measured ([`Surrogate`]).
 
+use tweedie::Result;
 use tweedie::job::{Monitor, Progress};
 use tweedie::measure::{Estimate, FrechetReference};
-use tweedie::{Error, Result};
 
-use crate::search::{Search, first_seed};
+use crate::fault::{none_left, of_setting};
+use crate::search::Search;
+use crate::seeds::Seeds;
 use crate::space::GRIDS;
 use crate::surrogate::{Category, Surrogate};
 use crate::{AXES, Candidate, Dropped, Point, Space, Stand};
@@ -55,7 +57,7 @@ pub(crate) fn explore(
     let mut queue: Vec<Point> = begin.to_vec();
     queue.extend((0..sobol).map(|number| anywhere(number, search.seed)));
     let mut queue = queue.into_iter();
-    let seed = first_seed(0, search.seed);
+    let seed = Seeds::Explore.first(search.seed);
     for number in 0..settings {
         let best = found.seen.iter().min_by(|a, b| {
             let value = |seen: &Seen| seen.distance.value;
@@ -99,8 +101,8 @@ pub(crate) fn explore(
                 candidate,
                 distance: measured.distance().corrected,
             }),
-            Err(error @ (Error::Stopped | Error::Io { .. })) => return Err(error),
             Err(error) => {
+                let error = of_setting(error)?;
                 found.failed_at.push(point);
                 found.failed.push(Dropped {
                     candidate,
@@ -112,16 +114,7 @@ pub(crate) fn explore(
         }
     }
     if found.seen.is_empty() {
-        let reason = found
-            .failed
-            .first()
-            .map_or("there are none".into(), |first| {
-                format!(
-                    "all fail, the first ({}): {}",
-                    first.candidate, first.reason
-                )
-            });
-        return Err(Error::setting("candidates", settings, reason));
+        return Err(none_left(&found.failed, settings));
     }
     found.rank(space);
     Ok(found)

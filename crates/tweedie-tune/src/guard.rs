@@ -8,6 +8,7 @@ use tweedie::measure::{
     Estimate, Features, Kernel, compare_kernel_distance, precision_recall_density_coverage,
 };
 
+use crate::seeds::Seeds;
 use crate::{Candidate, Stand, Tuned};
 
 /// The best setting beside the nearest usual one, by other measures.
@@ -31,8 +32,6 @@ pub struct Guards {
 const SAMPLES: u64 = 2000;
 /// Items of the data likewise.
 const ITEMS: usize = 4000;
-/// The numbers of the samples: no search and no report has them.
-const SEED: u64 = 5 << 40;
 /// Neighbours of precision and recall.
 const NEIGHBOURS: usize = 3;
 
@@ -57,7 +56,8 @@ pub(crate) fn guards(
         return Ok(guards);
     };
     guards.beside = Some(usual.candidate.to_string());
-    let seeds = SEED..SEED + samples;
+    let first = Seeds::Guards.first(0);
+    let seeds = first..first + samples;
     let best = stand.features(best, seeds.clone(), monitor)?;
     let other = stand.features(&usual.candidate, seeds, monitor)?;
     let rows = |values| Features::new("the samples", values, dim);

@@ -127,7 +127,7 @@ pub fn tune(
     ];
 
     let folder = run.tuning_path();
-    let mut stand = objective.stand()?;
+    let mut stand = objective.stand();
     let evaluations = budget(&folder, subject, &calls, job.time, monitor)?;
     let network = NetworkNoise::of(model.config())?;
     let first = first_round(dim);
@@ -295,12 +295,7 @@ fn budget(
     let Some(point) = usual.point(Solver::Cas, 2.0, Grid::Geometric) else {
         return Err(Error::setting("solver", "cas", "is not among the families"));
     };
-    let few = calls
-        .iter()
-        .copied()
-        .min()
-        .unwrap_or(TIMED_CALLS)
-        .min(TIMED_CALLS);
+    let few = calls.iter().copied().fold(TIMED_CALLS, usize::min);
     let candidate = usual.candidate(&point, few)?;
     let mut speed = f64::INFINITY;
     // The first is slower: memory is fresh, weights are not packed.

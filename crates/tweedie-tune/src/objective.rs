@@ -1,15 +1,13 @@
 //! What a run's sampler is tuned by: its network, its data in two parts, and what was measured.
 
-use std::path::PathBuf;
-
 use tweedie::data::Dataset;
 use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetReference, Halves, Reference};
 use tweedie::random::{NoiseSource, Stream};
-use tweedie::run::{FeatureExtractor, Model, RunDir};
+use tweedie::run::{Model, RunDir};
 use tweedie::{Error, Result};
 
-use crate::{Cache, RunSubject, Space, Stand, TuneJob};
+use crate::{Cache, RunSubject, Space, Stand, Subject, TuneJob};
 
 /// A run's network, the space of its settings, and the data in two parts: one to search by, the
 /// other to report by.
@@ -22,7 +20,7 @@ pub struct Objective<'a> {
     /// Where the second part begins.
     half: usize,
     seed: u32,
-    folder: PathBuf,
+    cache: Cache,
 }
 
 /// Fewest items of the data: each half of either part needs more than features.
@@ -36,7 +34,7 @@ impl<'a> Objective<'a> {
     ///
     /// # Errors
     /// [`Error::Setting`] where the data are too few; [`Error::Stopped`] where `monitor` says so;
-    /// those of the features.
+    /// those of the features and of [`Cache::of_run`].
     pub fn new(
         run: &RunDir,
         model: &'a Model,
@@ -44,12 +42,9 @@ impl<'a> Objective<'a> {
         job: &TuneJob,
         monitor: &mut Monitor<'_>,
     ) -> Result<Self> {
-        let extractor = FeatureExtractor::new(&job.space, data)?;
-        let dim = extractor.dim();
-        let reference = extractor.features(data, monitor)?;
-        let sample = &model.config().sample;
-        let subject = RunSubject::new(model, sample, &job.space, extractor, &reference);
-        let mut space = Space::new(crate::Subject::sigma_range(&subject));
+        let (subject, reference) = RunSubject::against(model, &job.space, data, monitor)?;
+        let (sample, dim) = (&model.config().sample, subject.dim());
+        let mut space = Space::new(subject.sigma_range());
         space.curve.clone_from(&job.curve);
         // A class without a weight of guidance leaves the weight to the search.
         if sample.class.is_some() && sample.guidance.is_none() {
@@ -65,7 +60,7 @@ impl<'a> Objective<'a> {
             half: reference.len() / dim / 2,
             dim,
             seed: job.seed,
-            folder: run.tuning_path(),
+            cache: Cache::of_run(run)?,
         })
     }
 
@@ -80,12 +75,8 @@ impl<'a> Objective<'a> {
     }
 
     /// A stand for the subject, which finds again what was measured before.
-    ///
-    /// # Errors
-    /// Those of [`Cache::open`].
-    pub fn stand(&self) -> Result<Stand<'_>> {
-        let cache = Cache::open(self.folder.join("evaluations"))?;
-        Ok(Stand::new(&self.subject, Some(cache)))
+    pub fn stand(&self) -> Stand<'_> {
+        Stand::new(&self.subject, Some(self.cache.clone()))
     }
 
     /// Features of the items that are searched by.

@@ -8,11 +8,11 @@ use tweedie::Result;
 use tweedie::data::Shape;
 use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
-use tweedie::report::{Axis, Chart, Grid, PageFolder, SavedPage, Series, Table};
+use tweedie::report::{Axis, Chart, Grid, PageFolder, Picture, SavedPage, Series, Table};
 use tweedie::run::Model;
 
 use crate::job::{Found, Tuning};
-use crate::{Outcome, RunSubject, Stop};
+use crate::{Candidate, Outcome, RunSubject, Stop};
 
 /// Samples in the picture at equal seeds.
 const SHOWN: u64 = 12;
@@ -110,18 +110,17 @@ fn found(all: &[Found]) -> Table {
     table
 }
 
+/// A line of measured values with their intervals.
+pub(crate) fn line(label: &str, points: &[(f64, Estimate)]) -> Series {
+    let band = points.iter().map(|(at, found)| {
+        let [low, high] = found.interval();
+        (*at, low, high)
+    });
+    let values = points.iter().map(|(at, found)| (*at, found.value));
+    Series::line_points(label, values).band(band)
+}
+
 fn quality(all: &[Found]) -> Chart {
-    let band = |points: &[(f64, Estimate)]| {
-        let ends = points.iter().map(|(calls, found)| {
-            let [low, high] = found.interval();
-            (*calls, low, high)
-        });
-        ends.collect::<Vec<_>>()
-    };
-    let line = |label: &str, points: &[(f64, Estimate)]| {
-        let values = points.iter().map(|(calls, found)| (*calls, found.value));
-        Series::line_points(label, values).band(band(points))
-    };
     let best: Vec<(f64, Estimate)> = all
         .iter()
         .map(|found| (found.tuned.calls as f64, found.best().1.corrected))
@@ -224,38 +223,49 @@ fn pictures(
     subject: &RunSubject<'_>,
     monitor: &mut Monitor<'_>,
 ) -> Result<()> {
+    let mut rows = Vec::new();
+    for found in &tuning.found {
+        let calls = found.tuned.calls;
+        rows.push((format!("tuned {calls}"), found.best().0));
+        let usual = found.tuned.baselines.first();
+        rows.extend(usual.map(|usual| (format!("usual {calls}"), &usual.candidate)));
+    }
+    let Some(picture) = samples(&rows, model, subject, monitor)? else {
+        return Ok(());
+    };
+    page.section("Samples at equal seeds");
+    page.pixels(
+        "samples",
+        &picture,
+        "The best setting and the nearest usual one, seeds 0 to 11.",
+    )
+}
+
+/// Samples 0 to 11 by each setting in a row of its own, with its label; none of vectors.
+pub(crate) fn samples(
+    rows: &[(String, &Candidate)],
+    model: &Model,
+    subject: &RunSubject<'_>,
+    monitor: &mut Monitor<'_>,
+) -> Result<Option<Picture>> {
     let Shape::Image {
         channels,
         height,
         width,
     } = model.data().shape
     else {
-        return Ok(());
+        return Ok(None);
     };
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for found in &tuning.found {
-        let Found { tuned, .. } = found;
-        let usual = tuned
-            .baselines
-            .first()
-            .map(|usual| ("usual", &usual.candidate));
-        for (name, candidate) in [Some(("tuned", found.best().0)), usual]
-            .into_iter()
-            .flatten()
-        {
-            let (drawn, _) = subject.sample(candidate, 0..SHOWN, monitor)?;
-            images.extend(drawn.to_u8(model));
-            labels.push(format!("{name} {}", tuned.calls));
-        }
+    let mut images = Vec::new();
+    for (i, (_, candidate)) in rows.iter().enumerate() {
+        let (done, total) = (i as u64, rows.len() as u64);
+        monitor.step("samples for the page", done, total, "settings")?;
+        let (drawn, _) = monitor.inside(|part| subject.sample(candidate, 0..SHOWN, part))?;
+        images.extend(drawn.to_u8(model));
     }
-    page.section("Samples at equal seeds");
     let grid = Grid::new([channels, height, width]).columns(SHOWN as usize);
-    let picture = grid.row_labels(labels).render(&images)?;
-    page.pixels(
-        "samples",
-        &picture,
-        "The best setting and the nearest usual one, seeds 0 to 11.",
-    )
+    let labels = rows.iter().map(|(label, _)| label);
+    grid.row_labels(labels).render(&images).map(Some)
 }
 
 fn left(all: &[Found]) -> Table {

@@ -18,13 +18,15 @@
 
 use serde::Serialize;
 use toml::{Table, Value};
+use tweedie::Result;
 use tweedie::job::{Monitor, Progress};
 use tweedie::measure::{Estimate, Frechet, FrechetReference};
 use tweedie::noise::Levels;
 use tweedie::sample::{Exponential, SamplerKind};
-use tweedie::{Error, Result};
 
+use crate::fault::unless_of_setting;
 use crate::race::critical_value;
+use crate::seeds::Seeds;
 use crate::{Candidate, CmaEs, Grid, Stand, Tuned, usual_points};
 
 /// How a per-step optimisation is made.
@@ -75,8 +77,6 @@ const STEP: f64 = 1.0;
 const SCALES: [f64; 3] = [0.12, 0.3, 0.15];
 /// eps_c = max(1, 1 - this + e^v): far above 1 by ratios, near 1 by differences, and 1 itself.
 const SOFT: f64 = 0.1;
-/// The numbers of the samples, and of the test's.
-const SEEDS: [u64; 2] = [8 << 40, 9 << 40];
 
 /// The numbers of a setting of `exponential`.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,7 +248,7 @@ pub fn per_step(
     let mut search = CmaEs::new(origin, STEP, points, u64::from(plan.seed))?;
     // What a sample takes, guidance included, is known after the first.
     let mut each = levels as u64;
-    let mut first = SEEDS[0] + (u64::from(plan.seed) << 20);
+    let mut first = Seeds::PerStep.first(plan.seed);
     let mut values = Vec::new();
     loop {
         let spent = stand.spent() - before;
@@ -287,19 +287,19 @@ pub fn per_step(
         }
         each = each.max(took.div_ceil(points as u64 * samples));
     }
-    let Some(found) = unless_infeasible(steps.at(search.mean(), lowest).candidate(start))? else {
+    let Some(found) = unless_of_setting(steps.at(search.mean(), lowest).candidate(start))? else {
         return Ok(None);
     };
     let left = plan.evaluations.saturating_sub(stand.spent() - before);
     let affordable = (left / (2 * levels as u64)) as usize;
     let samples = affordable.clamp(plan.samples, plan.most.max(plan.samples)) as u64;
-    let first = SEEDS[1] + (u64::from(plan.seed) << 20);
+    let first = Seeds::PerStepTest.first(plan.seed);
     let what = format!("{samples} fresh samples of each step's optimum");
     monitor.step(&what, 0, 2, "settings")?;
     let rival = stand.measure(best, first..first + samples, reported, monitor)?;
     monitor.step(&what, 1, 2, "settings")?;
     let after = stand.measure(&found, first..first + samples, reported, monitor);
-    let Some(after) = unless_infeasible(after)? else {
+    let Some(after) = unless_of_setting(after)? else {
         return Ok(None);
     };
     let gain = rival.compare(&after)?.difference;
@@ -321,17 +321,8 @@ fn value(
     measure: impl FnOnce(&Candidate, &mut Monitor<'_>) -> Result<f64>,
     monitor: &mut Monitor<'_>,
 ) -> Result<f64> {
-    let found = unless_infeasible(candidate.and_then(|candidate| measure(&candidate, monitor)))?;
+    let found = unless_of_setting(candidate.and_then(|candidate| measure(&candidate, monitor)))?;
     Ok(found.unwrap_or(f64::INFINITY))
-}
-
-/// What is found; none where the setting gives no samples.
-fn unless_infeasible<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error @ (Error::Stopped | Error::Io { .. })) => Err(error),
-        Err(_) => Ok(None),
-    }
 }
 
 fn median(values: &[f64]) -> Option<f64> {

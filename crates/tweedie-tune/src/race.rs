@@ -10,11 +10,12 @@
 use std::ops::Range;
 
 use serde::Serialize;
+use tweedie::Result;
 use tweedie::job::{Monitor, Progress};
 use tweedie::measure::{Estimate, Features, Frechet, FrechetMeasured, FrechetReference};
 use tweedie::noise::normal_quantile;
-use tweedie::{Error, Result};
 
+use crate::fault::{none_left, of_setting};
 use crate::{Candidate, Stand};
 
 /// How a race is run.
@@ -104,8 +105,8 @@ impl Runner {
 /// Races `candidates` against `reference`.
 ///
 /// # Errors
-/// [`Error::Setting`] where no candidate gives samples, with what the first one says, or there are
-/// none; [`Error::Stopped`] where `monitor` says so; those of the cache.
+/// [`tweedie::Error::Setting`] where no candidate gives samples, with what the first one says, or there are
+/// none; [`tweedie::Error::Stopped`] where `monitor` says so; those of the cache.
 pub fn race(
     stand: &mut Stand<'_>,
     reference: &FrechetReference<'_>,
@@ -131,15 +132,7 @@ pub fn race(
             monitor,
         )?;
         let Some(leader) = leader(&runners) else {
-            let reason = dropped
-                .first()
-                .map_or("there are none".into(), |first: &Dropped| {
-                    format!(
-                        "all fail, the first ({}): {}",
-                        first.candidate, first.reason
-                    )
-                });
-            return Err(Error::setting("candidates", done, reason));
+            return Err(none_left(&dropped, done));
         };
         runners.swap(0, leader);
         let behind = behind(&runners)?;
@@ -244,8 +237,10 @@ fn advance(
                 runner.measured = Some(measured);
                 advanced.push(runner);
             }
-            Err(error @ (Error::Stopped | Error::Io { .. })) => return Err(error),
-            Err(error) => dropped.push(runner.drop(samples.start as usize, error.to_string())),
+            Err(error) => {
+                let reason = of_setting(error)?.to_string();
+                dropped.push(runner.drop(samples.start as usize, reason));
+            }
         }
     }
     Ok(advanced)

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tweedie::Result;
+use tweedie::data::Dataset;
 use tweedie::job::Monitor;
 use tweedie::run::{Drawn, FeatureExtractor, Model, SampleConfig, Space, drawn_items};
 use tweedie::sample::StepView;
 
+use crate::cache::hex;
 use crate::subject::in_batches;
 use crate::{Candidate, Drawing, Subject};
 
@@ -27,22 +29,24 @@ const BATCH: u64 = 64;
 const TOLD_BY: usize = 8;
 
 impl<'a> RunSubject<'a> {
-    /// That of `model`, with what `sample` says of classes, guidance and clipping, in the features
-    /// of `extractor`, called `space`; `reference` are those of the data, `[n, dim]`.
-    pub fn new(
+    /// That of `model`, with what its run says of classes, guidance and clipping, in the features
+    /// `space` of `data`, and the features of the data, `[n, dim]`.
+    ///
+    /// # Errors
+    /// Those of the features; [`tweedie::Error::Stopped`] where `monitor` says so.
+    pub fn against(
         model: &'a Model,
-        sample: &SampleConfig,
         space: &Space,
-        extractor: FeatureExtractor,
-        reference: &[f64],
-    ) -> Self {
+        data: &Dataset,
+        monitor: &mut Monitor<'_>,
+    ) -> Result<(Self, Vec<f64>)> {
+        let sample = &model.config().sample;
+        let extractor = FeatureExtractor::new(space, data)?;
+        let reference = extractor.features(data, monitor)?;
         // The name of a space is not its identity: a classifier may have been trained further.
         let few = reference.iter().take(TOLD_BY * extractor.dim());
         let bytes: Vec<u8> = few.flat_map(|value| value.to_le_bytes()).collect();
-        let features: String = Sha256::digest(bytes)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let features = hex(&Sha256::digest(bytes));
         let fingerprint = format!(
             "weights {}\nfeatures {space} {features}\nclass {:?} guidance {:?} clip {:?} {} {:?}",
             model.digest().unwrap_or("in training"),
@@ -52,12 +56,13 @@ impl<'a> RunSubject<'a> {
             sample.quantile,
             sample.precision,
         );
-        Self {
+        let subject = Self {
             model,
             sample: sample.clone(),
             extractor,
             fingerprint,
-        }
+        };
+        Ok((subject, reference))
     }
 
     /// The samples numbered `seeds` as values of the model, with the evaluations they took.

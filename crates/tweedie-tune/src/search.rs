@@ -16,7 +16,9 @@ use tweedie::measure::{Estimate, Frechet, FrechetReference};
 use tweedie::{Error, Result};
 
 use crate::explore::{Explored, Seen, explore};
+use crate::fault::{none_left, unless_of_setting};
 use crate::race::critical_value;
+use crate::seeds::Seeds;
 use crate::{Candidate, Dropped, Point, Race, Space, Stand, race};
 
 /// How a search is made.
@@ -133,13 +135,6 @@ const EACH_RACER: usize = 3;
 const RACERS: [usize; 2] = [2, 12];
 /// Settings in the report that the search could not tell from the best.
 const TIED: usize = 3;
-/// The numbers of the samples of the races and of the report: far from those that users draw.
-const SEEDS: [u64; 4] = [1 << 40, 2 << 40, 3 << 40, 4 << 40];
-
-/// The number of the first sample of race `round` in a search by `seed`.
-pub(crate) fn first_seed(round: usize, seed: u32) -> u64 {
-    SEEDS[round] + (u64::from(seed) << 20)
-}
 
 /// Searches `space` for the setting nearest to the data: by `searched`, reported by `reported`.
 ///
@@ -175,7 +170,7 @@ pub fn search(
     let runners: Vec<Seen> = explored.seen.iter().take(racers).cloned().collect();
     let plan = Race {
         calls: search.calls,
-        seed: first_seed(1, search.seed),
+        seed: Seeds::Race.first(search.seed),
         first: search.first,
         most: search.most,
         evaluations: for_race,
@@ -196,7 +191,7 @@ pub fn search(
         .first()
         .map(|first| first.candidate.clone())
     else {
-        return Err(Error::setting("candidates", 0, "there are none"));
+        return Err(none_left(&[], 0));
     };
     let point = runners
         .iter()
@@ -311,7 +306,7 @@ fn report(
     }
     let samples = affordable(others.len() + 1);
     let samples = samples.clamp(search.first, search.most.max(search.first)) as u64;
-    let first = first_seed(3, search.seed);
+    let first = Seeds::Report.first(search.seed);
     let total = others.len() as u64 + 1;
     let mut measure = |candidate: &Candidate, done: u64| {
         let what = format!("{} calls, {samples} fresh samples each", search.calls);
@@ -323,11 +318,9 @@ fn report(
     let doubt = critical_value(others.len() + 1, 1);
     let (mut ties, mut usual) = (Vec::new(), Vec::new());
     for (done, candidate) in others.iter().enumerate() {
-        let measured = match measure(candidate, done as u64 + 1) {
-            Ok(measured) => measured,
-            Err(error @ (Error::Stopped | Error::Io { .. })) => return Err(error),
-            // A usual setting that gives no samples is no rival.
-            Err(_) => continue,
+        // A usual setting that gives no samples is no rival.
+        let Some(measured) = unless_of_setting(measure(candidate, done as u64 + 1))? else {
+            continue;
         };
         let beside = Baseline {
             candidate: (*candidate).clone(),

@@ -51,6 +51,12 @@ pub struct Space {
 
 /// The parts of the axis of grids.
 pub(crate) const GRIDS: usize = 8;
+/// Where each has its place among them; Karras's has three parts, the loss curve's two.
+const KARRAS: usize = 1;
+const GEOMETRIC: usize = 3;
+const MSE_DP: usize = 4;
+const ENTROPIC: usize = 5;
+const LOSS_CURVE: usize = 6;
 /// Below this share of an axis is its end: no noise at all, the lowest sigma_min.
 const END: f64 = 0.12;
 /// eps_c - 1 where its axis begins and ends.
@@ -121,6 +127,17 @@ impl Space {
         (self.sigma_min * self.sigma_max).sqrt()
     }
 
+    /// The grid at `u` of its axis. Without a curve the upper half is geometric; with one it is the
+    /// loss's.
+    fn part_of_grid(&self, u: f64) -> usize {
+        match (place(u, GRIDS), &self.curve) {
+            (0..=2, _) => KARRAS,
+            (GEOMETRIC, _) | (_, None) => GEOMETRIC,
+            (part @ (MSE_DP | ENTROPIC), _) => part,
+            _ => LOSS_CURVE,
+        }
+    }
+
     /// The candidate at `point`, for at most `calls` network calls of a sample.
     ///
     /// # Errors
@@ -135,15 +152,14 @@ impl Space {
                 _ => 1.0,
             },
         };
-        // Without a curve the upper half is geometric; with one it is the loss's.
-        let grid = match (place(grid, GRIDS), &self.curve) {
-            (0..3, _) => Grid::Karras {
+        let grid = match self.part_of_grid(grid) {
+            KARRAS => Grid::Karras {
                 rho: geometric(RHO, exponent),
             },
-            (3, _) | (_, None) => Grid::Geometric,
-            (4, _) => by_loss(LossSchedule::MseDp),
-            (5, _) => by_loss(LossSchedule::Entropic),
-            _ => by_loss(LossSchedule::LossCurve),
+            MSE_DP => by_loss(LossSchedule::MseDp),
+            ENTROPIC => by_loss(LossSchedule::Entropic),
+            LOSS_CURVE => by_loss(LossSchedule::LossCurve),
+            _ => Grid::Geometric,
         };
         let sigma_max = match beyond_end(1.0 - max) {
             None => self.sigma_max,
@@ -187,15 +203,9 @@ impl Space {
             Solver::Als | Solver::Pc => amount,
             _ => or_end(amount),
         };
-        // Where `point` has the grid.
-        let grid = match (place(grid, GRIDS), &self.curve) {
-            (0..=2, _) => 1,
-            (3, _) | (_, None) => 3,
-            (part @ (4 | 5), _) => part,
-            _ => 6,
-        };
+        let grid = self.part_of_grid(grid);
         let exponent = match grid {
-            1 | 4 => exponent,
+            KARRAS | MSE_DP => exponent,
             _ => 0.5,
         };
         let tilts = matches!(kind, Solver::Cas | Solver::DpmSolverSde) && amount > 0.0;
@@ -206,7 +216,7 @@ impl Space {
         [
             centre(solver, self.solvers.len()),
             amount,
-            (grid as f64 + 0.5) / GRIDS as f64,
+            middle_of_grid(grid),
             exponent,
             beyond_end(1.0 - max).map_or(1.0, |_| max),
             or_end(min),
@@ -221,18 +231,18 @@ impl Space {
         let found = self.solvers.iter().position(|known| *known == solver)?;
         let solver_axis = (found as f64 + 0.5) / self.solvers.len() as f64;
         let amount = solver.place_of(amount);
-        let part = |place: f64| (place + 0.5) / GRIDS as f64;
         let (grid, exponent) = match grid {
-            Grid::Karras { rho } => (part(1.0), geometric_place(RHO, rho)),
-            Grid::Geometric => (part(3.0), 0.5),
+            Grid::Karras { rho } => (KARRAS, geometric_place(RHO, rho)),
+            Grid::Geometric => (GEOMETRIC, 0.5),
             Grid::Loss { schedule, p } => match schedule {
-                LossSchedule::MseDp => (part(4.0), (p / MOST_P).clamp(0.0, 1.0)),
-                LossSchedule::Entropic => (part(5.0), 0.5),
-                LossSchedule::LossCurve => (part(6.0), 0.5),
+                LossSchedule::MseDp => (MSE_DP, (p / MOST_P).clamp(0.0, 1.0)),
+                LossSchedule::Entropic => (ENTROPIC, 0.5),
+                LossSchedule::LossCurve => (LOSS_CURVE, 0.5),
             },
             // Rivals' grids, which are not searched.
             Grid::AlignYourSteps { .. } | Grid::Trajectory | Grid::Listed => return None,
         };
+        let grid = middle_of_grid(grid);
         Some([solver_axis, amount, grid, exponent, 1.0, 0.0, 0.5, 0.0])
     }
 
@@ -290,6 +300,11 @@ fn tilted(
     let mut settings = Table::from_iter([("eps_c".to_owned(), Value::Array(eps_c.collect()))]);
     settings.extend(multistep.map(|c| ("c".to_owned(), Value::from(c))));
     (SamplerKind::Exponential, settings)
+}
+
+/// The middle of a grid's part of the axis.
+fn middle_of_grid(part: usize) -> f64 {
+    (part as f64 + 0.5) / GRIDS as f64
 }
 
 /// Which of `count` equal parts of the axis `u` lies in.

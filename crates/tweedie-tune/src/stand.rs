@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
+use tweedie::Result;
 use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetMeasured, FrechetReference};
-use tweedie::{Error, Result};
 
+use crate::cache::hex;
+use crate::fault::unless_of_setting;
 use crate::{Cache, Candidate, Subject};
 
 /// A subject with a memory of what was drawn from it.
@@ -90,7 +92,7 @@ impl<'a> Stand<'a> {
     /// samples.
     ///
     /// # Errors
-    /// [`Error::Stopped`] where `monitor` says so; those of the cache.
+    /// [`tweedie::Error::Stopped`] where `monitor` says so; those of the cache.
     pub fn attempt(
         &mut self,
         candidate: &Candidate,
@@ -101,11 +103,7 @@ impl<'a> Stand<'a> {
         if candidate.sampler().is_err() {
             return Ok(None);
         }
-        match self.measure(candidate, seeds, reference, monitor) {
-            Ok(measured) => Ok(Some(measured)),
-            Err(error @ (Error::Stopped | Error::Io { .. })) => Err(error),
-            Err(_) => Ok(None),
-        }
+        unless_of_setting(self.measure(candidate, seeds, reference, monitor))
     }
 
     fn key(&self, candidate: &Candidate, seeds: &Range<u64>) -> String {
@@ -116,7 +114,6 @@ impl<'a> Stand<'a> {
             seeds.start,
             seeds.end
         );
-        let digest = Sha256::digest(text.as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(text.as_bytes()))
     }
 }

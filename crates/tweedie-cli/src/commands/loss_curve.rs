@@ -11,7 +11,7 @@ use tweedie::run::{
 use tweedie::{Error, Result};
 
 use super::{evaluation_config, open_for};
-use crate::args::Levels;
+use crate::args::{Levels, Target};
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
 
@@ -91,7 +91,7 @@ fn measure(args: &Levels, run: &RunDir) -> Result<KeptCurve> {
 /// Items that a curve is measured on where nothing else is asked for.
 const ITEMS: usize = 400;
 
-/// The curve of `model`, the network of `run`; measured on `source` and kept where there is none of
+/// The curve of `model`, the network of `run`; measured on the data of `target` and kept where there is none of
 /// these weights, and none where the network gives no finite samples at some level.
 ///
 /// # Errors
@@ -99,14 +99,13 @@ const ITEMS: usize = 400;
 pub fn curve(
     run: &RunDir,
     model: &Model,
-    source: Option<&str>,
-    set: &[String],
+    target: &Target,
     monitor: &mut Monitor<'_>,
 ) -> Result<Option<LossCurve>> {
     if let Ok(kept) = model.loss_curve() {
         return Ok(Some(kept.curve.clone()));
     }
-    let config = evaluation_config(run.config()?, source, set)?;
+    let config = evaluation_config(run.config()?, target.against.as_deref(), &target.set)?;
     let job = LossCurveJob {
         count: ITEMS,
         ..LossCurveJob::default()

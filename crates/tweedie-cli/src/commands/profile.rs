@@ -4,7 +4,7 @@ use tweedie::Result;
 use tweedie::run::{Model, RunDir};
 use tweedie_tune::{StudyJob, TuningStudy, study};
 
-use super::evaluate::{open, open_own};
+use super::evaluate::open_target;
 use super::loss_curve::curve;
 use crate::args::Profile;
 use crate::output;
@@ -13,10 +13,7 @@ use crate::progress::{tell_if_stopped, watched};
 pub fn run(args: &Profile) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    let data = match &args.against {
-        Some(source) => open(source, &args.set)?,
-        None => open_own(&config, &args.set)?,
-    };
+    let data = open_target(&args.target, &config)?;
     let model = Model::load(&run, args.checkpoint, &config.sample)?;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| run.tuning_path().join("profile"));
@@ -30,8 +27,8 @@ pub fn run(args: &Profile) -> Result<()> {
             grids_at: args.grids.clone(),
             samples: args.samples,
             untuned: args.untuned,
-            space: args.features.clone(),
-            curve: curve(&run, &model, args.against.as_deref(), &args.set, monitor)?,
+            space: args.target.features.clone(),
+            curve: curve(&run, &model, &args.target, monitor)?,
         };
         study(&run, &model, &data, &out, &job, monitor)
     });

@@ -9,7 +9,7 @@ use tweedie::{Error, Result};
 use tweedie_tune::rival::Points;
 use tweedie_tune::{Found, Objective, Outcome, Stop, TuneJob, Tuning, tune};
 
-use super::evaluate::{open, open_own};
+use super::evaluate::open_target;
 use super::loss_curve::curve;
 use crate::args::Tune;
 use crate::output;
@@ -18,10 +18,7 @@ use crate::progress::{tell_if_stopped, watched};
 pub fn run(args: &Tune) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let config = run.config()?;
-    let data = match &args.against {
-        Some(source) => open(source, &args.set)?,
-        None => open_own(&config, &args.set)?,
-    };
+    let data = open_target(&args.target, &config)?;
     let model = Model::load(&run, args.checkpoint, &config.sample)?;
     if args.points {
         return points(&run, &model, &data, args);
@@ -40,11 +37,11 @@ fn job(run: &RunDir, model: &Model, args: &Tune, monitor: &mut Monitor<'_>) -> R
     Ok(TuneJob {
         calls: args.calls.clone(),
         time: Duration::from_secs(args.time),
-        space: args.features.clone(),
+        space: args.target.features.clone(),
         solvers: Vec::new(),
         epsilon: args.epsilon,
         per_step: args.per_step,
-        curve: curve(run, model, args.against.as_deref(), &args.set, monitor)?,
+        curve: curve(run, model, &args.target, monitor)?,
         seed: args.seed,
     })
 }
@@ -64,7 +61,7 @@ fn points(run: &RunDir, model: &Model, data: &Dataset, args: &Tune) -> Result<()
     };
     let objective = Objective::new(run, model, data, &job, monitor)?;
     let reference = objective.reference(objective.searched()?)?;
-    let mut stand = objective.stand()?;
+    let mut stand = objective.stand();
     let mut points = Points::new(&mut stand, objective.space(), &reference, calls);
     points.serve(std::io::stdin().lock(), std::io::stdout().lock(), monitor)
 }

@@ -18,6 +18,7 @@ pub use points::{Answer, Ask, Points};
 pub use random_search::RandomSearch;
 pub use trajectory::{Deviations, Trajectories};
 
+use crate::fault::of_setting;
 use crate::{Candidate, Point, Stand};
 
 /// What a rival ends with: the smallest distance it measured, which is therefore too small.
@@ -65,8 +66,8 @@ impl Record {
     ) -> Result<()> {
         match stand.measure(&candidate, seeds, reference, monitor) {
             Ok(measured) => self.note((candidate, point), measured.distance()),
-            Err(error @ (Error::Stopped | Error::Io { .. })) => return Err(error),
             Err(error) => {
+                let error = of_setting(error)?;
                 self.settings += 1;
                 self.failure.get_or_insert(format!("{candidate}: {error}"));
             }

@@ -15,7 +15,8 @@ use tweedie::noise::Levels;
 use tweedie::{Error, Result};
 
 use super::{Best, Record};
-use crate::search::first_seed;
+use crate::fault::of_setting;
+use crate::seeds::Seeds;
 use crate::{AXES, Candidate, Point, Space, Stand};
 
 /// A request.
@@ -137,12 +138,11 @@ impl<'a, 'b> Points<'a, 'b> {
                 axes: AXES,
                 evaluations,
             }),
-            Err(error @ (Error::Stopped | Error::Io { .. })) => Err(error),
             Err(error) => Ok(Answer {
                 candidate: None,
                 levels: None,
                 distance: None,
-                error: Some(error.to_string()),
+                error: Some(of_setting(error)?.to_string()),
                 axes: AXES,
                 evaluations,
             }),
@@ -156,7 +156,7 @@ impl<'a, 'b> Points<'a, 'b> {
             return Err(Error::setting("samples", ask.samples, reason));
         }
         let candidate = self.space.candidate(&point, self.calls)?;
-        let first = first_seed(0, ask.seed);
+        let first = Seeds::Explore.first(ask.seed);
         let seeds = first..first + ask.samples;
         let measured = self
             .stand

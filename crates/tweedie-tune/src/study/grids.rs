@@ -70,12 +70,13 @@ pub(super) fn grids(
     monitor: &mut Monitor<'_>,
 ) -> Result<GridFigure> {
     let [max, min] = bench.sigma;
-    let total = (calls.len() * SAMPLERS.len() * all_grids().len()) as u64;
+    let grids = all_grids();
+    let total = (calls.len() * SAMPLERS.len() * grids.len()) as u64;
     let mut rows = Vec::new();
     for &calls in calls {
         for (sampler, name, value) in SAMPLERS {
             let mut first: Option<FrechetMeasured> = None;
-            for grid in all_grids() {
+            for (i, grid) in grids.iter().copied().enumerate() {
                 monitor.step(
                     "grids of noise levels",
                     rows.len() as u64,
@@ -105,7 +106,7 @@ pub(super) fn grids(
                     distance: measured.as_ref().map(FrechetMeasured::distance),
                     behind,
                 });
-                if grid == all_grids()[0] {
+                if i == 0 {
                     first = measured;
                 }
             }

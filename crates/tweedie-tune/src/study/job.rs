@@ -9,7 +9,7 @@ use tweedie::job::Monitor;
 use tweedie::measure::{Features, FrechetReference, Halves, Reference};
 use tweedie::noise::{Levels, LossCurve};
 use tweedie::report::SavedPage;
-use tweedie::run::{FeatureExtractor, Model, Recipe, RunDir, SampleConfig};
+use tweedie::run::{Model, Recipe, RunDir, SampleConfig};
 use tweedie::{Error, Result};
 
 use super::grids::grids;
@@ -18,6 +18,7 @@ use super::step_size::step_size;
 use super::untuned::untuned;
 use super::{Bench, GridFigure, LastStepFigure, StepSizeFigure, UntunedFigure, page};
 use crate::rival::{Deviations, Trajectories};
+use crate::seeds::Seeds;
 use crate::{Cache, Candidate, Grid, RunSubject, Stand, Subject};
 
 /// Which figures to make, and of what.
@@ -71,9 +72,6 @@ pub struct TuningStudy {
     pub page: Option<SavedPage>,
 }
 
-/// The number of the first of the trajectories: no other samples have theirs.
-const TEACHER: u64 = 7 << 40;
-
 /// Makes the figures of `model`, the network of `run`, against `data`, in the folder `out`.
 /// Evaluations are kept in `RUN/tune`: what was stopped resumes.
 ///
@@ -91,15 +89,12 @@ pub fn study(
     let began = Instant::now();
     check(job)?;
     let tuned = recipes(run, model)?;
-    let extractor = FeatureExtractor::new(&job.space, data)?;
-    let dim = extractor.dim();
-    let features = extractor.features(data, monitor)?;
-    let sample = model.config().sample.clone();
-    let subject = RunSubject::new(model, &sample, &job.space, extractor, &features);
+    let (subject, features) = RunSubject::against(model, &job.space, data, monitor)?;
+    let (sample, dim) = (&model.config().sample, subject.dim());
     let rows = Features::new("the data", &features, dim)?;
     let halves = Halves::for_features(dim, 0);
     let reference = FrechetReference::new(Reference::Sampled(rows), halves)?;
-    let cache = Cache::open(run.tuning_path().join("evaluations"))?;
+    let cache = Cache::of_run(run)?;
     let mut stand = Stand::new(&subject, Some(cache));
     let mut bench = Bench {
         sigma: subject.sigma_range(),
@@ -116,12 +111,12 @@ pub fn study(
     let (samples, at) = (*samples, job.tuned_at);
     let step_size = step_size(&mut bench, calls, at, eps_c, samples, monitor)?;
     let last_step = last_step(&mut bench, at, eps_c, samples, monitor)?;
-    let deviations = deviations(model, &sample, &bench, monitor)?;
+    let deviations = deviations(model, sample, &bench, monitor)?;
     let grids = grids(&mut bench, &job.grids_at, samples, &deviations, monitor)?;
     let untuned = match job.untuned {
         0 => None,
         steps => {
-            let many = as_it_is(&sample, steps, &bench, job)?;
+            let many = as_it_is(sample, steps, &bench, job)?;
             let many = (steps, many);
             Some(untuned(
                 &mut bench, &subject, many, &tuned, samples, monitor,
@@ -181,7 +176,8 @@ fn deviations(
     monitor.step("trajectories of the probability flow", 0, 1, "sets")?;
     let [max, min] = bench.sigma;
     let levels = Levels::karras(max, min, calls, 7.0)?;
-    Trajectories::of_run(model, sample, levels, TEACHER..TEACHER + count)?.deviations()
+    let first = Seeds::Trajectories.first(0);
+    Trajectories::of_run(model, sample, levels, first..first + count)?.deviations()
 }
 
 /// The run's own sampler, with so many steps.
@@ -194,17 +190,13 @@ fn as_it_is(
     let sample = SampleConfig {
         steps,
         sigmas: None,
+        // The run's own, as where nothing is said.
+        guidance: None,
         ..sample.clone()
     };
     let [max, min] = bench.sigma;
-    Ok(Candidate {
-        sampler: sample.sampler,
-        grid: Grid::Listed,
-        levels: sample.levels(max, min, job.curve.as_ref())?,
-        denoise: sample.denoise,
-        guidance: None,
-        settings: sample.settings,
-    })
+    let levels = sample.levels(max, min, job.curve.as_ref())?;
+    Ok(listed(sample, levels))
 }
 
 /// The recipes of the run that are of these weights, from few calls to many.
@@ -214,19 +206,21 @@ fn recipes(run: &RunDir, model: &Model) -> Result<Vec<(usize, Candidate)>> {
         if Some(recipe.tuned.weights.as_str()) != model.digest() {
             continue;
         }
-        let Some(levels) = recipe.sample.sigmas else {
-            continue;
-        };
-        let candidate = Candidate {
-            sampler: recipe.sample.sampler,
-            grid: Grid::Listed,
-            levels,
-            denoise: recipe.sample.denoise,
-            guidance: recipe.sample.guidance,
-            settings: recipe.sample.settings,
-        };
-        found.push((recipe.tuned.calls, candidate));
+        if let Some(levels) = recipe.sample.sigmas.clone() {
+            found.push((recipe.tuned.calls, listed(recipe.sample, levels)));
+        }
     }
-    found.sort_by_key(|(calls, _)| *calls);
     Ok(found)
+}
+
+/// What `sample` says, on `levels`.
+fn listed(sample: SampleConfig, levels: Levels) -> Candidate {
+    Candidate {
+        sampler: sample.sampler,
+        grid: Grid::Listed,
+        levels,
+        denoise: sample.denoise,
+        guidance: sample.guidance,
+        settings: sample.settings,
+    }
 }

@@ -3,21 +3,19 @@
 use std::path::Path;
 
 use tweedie::Result;
-use tweedie::data::Shape;
 use tweedie::job::Monitor;
 use tweedie::measure::Estimate;
-use tweedie::report::{Axis, Cell, Chart, Grid, PageFolder, SavedPage, Series, Table};
+use tweedie::report::{Axis, Cell, Chart, PageFolder, SavedPage, Series, Table};
 use tweedie::run::Model;
 use tweedie::sample::SamplerKind;
 
 use super::{LastStepFigure, StepSizeFigure, TuningStudy, UntunedFigure};
+use crate::page::{line, samples};
 use crate::{Profile, RunSubject};
 
 /// Where eps_c - 1 = 0 and infinity stand on a logarithmic axis, as factors of the smallest and the
 /// largest that are drawn.
 const BEYOND: f64 = 2.5;
-/// Samples in the picture at equal seeds.
-const SHOWN: u64 = 12;
 /// Grey of what is not feasible.
 const GREY: [u8; 3] = [165, 165, 165];
 
@@ -51,16 +49,6 @@ pub(super) fn write(
 
 fn cell(estimate: Option<Estimate>) -> Cell {
     estimate.map_or("none".into(), Into::into)
-}
-
-/// A line with its intervals.
-fn line(label: &str, points: &[(f64, Estimate)]) -> Series {
-    let band = points.iter().map(|(at, found)| {
-        let [low, high] = found.interval();
-        (*at, low, high)
-    });
-    let values = points.iter().map(|(at, found)| (*at, found.value));
-    Series::line_points(label, values).band(band)
 }
 
 /// The points of a profile that have a distance, at `place` of their eps_c.
@@ -353,24 +341,12 @@ fn many_and_few(
         ]);
     }
     page.table("untuned", &table)?;
-    let Shape::Image {
-        channels,
-        height,
-        width,
-    } = model.data().shape
-    else {
-        return Ok(());
-    };
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for (i, row) in figure.rows.iter().enumerate() {
-        let (done, total) = (i as u64, figure.rows.len() as u64);
-        monitor.step("samples for the page", done, total, "settings")?;
-        let (drawn, _) = monitor.inside(|part| subject.sample(&row.candidate, 0..SHOWN, part))?;
-        images.extend(drawn.to_u8(model));
+    let rows = figure.rows.iter().enumerate().map(|(i, row)| {
         let name = if i == 0 { "untuned" } else { "tuned" };
-        labels.push(format!("{name} {}", row.calls));
+        (format!("{name} {}", row.calls), &row.candidate)
+    });
+    match samples(&rows.collect::<Vec<_>>(), model, subject, monitor)? {
+        Some(picture) => page.pixels("samples", &picture, "Seeds 0 to 11, by each setting."),
+        None => Ok(()),
     }
-    let grid = Grid::new([channels, height, width]).columns(SHOWN as usize);
-    let picture = grid.row_labels(labels).render(&images)?;
-    page.pixels("samples", &picture, "Seeds 0 to 11, by each setting.")
 }

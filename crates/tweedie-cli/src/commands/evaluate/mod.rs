@@ -11,7 +11,7 @@ use tweedie::run::{Config, Draw, EvaluateJob, Model, RunDir, Sets, draw_items, e
 use tweedie::{Error, Result};
 
 use super::{data_config, in_data};
-use crate::args::Evaluate;
+use crate::args::{Evaluate, Target};
 use crate::output;
 use crate::progress::{tell_if_stopped, watched};
 
@@ -131,8 +131,16 @@ pub(super) fn open(source: &str, changes: &[String]) -> Result<Dataset> {
     data_config(source, changes)?.open_data()
 }
 
+/// The data of `target`: those named, or those of the run of `config`.
+pub(super) fn open_target(target: &Target, config: &Config) -> Result<Dataset> {
+    match &target.against {
+        Some(source) => open(source, &target.set),
+        None => open_own(config, &target.set),
+    }
+}
+
 /// The data of a run as they are: neither standardised nor in the network's range.
-pub(super) fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
+fn open_own(config: &Config, changes: &[String]) -> Result<Dataset> {
     let mut own = config.clone();
     let plain = DataSpec::new("");
     (own.data.range, own.data.standardise) = (plain.range, plain.standardise);
